@@ -1,0 +1,155 @@
+# gradd: make run, make test. `make help` lists the rest.
+
+# ---- knobs ---------------------------------------------------------------------------------------
+CC         ?= cc
+PKG_CONFIG ?= pkg-config
+PREFIX     ?= /usr/local
+# debug release asan tsan fuzz
+VARIANT    ?= release
+# which tests: folders under tests/, and "scripts" for tests/*.sh; the engine runs no threads
+RINGS      ?= $(if $(filter tsan,$(VARIANT)),storage api server,engine storage api server scripts)
+# seconds for each fuzzer of fuzz-smoke
+FUZZ_TIME  ?= 15
+VERSION    := 0.1.0
+# nothing is ever written outside build/
+B := build/$(VARIANT)
+
+CFLAGS_debug   := -O1 -g3
+CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+CFLAGS_asan    := -O1 -g -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_tsan    := -O1 -g -fsanitize=thread
+CFLAGS_fuzz    := $(CFLAGS_asan) -fsanitize=fuzzer-no-link
+ifeq ($(origin CFLAGS_$(VARIANT)),undefined)
+$(error VARIANT is debug, release, asan, tsan or fuzz, not "$(VARIANT)")
+endif
+
+WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wstrict-prototypes \
+        -Wmissing-prototypes -Wswitch-enum -Wvla -Wformat=2 -Wno-unknown-warning-option
+# Same bits everywhere: no contraction behind our back, no fast-math, ever.
+ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -I. -pthread -fPIE -ffp-contract=off \
+             -fno-math-errno -fno-trapping-math $(WARN) $(CFLAGS_$(VARIANT)) $(CFLAGS)
+ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(CFLAGS_$(VARIANT)) $(LDFLAGS)
+
+# ---- layers: engine <- storage <- api <- server ----------------------------------------------------
+PKG_engine  :=
+PKG_storage := sqlite3
+PKG_api     := libcjson
+PKG_server  := libmicrohttpd
+PKG_tests   := cmocka libcurl
+packages    = $(foreach layer,$(1),$(PKG_$(layer)))
+pkg_libs    = $(if $(strip $(1)),$(shell $(PKG_CONFIG) --libs $(1)))
+
+# Kernel files are compiled once per instruction set (engine/isa.h); all variants give the same bits.
+KERNEL_SRC := $(wildcard engine/op_*.c) engine/matmul.c engine/sweep.c
+ARCH       := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
+ISAS       := $(if $(filter x86_64,$(ARCH)),avx512 avx2) baseline
+ISA_avx512   := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
+ISA_avx2     := -mavx2 -mfma
+ISA_baseline :=
+
+ENGINE_SRC  := $(filter-out $(KERNEL_SRC),$(wildcard engine/*.c))
+STORAGE_SRC := $(wildcard storage/*.c)
+API_SRC     := $(wildcard api/*.c)
+SERVER_SRC  := $(filter-out server/main.c,$(wildcard server/*.c))
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+KERNEL_OBJ := $(foreach isa,$(ISAS),$(patsubst engine/%.c,$(B)/engine/$(isa)/%.o,$(KERNEL_SRC)))
+LIBS := $(B)/server.a $(B)/api.a $(B)/storage.a $(B)/engine.a
+
+# ---- build ---------------------------------------------------------------------------------------
+all: $(B)/gradd ## build the daemon (VARIANT=debug, release, asan, tsan; CC=clang-14)
+
+$(B)/gradd: $(call obj,server/main.c) $(LIBS)
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(call pkg_libs,$(call packages,server api storage)) -lm
+
+$(B)/engine.a:  $(call obj,$(ENGINE_SRC)) $(KERNEL_OBJ)
+$(B)/storage.a: $(call obj,$(STORAGE_SRC))
+$(B)/api.a:     $(call obj,$(API_SRC))
+$(B)/server.a:  $(call obj,$(SERVER_SRC))
+$(B)/%.a: ; @rm -f $@ && $(AR) rcs $@ $^
+
+compile = @mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(1) -MMD -MP -c -o $@ $<
+define kernel_rule
+$(B)/engine/$(1)/%.o: engine/%.c $(B)/flags ; $$(call compile,-O3 -DISA=$(1) $$(ISA_$(1)))
+endef
+$(foreach isa,$(ISAS),$(eval $(call kernel_rule,$(isa))))
+$(B)/engine/kernels.o: ; $(call compile,$(addprefix -DHAVE_,$(ISAS)))
+$(B)/engine/kernels.o: engine/kernels.c $(B)/flags
+$(B)/server/%.o: server/%.c $(B)/flags ; $(call compile,-DGRADD_VERSION='"$(VERSION)"')
+$(B)/%.o: %.c $(B)/flags ; $(call compile)
+
+# All that decides an object besides its source. Changes when they do, so that objects of two kinds
+# never meet in one folder.
+FLAGS = $(CC) $(ALL_CFLAGS) $(foreach isa,$(ISAS),$(ISA_$(isa))) $(VERSION)
+$(B)/flags: FORCE
+	@mkdir -p $(@D) && echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
+
+# ---- tests: each ring links its own layer and those to its left ---------------------------------------
+TEST_SRC := $(foreach ring,$(RINGS),$(wildcard tests/$(ring)/test_*.c))
+TESTS    := $(patsubst %.c,$(B)/%,$(TEST_SRC))
+SCRIPTS  := $(if $(filter scripts,$(RINGS)),$(wildcard tests/*.sh))
+support   = $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/$(1)/test_*.c),$(wildcard tests/$(1)/*.c)) $(wildcard tests/*.c))
+test_link = $(CC) -o $@ $^ $(ALL_LDFLAGS) $(call pkg_libs,$(PKG_tests) $(call packages,$(1))) -lm
+$(B)/tests/engine/test_%:  $(B)/tests/engine/test_%.o  $(call support,engine)  $(B)/engine.a ; $(call test_link,)
+$(B)/tests/storage/test_%: $(B)/tests/storage/test_%.o $(call support,storage) $(B)/storage.a $(B)/engine.a ; $(call test_link,storage)
+$(B)/tests/api/test_%:     $(B)/tests/api/test_%.o     $(call support,api)     $(B)/api.a $(B)/storage.a $(B)/engine.a ; $(call test_link,api storage)
+$(B)/tests/server/test_%:  $(B)/tests/server/test_%.o  $(call support,server)  $(LIBS) ; $(call test_link,server api storage)
+# The server's own tests run it over canned handlers in place of the api; `alone` builds that daemon.
+FAKED := $(patsubst %,$(B)/tests/server/test_%,config guard log pool transport shutdown)
+alone := $(B)/tests/server/fake/fake_api.o $(B)/server.a $(B)/engine.a
+$(FAKED): %: %.o $(call support,server) $(alone) ; $(call test_link,server)
+$(B)/tests/server/fake/gradd: $(B)/server/main.o $(alone) ; $(call test_link,server)
+$(B)/tests/server/test_transport $(B)/tests/server/test_shutdown: | $(B)/tests/server/fake/gradd
+$(filter-out $(FAKED),$(patsubst %.c,$(B)/%,$(wildcard tests/server/test_*.c))): | $(B)/gradd
+
+FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(call support,fuzz) $(LIBS)
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) -fsanitize=fuzzer $(call pkg_libs,$(call packages,server api storage)) -lm
+
+SYMBOLIZER := $(wildcard /usr/lib/llvm-14/bin/llvm-symbolizer)
+export ASAN_OPTIONS  := detect_leaks=1:detect_stack_use_after_return=1:external_symbolizer_path=$(SYMBOLIZER)
+export UBSAN_OPTIONS := print_stacktrace=1:external_symbolizer_path=$(SYMBOLIZER)
+export TSAN_OPTIONS  := halt_on_error=1:second_deadlock_stack=1:$(patsubst %,suppressions=%:,$(wildcard $(CURDIR)/tests/tsan.supp))external_symbolizer_path=$(SYMBOLIZER)
+
+# ---- what a person types -----------------------------------------------------------------------------
+# The build runs in a second make, since only after the installing can this file find the compiler.
+build = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$$(nproc))
+install_for = @docker/install.sh $(1) $(if $(findstring clang,$(CC)),check)
+
+run: ## build and start the daemon; ARGS="--listen 127.0.0.1:9000 --data my.db"
+	$(call install_for,build)
+	$(build) $(B)/gradd
+	@exec $(B)/gradd $(ARGS)
+
+test: ## build and run the tests; RINGS="engine storage" for some, VARIANT=asan CC=clang-14
+	$(call install_for,build test)
+	$(build) $(if $(filter server scripts,$(RINGS)),$(B)/gradd) $(TESTS)
+	@GRADD_BIN=$(abspath $(B)/gradd) tests/tools/run.sh $(TESTS) $(SCRIPTS)
+
+fuzz-smoke: ## run each fuzzer for FUZZ_TIME seconds over its corpus
+	@docker/install.sh build check
+	$(build) VARIANT=fuzz CC=clang-14 fuzzers
+	@tests/tools/fuzz.sh $(FUZZ_TIME) build/fuzz/tests/fuzz
+fuzzers: $(FUZZERS)
+
+lint: ## layout of the source, direction of includes, headers alone, locks, scripts
+	@docker/install.sh build test check
+	@CFLAGS='$(ALL_CFLAGS)' tests/tools/lint.sh
+
+image: ## build the container image and smoke-test it
+	@docker/image.sh localhost/gradd:$(VERSION)
+
+install: $(B)/gradd ## put the daemon and its systemd unit under PREFIX (DESTDIR is honoured)
+	install -D -m 755 $(B)/gradd $(DESTDIR)$(PREFIX)/bin/gradd
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local|$(PREFIX)|' docker/gradd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/gradd.service
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+FORCE:
+.PHONY: FORCE all run test fuzz-smoke fuzzers lint image install clean help
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

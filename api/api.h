@@ -1,0 +1,109 @@
+/* api/api.h - all that the server sees of the application: a request goes in, an answer comes out.
+ *
+ * The server calls, the api never calls back, knows no sockets and starts no threads of its own.
+ * A request's way:
+ *     call_new, call_target, call_header*        the request's first lines
+ *     call_admit                                 404, 405, 413, 415 are decided here
+ *     call_body*                                 only if call_admit said so
+ *     call_mode, call_model                      where and in which line it runs
+ *     call_work, again while it says so          on a worker, or at once for CALL_INLINE
+ *     call_answer                                status, headers, body
+ *     call_free
+ * Any of these that returns false has composed an answer: send it.
+ *
+ * Threads: an api is shared by all; a call belongs to one thread at a time.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/err.h"
+
+struct api;
+struct call;
+struct scratch;
+
+struct api_config {
+    const char *data;           /* the store's file */
+    const char *isa;            /* "auto", or an instruction set's name */
+    size_t max_body;            /* bytes of one request's body */
+    size_t max_model_bytes;     /* of one model's parameters */
+    int64_t max_batches;        /* pushed batches a model */
+    size_t max_batch_bytes;     /* of a model's pushed batches together */
+    int64_t checkpoint_steps;   /* a checkpoint at the latest after so many steps … */
+    int64_t checkpoint_seconds; /* … or so long after the first change since the last one */
+};
+
+/* Opens the store. errors: CONFLICT the file belongs to another daemon · IO · INVALID isa */
+MUST_USE enum err_kind api_open(const struct api_config *config, struct api **out, struct err *e);
+/* Writes a checkpoint of every changed model and closes the store. No call may be left.
+ * IO: something could not be kept. NULL is fine. */
+MUST_USE enum err_kind api_close(struct api *a, struct err *e);
+const char *api_isa(const struct api *a);
+/* From now on long calls end at their next slice, and /readyz says 503. Any thread. */
+void api_drain(struct api *a);
+
+/* Working memory of one thread that runs calls (tape, workspace); NULL: no memory. */
+MUST_USE struct scratch *scratch_new(struct api *a);
+void scratch_free(struct scratch *s);
+
+/* Where a call runs: a column of the route table. */
+enum call_mode {
+    CALL_INLINE,  /* at once, on the thread that received it: never blocks */
+    CALL_READ,    /* on any worker, beside everything else */
+    CALL_BETWEEN, /* alone with its model, but let in between the slices of a long call */
+    CALL_CHANGE,  /* alone with its model, in order of arrival */
+};
+
+/* NULL: no memory. */
+MUST_USE struct call *call_new(struct api *a);
+void call_free(struct call *c);
+
+/* method and the raw request target, "/models/digits/losses?after=3", at most 8 KiB.
+ * false: 400, 404 or 405 (with Allow). */
+bool call_target(struct call *c, const char *method, const char *target);
+/* The headers that matter: Content-Type, Accept, X-Request-Id, Idempotency-Key, …; others are
+ * ignored, so every header may be passed. false: 400, a value that cannot be. */
+bool call_header(struct call *c, const char *name, const char *value);
+/* After the headers. length: Content-Length, or -1 for a chunked body, or 0.
+ * false: 413 or 415. */
+bool call_admit(struct call *c, int64_t length);
+/* Appends to the body. false: 413, over the route's limit, or 503, no memory. */
+bool call_body(struct call *c, const void *data, size_t bytes);
+
+enum call_mode call_mode(const struct call *c);
+/* The id of the model whose line it stands in, "" for CALL_INLINE and CALL_READ. */
+const char *call_model(const struct call *c);
+/* Bytes that the call holds while it waits. */
+size_t call_bytes(const struct call *c);
+
+/* Runs the handler for at most about slice_ns. true: answered. false: the slice is over; call it
+ * again, after others had their turn. scratch may be NULL for CALL_INLINE. */
+bool call_work(struct call *c, struct scratch *s, int64_t slice_ns);
+
+/* Composes a problem+json answer in place of any other, for what the server decides itself.
+ * retry_after: seconds, 0 for no such header. */
+void call_refuse(struct call *c, enum err_kind kind, int retry_after, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+
+struct answer {
+    int status; /* HTTP's */
+    const char *body;
+    size_t bytes;
+    /* name, value pairs, NULL ends them: Content-Type, Location, Allow, Retry-After, … */
+    const char *header[2 * 8 + 1];
+};
+/* Borrowed from c. */
+const struct answer *call_answer(const struct call *c);
+/* For the log line: the request id, and where an error was born ("" if none). */
+const char *call_request_id(const struct call *c);
+const char *call_origin(const struct call *c);
+
+/* The next internal call that is due (a background checkpoint), to be run like any other and
+ * freed; NULL: none now. Called about once a second by one thread. */
+MUST_USE struct call *api_due(struct api *a);
+
+#endif

@@ -1,0 +1,251 @@
+#include "api/batch.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/fields.h"
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+static enum err_kind shape_read(const struct json *j, const cJSON *item, struct shape *out,
+                                struct err *e)
+{
+    int64_t dim[JSON_RANK_MAX];
+    int rank;
+    enum err_kind rc = json_tensor_shape(j, item, dim, &rank, e);
+    return rc ? rc : shape_make(dim, rank, out, e);
+}
+
+/* What the inputs' shape must fulfil, and the shape of the targets that belong to it. */
+static enum err_kind check_inputs(const struct shape *x, const struct batch_rules *rules,
+                                  struct shape *y, struct err *e)
+{
+    struct shape output;
+    int64_t elements;
+    size_t bytes;
+    if (x->rank < 1 || x->dim[0] < 1)
+        return err_set(e, ERR_INVALID, "", "must be at least one row");
+    enum err_kind rc = module_shape(rules->module, x, &output, e);
+    if (!rc)
+        rc = module_activations(rules->module, x, &elements, e);
+    if (rc)
+        return rc;
+    if (!mem_mul((size_t)elements, dtype_bytes(rules->module->dtype), &bytes) ||
+        bytes > rules->max_activation_bytes)
+        return err_set(e, ERR_INVALID, "",
+                       "the layers' outputs for %lld rows would take more than %zu bytes",
+                       (long long)x->dim[0], rules->max_activation_bytes);
+    return loss_target_shape(rules->loss, &output, y, e);
+}
+
+static enum err_kind targets_misfit(const struct shape *want, const struct shape *got,
+                                    struct err *e)
+{
+    char w[SHAPE_TEXT_BYTES], g[SHAPE_TEXT_BYTES];
+    return err_set(e, ERR_INVALID, "", "must be of shape %s for these inputs, got %s",
+                   shape_text(want, w, sizeof w), shape_text(got, g, sizeof g));
+}
+
+/* Lays x and y out in one block. false: no memory, or more than a size holds. */
+static bool allocate(struct batch *b, const struct shape *x, enum dtype x_type,
+                     const struct shape *y, enum dtype y_type)
+{
+    size_t x_bytes, y_bytes = 0;
+    if (!mem_mul((size_t)shape_count(x), dtype_bytes(x_type), &x_bytes) ||
+        (y && !mem_mul((size_t)shape_count(y), dtype_bytes(y_type), &y_bytes)) ||
+        x_bytes > SIZE_MAX / 2 - MEM_ALIGN || y_bytes > SIZE_MAX / 2)
+        return false;
+    size_t y_at = (x_bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
+    b->bytes = y ? y_at + y_bytes : x_bytes;
+    b->storage.data = mem_array(1, b->bytes);
+    if (!b->storage.data)
+        return false;
+    tensor_wrap(&b->x, &b->storage, x_type, x, 0);
+    if (y)
+        tensor_wrap(&b->y, &b->storage, y_type, y, (int64_t)(y_at / dtype_bytes(y_type)));
+    return true;
+}
+
+static enum err_kind element_error(struct err *e, const struct tensor *t, int64_t i,
+                                   const char *what)
+{
+    char pointer[64];
+    json_tensor_pointer(t->shape.dim, t->shape.rank, i, pointer, sizeof pointer);
+    return err_set(e, ERR_INVALID, pointer, "%s", what);
+}
+
+static enum err_kind check_finite(const struct tensor *t, struct err *e)
+{
+    const float *f = tensor_data(t);
+    const double *d = tensor_data(t);
+    for (int64_t i = 0; i < tensor_count(t); i++)
+        if (!isfinite(t->dtype == DTYPE_FLOAT32 ? (double)f[i] : d[i]))
+            return element_error(e, t, i, "training data must be finite");
+    return ERR_OK;
+}
+
+/* The number of classes is dimension 1 of the output, one more than the targets have. */
+static enum err_kind check_classes(const struct tensor *y, const struct batch *b,
+                                   const struct batch_rules *rules, struct err *e)
+{
+    struct shape output;
+    enum err_kind rc = module_shape(rules->module, &b->x.shape, &output, e);
+    const int64_t *class = tensor_data(y);
+    char what[64];
+    for (int64_t i = 0; !rc && i < tensor_count(y); i++)
+        if (class[i] < 0 || class[i] >= output.dim[1]) {
+            snprintf(what, sizeof what, "Target %lld is out of bounds.", (long long)class[i]);
+            rc = element_error(e, y, i, what);
+        }
+    return rc;
+}
+
+static enum err_kind check_values(const struct batch *b, const struct batch_rules *rules,
+                                  enum targets targets, struct err *e)
+{
+    enum err_kind rc = ERR_OK;
+    if (targets == TARGETS_REQUIRED && check_finite(&b->x, e) != ERR_OK)
+        return err_prefix(e, "/inputs");
+    if (!b->y.storage)
+        return ERR_OK;
+    if (b->y.dtype == DTYPE_INT64)
+        rc = check_classes(&b->y, b, rules, e);
+    else if (targets == TARGETS_REQUIRED)
+        rc = check_finite(&b->y, e);
+    return rc ? err_prefix(e, "/targets") : ERR_OK;
+}
+
+/* Both shapes: y_given is false when there are no targets. */
+static enum err_kind shapes_read(const struct json *j, const cJSON *x_item, const cJSON *y_item,
+                                 const struct batch_rules *rules, struct shape *x,
+                                 struct shape *y, struct err *e)
+{
+    struct shape want;
+    if (shape_read(j, x_item, x, e) != ERR_OK || check_inputs(x, rules, &want, e) != ERR_OK)
+        return err_prefix(e, "/inputs");
+    if (!y_item)
+        return ERR_OK;
+    if (shape_read(j, y_item, y, e) != ERR_OK)
+        return err_prefix(e, "/targets");
+    if (!shape_equal(y, &want)) {
+        targets_misfit(&want, y, e);
+        return err_prefix(e, "/targets");
+    }
+    return ERR_OK;
+}
+
+enum err_kind batch_read(const struct json *j, const cJSON *object,
+                         const struct batch_rules *rules, enum targets targets,
+                         struct batch **out, struct err *e)
+{
+    const cJSON *x_item = field_find(object, "inputs"), *y_item = field_find(object, "targets");
+    enum dtype x_type = rules->module->dtype;
+    enum dtype y_type = loss_target_dtype(rules->loss, x_type);
+    struct shape x, y;
+    if (!x_item)
+        return err_set(e, ERR_INVALID, "/inputs", "is required");
+    if (!y_item && targets == TARGETS_REQUIRED)
+        return err_set(e, ERR_INVALID, "/targets", "is required");
+    if (shapes_read(j, x_item, y_item, rules, &x, &y, e) != ERR_OK)
+        return e->kind;
+    struct batch *b = mem_array(1, sizeof *b);
+    if (!b || !allocate(b, &x, x_type, y_item ? &y : NULL, y_type)) {
+        batch_free(b);
+        return err_set(e, ERR_NOMEM, "", "no memory for the batch");
+    }
+    enum err_kind rc = json_tensor_read(j, x_item, x_type, tensor_data(&b->x), e);
+    if (rc)
+        err_prefix(e, "/inputs");
+    if (!rc && y_item) {
+        rc = json_tensor_read(j, y_item, y_type, tensor_data(&b->y), e);
+        if (rc)
+            err_prefix(e, "/targets");
+    }
+    if (!rc)
+        rc = check_values(b, rules, targets, e);
+    if (rc)
+        batch_free(b);
+    else
+        *out = b;
+    return rc;
+}
+
+void batch_free(struct batch *b)
+{
+    if (b)
+        mem_free(b->storage.data);
+    mem_free(b);
+}
+
+/* ---- stored -------------------------------------------------------------------------------- */
+
+void batch_layout(struct json_out *w, const struct batch *b)
+{
+    json_begin_object(w);
+    json_key(w, "inputs");
+    json_ints(w, b->x.shape.dim, (size_t)b->x.shape.rank);
+    json_key(w, "targets");
+    json_ints(w, b->y.shape.dim, (size_t)b->y.shape.rank);
+    json_end_object(w);
+}
+
+/* A shape is itself written as a list of integers. */
+static enum err_kind layout_read(const struct json *j, const char *name, struct shape *out,
+                                 struct err *e)
+{
+    int64_t dim[RANK_MAX], length[JSON_RANK_MAX];
+    int rank;
+    const cJSON *item = field_find(j->root, name);
+    if (!item || json_tensor_shape(j, item, length, &rank, e) != ERR_OK || rank != 1 ||
+        length[0] > RANK_MAX || json_tensor_read(j, item, DTYPE_INT64, dim, e) != ERR_OK)
+        return err_set(e, ERR_IO, "", "the batch's layout cannot be read");
+    return shape_make(dim, (int)length[0], out, e);
+}
+
+enum err_kind batch_restore(int64_t n, const char *layout, const void *data, size_t bytes,
+                            const struct batch_rules *rules, struct batch **out, struct err *e)
+{
+    struct json j = {.root = NULL};
+    struct shape x, y;
+    enum dtype x_type = rules->module->dtype;
+    struct batch *b = mem_array(1, sizeof *b);
+    enum err_kind rc = b ? json_parse(layout, strlen(layout), &j, e)
+                         : err_set(e, ERR_NOMEM, "", "no memory for the batch");
+    if (!rc)
+        rc = layout_read(&j, "inputs", &x, e);
+    if (!rc)
+        rc = layout_read(&j, "targets", &y, e);
+    if (!rc && !allocate(b, &x, x_type, &y, loss_target_dtype(rules->loss, x_type)))
+        rc = err_set(e, ERR_NOMEM, "", "no memory for batch %lld", (long long)n);
+    if (!rc && b->bytes != bytes)
+        rc = err_set(e, ERR_IO, "", "batch %lld has %zu bytes where its layout needs %zu",
+                     (long long)n, bytes, b->bytes);
+    json_close(&j);
+    if (rc) {
+        batch_free(b);
+        return rc;
+    }
+    memcpy(b->storage.data, data, bytes);
+    b->n = n;
+    *out = b;
+    return ERR_OK;
+}
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+void batch_write(struct json_out *w, const struct batch *b)
+{
+    json_key_int(w, "batch", b->n);
+    json_key_int(w, "rows", b->x.shape.dim[0]);
+    json_key(w, "input_shape");
+    json_ints(w, b->x.shape.dim, (size_t)b->x.shape.rank);
+    json_key(w, "target_shape");
+    json_ints(w, b->y.shape.dim, (size_t)b->y.shape.rank);
+    json_key_int(w, "bytes", (int64_t)b->bytes);
+}
+
+void tensor_write(struct json_out *w, const struct tensor *t)
+{
+    json_tensor(w, t->dtype, tensor_data(t), t->shape.dim, t->shape.rank);
+}

@@ -1,0 +1,50 @@
+/* api/batch.h - one batch of a model: inputs and targets, checked against its layers and loss.
+ *
+ * Threads: immutable once read.
+ */
+#ifndef API_BATCH_H
+#define API_BATCH_H
+
+#include "api/json_in.h"
+#include "api/json_out.h"
+#include "engine/loss.h"
+#include "engine/module.h"
+
+struct batch {
+    int64_t n; /* its number in the model; 0: not pushed, given inline */
+    int64_t created_at;
+    struct storage storage; /* x and then y, in one block */
+    size_t bytes;           /* of that block */
+    struct tensor x, y;     /* y.storage NULL: no targets */
+};
+
+/* What a batch has to fit. */
+struct batch_rules {
+    const struct module *module;
+    const struct loss *loss;
+    size_t max_activation_bytes; /* that running the batch may need for the layers' outputs */
+};
+
+enum targets { TARGETS_OPTIONAL, TARGETS_REQUIRED };
+
+/* Reads {"inputs", "targets"} of an object; other fields are left to the caller. With targets
+ * required it is training data, and every number must be finite.
+ *   errors INVALID with the pointer to the very element · NOMEM
+ *   after  batch_free */
+MUST_USE enum err_kind batch_read(const struct json *j, const cJSON *object,
+                                  const struct batch_rules *rules, enum targets targets,
+                                  struct batch **out, struct err *e);
+void batch_free(struct batch *b); /* NULL is fine */
+
+/* A stored batch: layout is what batch_layout wrote. errors IO: they do not fit. */
+MUST_USE enum err_kind batch_restore(int64_t n, const char *layout, const void *data, size_t bytes,
+                                     const struct batch_rules *rules, struct batch **out,
+                                     struct err *e);
+/* The text of both shapes. */
+void batch_layout(struct json_out *w, const struct batch *b);
+
+/* {"batch", "rows", "input_shape", "target_shape", "bytes"} into an open object. */
+void batch_write(struct json_out *w, const struct batch *b);
+void tensor_write(struct json_out *w, const struct tensor *t);
+
+#endif

@@ -1,0 +1,157 @@
+/* api/batches.c - pushed batches. */
+#include "api/fields.h"
+#include "api/handlers.h"
+#include "api/state.h"
+
+/* The batch goes to the store first and then into the list, so that what was answered is kept. */
+static enum err_kind keep(struct session *s, struct batch *b, struct err *e)
+{
+    struct json_out layout = {0};
+    enum err_kind rc = ERR_OK;
+    batch_layout(&layout, b);
+    struct store_txn *txn = store_txn_new(s->api->store);
+    if (!json_out_end(&layout) || !txn)
+        rc = err_set(e, ERR_NOMEM, "", "no memory for the batch");
+    if (rc) {
+        store_txn_drop(txn);
+    } else {
+        struct store_batch stored = {.n = b->n,
+                                     .layout = layout.text,
+                                     .data = b->storage.data,
+                                     .bytes = b->bytes,
+                                     .created_at = b->created_at};
+        store_insert_batch(txn, s->key, &stored);
+        rc = store_commit(txn, e);
+    }
+    json_out_close(&layout);
+    return rc;
+}
+
+static enum err_kind check_room(const struct session *s, const struct batch *b, struct err *e)
+{
+    const struct api_config *config = &s->api->config;
+    if (s->batches >= (size_t)config->max_batches)
+        return err_set(e, ERR_INVALID, "", "a model keeps at most %lld batches: delete one first",
+                       (long long)config->max_batches);
+    if (b->bytes > config->max_batch_bytes - s->batch_bytes)
+        return err_set(e, ERR_INVALID, "",
+                       "a model keeps at most %zu bytes of batches, and has %zu: delete one first",
+                       config->max_batch_bytes, s->batch_bytes);
+    return ERR_OK;
+}
+
+enum err_kind post_batches(struct call *c, struct err *e)
+{
+    static const char *const names[] = {"inputs", "targets", NULL};
+    struct session *s = c->session;
+    struct batch_rules rules = session_rules(s);
+    struct batch *b = NULL;
+    enum err_kind rc = fields_check(c->in.root, names, e);
+    if (!rc)
+        rc = batch_read(&c->in, c->in.root, &rules, TARGETS_REQUIRED, &b, e);
+    if (rc)
+        return rc;
+    b->n = s->last_batch + 1;
+    b->created_at = clock_millis();
+    rc = check_room(s, b, e);
+    if (!rc)
+        rc = keep(s, b, e);
+    if (!rc) {
+        pthread_rwlock_wrlock(&s->lock);
+        s->last_batch = b->n;
+        rc = session_add_batch(s, b, e);
+        pthread_rwlock_unlock(&s->lock);
+    }
+    if (rc) {
+        batch_free(b);
+        return rc;
+    }
+    call_location(c, "/models/%s/batches/%lld", s->id, (long long)b->n);
+    json_begin_object(&c->out);
+    batch_write(&c->out, b);
+    json_end_object(&c->out);
+    return ERR_OK;
+}
+
+enum err_kind get_batches(struct call *c, struct err *e)
+{
+    struct session *s = c->session;
+    struct json_out *w = &c->out;
+    int64_t limit, after, written = 0, last = 0;
+    bool more = false;
+    enum err_kind rc = call_limit(c, &limit, e);
+    if (!rc)
+        rc = call_query_int(c, "after", 0, INT64_MAX, 0, &after, e);
+    if (rc)
+        return rc;
+    json_begin_object(w);
+    json_key(w, "batches");
+    json_begin_array(w);
+    pthread_rwlock_rdlock(&s->lock);
+    for (size_t i = 0; i < s->batches && !more; i++) {
+        if (s->batch[i]->n <= after)
+            continue;
+        more = written++ == limit;
+        if (more)
+            break;
+        last = s->batch[i]->n;
+        json_begin_object(w);
+        batch_write(w, s->batch[i]);
+        json_end_object(w);
+    }
+    pthread_rwlock_unlock(&s->lock);
+    json_end_array(w);
+    if (more)
+        json_key_int(w, "next", last);
+    json_end_object(w);
+    return ERR_OK;
+}
+
+static enum err_kind no_batch(int64_t n, struct err *e)
+{
+    return err_set(e, ERR_NOT_FOUND, "", "there is no batch %lld", (long long)n);
+}
+
+enum err_kind get_batch(struct call *c, struct err *e)
+{
+    struct json_out *w = &c->out;
+    int64_t n;
+    enum err_kind rc = call_param_int(c, 1, &n, e);
+    if (rc)
+        return rc;
+    pthread_rwlock_rdlock(&c->session->lock);
+    const struct batch *b = session_find_batch(c->session, n);
+    if (b) {
+        json_begin_object(w);
+        batch_write(w, b);
+        json_key(w, "inputs");
+        tensor_write(w, &b->x);
+        json_key(w, "targets");
+        tensor_write(w, &b->y);
+        json_end_object(w);
+    }
+    pthread_rwlock_unlock(&c->session->lock);
+    return b ? ERR_OK : no_batch(n, e);
+}
+
+enum err_kind delete_batch(struct call *c, struct err *e)
+{
+    struct session *s = c->session;
+    int64_t n;
+    enum err_kind rc = call_param_int(c, 1, &n, e);
+    if (rc)
+        return rc;
+    if (!session_find_batch(s, n))
+        return no_batch(n, e);
+    struct store_txn *txn = store_txn_new(s->api->store);
+    if (!txn)
+        return err_set(e, ERR_NOMEM, "", "no memory to delete the batch");
+    store_delete_batch(txn, s->key, n);
+    rc = store_commit(txn, e);
+    if (rc)
+        return rc;
+    pthread_rwlock_wrlock(&s->lock);
+    session_remove_batch(s, n);
+    pthread_rwlock_unlock(&s->lock);
+    return ERR_OK;
+}

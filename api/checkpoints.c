@@ -1,0 +1,110 @@
+/* api/checkpoints.c - states that a client keeps and goes back to. */
+#include <math.h>
+#include <string.h>
+
+#include "api/fields.h"
+#include "api/handlers.h"
+#include "api/state.h"
+
+#define LABEL_MAX 256
+
+static void write_checkpoint(struct json_out *w, const struct session *s,
+                             const struct store_checkpoint *k)
+{
+    json_begin_object(w);
+    json_key_int(w, "n", k->n);
+    json_key_int(w, "step", k->step);
+    json_key(w, "loss");
+    if (k->step == 0)
+        json_null(w);
+    else
+        json_real(w, s->spec.dtype, k->loss);
+    json_key_string(w, "label", k->label);
+    json_key_int(w, "bytes", (int64_t)k->bytes);
+    json_key_time(w, "created_at", k->created_at);
+    json_end_object(w);
+}
+
+enum err_kind post_checkpoints(struct call *c, struct err *e)
+{
+    static const char *const names[] = {"label", NULL};
+    struct session *s = c->session;
+    struct store_checkpoint k = {.n = s->last_checkpoint + 1,
+                                 .step = s->step,
+                                 .loss = s->loss_last,
+                                 .created_at = clock_millis()};
+    enum err_kind rc = fields_check(c->in.root, names, e);
+    if (!rc)
+        rc = field_string(c->in.root, "label", OPTIONAL, LABEL_MAX, &k.label, e);
+    if (!rc)
+        rc = session_save(s, k.n, k.label, k.created_at, &k.bytes, e);
+    if (rc)
+        return rc;
+    s->last_checkpoint = k.n;
+    call_location(c, "/models/%s/checkpoints/%lld", s->id, (long long)k.n);
+    write_checkpoint(&c->out, s, &k);
+    return ERR_OK;
+}
+
+enum err_kind get_checkpoints(struct call *c, struct err *e)
+{
+    struct session *s = c->session;
+    int64_t limit, after;
+    size_t count = 0;
+    struct store_checkpoint *list = NULL;
+    enum err_kind rc = call_limit(c, &limit, e);
+    if (!rc)
+        rc = call_query_int(c, "after", 0, INT64_MAX, 0, &after, e);
+    if (rc)
+        return rc;
+    list = mem_array((size_t)limit + 1, sizeof *list);
+    if (!list)
+        return err_set(e, ERR_NOMEM, "", "no memory for the list");
+    rc = store_list_checkpoints(s->api->store, s->key, after, (size_t)limit + 1, list, &count, e);
+    if (!rc) {
+        bool more = count > (size_t)limit;
+        json_begin_object(&c->out);
+        json_key(&c->out, "checkpoints");
+        json_begin_array(&c->out);
+        for (size_t i = 0; i < count - more; i++)
+            write_checkpoint(&c->out, s, &list[i]);
+        json_end_array(&c->out);
+        if (more)
+            json_key_int(&c->out, "next", list[limit - 1].n);
+        json_end_object(&c->out);
+    }
+    for (size_t i = 0; i < count; i++)
+        store_checkpoint_close(&list[i]);
+    mem_free(list);
+    return rc;
+}
+
+enum err_kind post_restore(struct call *c, struct err *e)
+{
+    static const char *const names[] = {NULL};
+    int64_t n;
+    enum err_kind rc = fields_check(c->in.root, names, e);
+    if (!rc)
+        rc = call_param_int(c, 1, &n, e);
+    if (!rc)
+        rc = session_restore(c->session, n, e);
+    if (!rc)
+        model_write(&c->out, c->session);
+    return rc;
+}
+
+enum err_kind delete_checkpoint(struct call *c, struct err *e)
+{
+    int64_t n;
+    enum err_kind rc = call_param_int(c, 1, &n, e);
+    if (rc)
+        return rc;
+    struct store_txn *txn = store_txn_new(c->api->store);
+    if (!txn)
+        return err_set(e, ERR_NOMEM, "", "no memory to delete the checkpoint");
+    store_delete_checkpoint(txn, c->session->key, n);
+    rc = store_commit(txn, e);
+    if (rc == ERR_NOT_FOUND)
+        err_set(e, ERR_NOT_FOUND, "", "there is no checkpoint %lld", (long long)n);
+    return rc;
+}

@@ -1,0 +1,31 @@
+/* api/handlers.h - the handlers that the route table names; each is described there. */
+#ifndef API_HANDLERS_H
+#define API_HANDLERS_H
+
+#include "api/call.h"
+
+typedef enum err_kind handler(struct call *c, struct err *e);
+
+/* api/health.c */
+handler get_healthz, get_readyz, checkpoint_due;
+/* api/models.c */
+handler post_models, get_models, get_model, patch_model, delete_model;
+/* api/batches.c */
+handler post_batches, get_batches, get_batch, delete_batch;
+/* api/training.c */
+handler post_step, post_backward, post_zero_grad, post_optimizer_step;
+/* api/reading.c */
+handler post_forward, get_gradients, get_parameters, put_parameters;
+/* api/history.c */
+handler get_losses;
+/* api/checkpoints.c */
+handler post_checkpoints, get_checkpoints, post_restore, delete_checkpoint;
+
+/* The representation of a model, into an object of its own. Takes the read lock. */
+void model_write(struct json_out *w, struct session *s);
+/* A time in ms as RFC 3339 text. */
+void json_key_time(struct json_out *w, const char *key, int64_t millis);
+/* ?limit=, with its default. */
+MUST_USE enum err_kind call_limit(const struct call *c, int64_t *out, struct err *e);
+
+#endif

@@ -1,0 +1,148 @@
+/* api/history.c - GET losses: the loss of every step, whole or thinned out for a chart. */
+#include <string.h>
+
+#include "api/handlers.h"
+#include "api/state.h"
+
+#define LOSSES_DEFAULT 1000
+#define LOSSES_MAX     100000
+
+/* Thins a run of steps to at most two a bucket: its lowest and its highest. */
+struct bucket {
+    int64_t low_step, high_step;
+    double low, high;
+};
+
+struct collector {
+    int64_t first, last; /* steps that are wanted */
+    int64_t buckets;     /* 0: every step is kept */
+    struct bucket now;   /* the bucket that is being filled, */
+    int64_t number;      /* its number, -1: none yet */
+    int64_t *step;
+    double *loss;
+    size_t count;
+};
+
+static void keep(struct collector *k, int64_t step, double loss)
+{
+    k->step[k->count] = step;
+    k->loss[k->count++] = loss;
+}
+
+static void close_bucket(struct collector *k)
+{
+    const struct bucket *b = &k->now;
+    bool low_first = b->low_step < b->high_step;
+    if (k->number < 0)
+        return;
+    keep(k, low_first ? b->low_step : b->high_step, low_first ? b->low : b->high);
+    if (b->low_step != b->high_step)
+        keep(k, low_first ? b->high_step : b->low_step, low_first ? b->high : b->low);
+}
+
+/* A loss that is not finite is an extreme: it must not vanish from the chart. */
+static void thin(struct collector *k, int64_t step, double loss)
+{
+    int64_t steps = k->last - k->first + 1;
+    int64_t number = (int64_t)((double)(step - k->first) * (double)k->buckets / (double)steps);
+    if (number != k->number) {
+        close_bucket(k);
+        k->number = number;
+        k->now = (struct bucket){step, step, loss, loss};
+    } else if (loss < k->now.low) {
+        k->now.low = loss;
+        k->now.low_step = step;
+    } else if (!(loss <= k->now.high)) {
+        k->now.high = loss;
+        k->now.high_step = step;
+    }
+}
+
+static bool collect(void *arg, int64_t first, const double *loss, size_t count)
+{
+    struct collector *k = arg;
+    for (size_t i = 0; i < count; i++) {
+        int64_t step = first + (int64_t)i;
+        if (step < k->first)
+            continue;
+        if (step > k->last)
+            return false;
+        if (k->buckets)
+            thin(k, step, loss[i]);
+        else
+            keep(k, step, loss[i]);
+    }
+    return true;
+}
+
+/* What is not in the store for certain, as it is now: a copy, so that no lock is held later. */
+static enum err_kind copy_tail(struct session *s, double **tail, int64_t *first, int64_t *last,
+                               struct err *e)
+{
+    pthread_rwlock_rdlock(&s->lock);
+    *tail = mem_array(s->tail_count, sizeof **tail);
+    if (*tail && s->tail_count)
+        memcpy(*tail, s->tail, s->tail_count * sizeof **tail);
+    *first = s->tail_first;
+    *last = s->step;
+    pthread_rwlock_unlock(&s->lock);
+    return *tail ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for the losses");
+}
+
+static void write_columns(struct call *c, const struct collector *k, int64_t last_step)
+{
+    struct json_out *w = &c->out;
+    json_begin_object(w);
+    json_key(w, "step");
+    json_ints(w, k->step, k->count);
+    json_key(w, "loss");
+    json_begin_array(w);
+    for (size_t i = 0; i < k->count; i++)
+        json_real(w, c->session->spec.dtype, k->loss[i]);
+    json_end_array(w);
+    json_key_string(w, "reduction", loss_reduction(&c->session->spec.loss));
+    json_key_int(w, "last_step", last_step);
+    json_end_object(w);
+}
+
+enum err_kind get_losses(struct call *c, struct err *e)
+{
+    struct session *s = c->session;
+    struct collector k = {.number = -1};
+    int64_t after, limit, points, tail_first = 0, last_step = 0;
+    double *tail = NULL;
+    bool thinned = call_query(c, "points") != NULL;
+    enum err_kind rc = call_query_int(c, "after", 0, INT64_MAX, 0, &after, e);
+    if (!rc)
+        rc = call_query_int(c, "limit", 1, thinned ? INT64_MAX : LOSSES_MAX,
+                            thinned ? INT64_MAX : LOSSES_DEFAULT, &limit, e);
+    if (!rc)
+        rc = call_query_int(c, "points", 2, LOSSES_MAX, LOSSES_MAX, &points, e);
+    if (!rc)
+        rc = copy_tail(s, &tail, &tail_first, &last_step, e);
+    if (rc)
+        goto out;
+    k.first = after + 1;
+    k.last = last_step - after > limit ? after + limit : last_step;
+    int64_t steps = k.last < k.first ? 0 : k.last - k.first + 1;
+    k.buckets = thinned && steps > points ? points / 2 : 0;
+    size_t room = (size_t)(k.buckets ? 2 * k.buckets : steps);
+    k.step = mem_array(room, sizeof *k.step);
+    k.loss = mem_array(room, sizeof *k.loss);
+    if (!k.step || !k.loss)
+        rc = err_set(e, ERR_NOMEM, "", "no memory for the losses");
+    if (!rc && steps && k.first < tail_first)
+        rc = store_each_loss(s->api->store, s->key, k.first,
+                             k.last < tail_first ? k.last : tail_first - 1, collect, &k, e);
+    if (!rc && steps)
+        collect(&k, tail_first, tail, (size_t)(last_step - tail_first + 1));
+    if (!rc && k.buckets)
+        close_bucket(&k);
+    if (!rc)
+        write_columns(c, &k, last_step);
+out:
+    mem_free(tail);
+    mem_free(k.step);
+    mem_free(k.loss);
+    return rc;
+}

@@ -1,0 +1,399 @@
+/* api/keep.c - a model's state into checkpoints and back.
+ *
+ * Sections are the blocks as they lie in memory (little-endian, state_dict order); the state text
+ * holds the rest. A model is durable by checkpoint: the journal, which will keep every step, gets
+ * its place in session_end_change, the one way by which a change is told.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "api/call.h"
+#include "api/fields.h"
+#include "api/session.h"
+#include "api/state.h"
+
+/* ---- the state text ------------------------------------------------------------------------ */
+
+static void write_flags(struct json_out *w, const char *key, const struct session *s,
+                        bool (*flag)(const struct session *s, int i))
+{
+    json_key(w, key);
+    json_begin_array(w);
+    for (int i = 0; i < s->module->parameters; i++)
+        json_int(w, flag(s, i));
+    json_end_array(w);
+}
+
+static bool requires_grad(const struct session *s, int i)
+{
+    return s->module->parameter[i].tensor.requires_grad;
+}
+
+static bool has_gradient(const struct session *s, int i)
+{
+    return s->module->parameter[i].tensor.grad != NULL;
+}
+
+static bool has_momentum(const struct session *s, int i)
+{
+    return s->sgd.has_momentum[i];
+}
+
+static void state_write(struct json_out *w, const struct session *s)
+{
+    json_begin_object(w);
+    json_key_int(w, "arithmetic", ARITHMETIC_VERSION);
+    json_key(w, "optimizer");
+    spec_write_optimizer(w, &s->sgd.options);
+    json_key_string(w, "on_divergence", on_divergence_names[s->spec.on_divergence]);
+    json_key_string(w, "durability", durability_names[s->spec.durability]);
+    write_flags(w, "requires_grad", s, requires_grad);
+    write_flags(w, "has_gradient", s, has_gradient);
+    write_flags(w, "has_momentum", s, has_momentum);
+    json_key_int(w, "cursor", s->cursor);
+    json_key_int(w, "accumulated", s->accumulated);
+    json_key_f64(w, "loss_pending", s->loss_pending);
+    json_key_bool(w, "diverged", s->diverged);
+    json_key_int(w, "updated_at", s->updated_at);
+    json_end_object(w);
+}
+
+/* What a state text says, checked, before any of it is put to use. */
+struct state {
+    struct spec spec; /* only what a patch may change */
+    int64_t *flags;   /* requires_grad, has_gradient, has_momentum: one list after the other */
+    int64_t cursor, accumulated, updated_at;
+    double loss_pending;
+    bool diverged;
+};
+enum { FLAGS_REQUIRES_GRAD, FLAGS_HAS_GRADIENT, FLAGS_HAS_MOMENTUM, FLAGS_LISTS };
+static const char *const flag_names[FLAGS_LISTS] = {"requires_grad", "has_gradient",
+                                                    "has_momentum"};
+
+static enum err_kind flags_read(const struct json *j, int parameters, int64_t *out, struct err *e)
+{
+    for (int i = 0; i < FLAGS_LISTS; i++) {
+        int64_t dim[JSON_RANK_MAX];
+        int rank;
+        const cJSON *item = field_find(j->root, flag_names[i]);
+        if (!item || json_tensor_shape(j, item, dim, &rank, e) != ERR_OK || rank != 1 ||
+            dim[0] != parameters ||
+            json_tensor_read(j, item, DTYPE_INT64, out + i * parameters, e) != ERR_OK)
+            return err_set(e, ERR_IO, "", "the checkpoint's %s cannot be read", flag_names[i]);
+    }
+    return ERR_OK;
+}
+
+static enum err_kind state_read(const char *text, const struct session *s, struct state *out,
+                                struct err *e)
+{
+    struct json j = {.root = NULL};
+    *out = (struct state){.spec = s->spec, .loss_pending = NAN};
+    out->flags = mem_array((size_t)s->module->parameters * FLAGS_LISTS, sizeof *out->flags);
+    if (!out->flags)
+        return err_set(e, ERR_NOMEM, "", "no memory for the checkpoint's state");
+    enum err_kind rc = json_parse(text, strlen(text), &j, e);
+    if (!rc)
+        rc = spec_patch(&out->spec, j.root, e);
+    if (!rc)
+        rc = flags_read(&j, s->module->parameters, out->flags, e);
+    if (!rc)
+        rc = field_int(j.root, "cursor", REQUIRED, 0, INT64_MAX, &out->cursor, e);
+    if (!rc)
+        rc = field_int(j.root, "accumulated", REQUIRED, 0, INT64_MAX, &out->accumulated, e);
+    if (!rc)
+        rc = field_int(j.root, "updated_at", REQUIRED, 0, INT64_MAX, &out->updated_at, e);
+    if (!rc)
+        rc = field_bool(j.root, "diverged", REQUIRED, &out->diverged, e);
+    if (!rc && !json_number(field_find(j.root, "loss_pending"), &out->loss_pending))
+        rc = err_set(e, ERR_IO, "", "the checkpoint's loss_pending cannot be read");
+    json_close(&j);
+    return rc;
+}
+
+/* ---- into a checkpoint --------------------------------------------------------------------- */
+
+static bool any(const struct session *s, bool (*flag)(const struct session *s, int i))
+{
+    for (int i = 0; i < s->module->parameters; i++)
+        if (flag(s, i))
+            return true;
+    return false;
+}
+
+static void add_section(struct store_checkpoint *c, const char *name, const void *data,
+                        size_t bytes)
+{
+    c->section[c->sections++] = (struct store_section){name, data, bytes};
+}
+
+/* Describes s as it stands, pointing into it; only the state text is new. */
+static enum err_kind describe(const struct session *s, struct store_checkpoint *c,
+                              struct json_out *state, struct err *e)
+{
+    size_t bytes = module_bytes(s->module);
+    state_write(state, s);
+    if (!json_out_end(state))
+        return err_set(e, ERR_NOMEM, "", "no memory for a checkpoint");
+    *c = (struct store_checkpoint){.step = s->step,
+                                   .loss = s->loss_last,
+                                   .state = state->text,
+                                   .created_at = clock_millis()};
+    add_section(c, "parameters", s->module->values.data, bytes);
+    if (any(s, has_gradient))
+        add_section(c, "gradients", s->module->gradients.data, bytes);
+    if (any(s, has_momentum))
+        add_section(c, "momentum", s->sgd.momentum, bytes);
+    c->bytes = bytes * (size_t)c->sections;
+    return ERR_OK;
+}
+
+/* Drops from the tail what the store has. */
+static void trim_tail(struct session *s)
+{
+    int64_t kept = atomic_load(&s->kept) - s->tail_first + 1;
+    if (kept <= 0)
+        return;
+    pthread_rwlock_wrlock(&s->lock);
+    size_t n = (size_t)kept < s->tail_count ? (size_t)kept : s->tail_count;
+    memmove(s->tail, s->tail + n, (s->tail_count - n) * sizeof *s->tail);
+    s->tail_count -= n;
+    s->tail_first += (int64_t)n;
+    pthread_rwlock_unlock(&s->lock);
+}
+
+/* A background checkpoint's copy of the model, so that training goes on meanwhile. */
+struct snapshot {
+    struct session *session; /* held: the registry frees it when this gives it back */
+    struct store_checkpoint checkpoint;
+    struct json_out state;
+    void *blocks;
+    double *losses;
+    int64_t first, last; /* steps of the losses */
+};
+
+static void snapshot_free(struct snapshot *p)
+{
+    json_out_close(&p->state);
+    mem_free(p->blocks);
+    mem_free(p->losses);
+    mem_free(p);
+}
+
+/* Copies the blocks and the tail, so that nothing points into the session. */
+static struct snapshot *snapshot_new(struct session *s)
+{
+    struct err ignored;
+    struct snapshot *p = mem_array(1, sizeof *p);
+    if (!p)
+        return NULL;
+    size_t bytes = module_bytes(s->module);
+    if (describe(s, &p->checkpoint, &p->state, &ignored) == ERR_OK)
+        p->blocks = mem_array((size_t)p->checkpoint.sections, bytes);
+    p->losses = mem_array(s->tail_count, sizeof *p->losses);
+    if (!p->blocks || !p->losses) {
+        snapshot_free(p);
+        return NULL;
+    }
+    for (int i = 0; i < p->checkpoint.sections; i++) {
+        void *copy = (char *)p->blocks + (size_t)i * bytes;
+        memcpy(copy, p->checkpoint.section[i].data, bytes);
+        p->checkpoint.section[i].data = copy;
+    }
+    if (s->tail_count)
+        memcpy(p->losses, s->tail, s->tail_count * sizeof *p->losses);
+    p->first = s->tail_first;
+    p->last = s->step;
+    p->session = s;
+    return p;
+}
+
+/* On the store's thread. */
+static void snapshot_done(void *arg, const struct err *e)
+{
+    struct snapshot *p = arg;
+    struct session *s = p->session;
+    if (e->kind == ERR_OK)
+        atomic_store(&s->kept, p->last);
+    else
+        atomic_store(&s->save_failed, true);
+    atomic_store(&s->saving, false);
+    snapshot_free(p);
+    registry_put(&s->api->registry, s);
+}
+
+void session_checkpoint(struct session *s)
+{
+    if (!s->changed && !atomic_load(&s->save_failed))
+        return;
+    trim_tail(s);
+    struct snapshot *p = atomic_load(&s->saving) ? NULL : snapshot_new(s);
+    struct store_txn *txn = p ? store_txn_new(s->api->store) : NULL;
+    if (!txn) {
+        if (p)
+            snapshot_free(p);
+        registry_note_change(&s->api->registry, s);
+        return;
+    }
+    store_save_checkpoint(txn, s->key, &p->checkpoint);
+    store_replace_losses(txn, s->key, p->first, p->losses, (size_t)(p->last - p->first + 1));
+    s->changed = false;
+    s->steps_unsaved = 0;
+    atomic_store(&s->save_failed, false);
+    atomic_store(&s->saving, true);
+    registry_hold(&s->api->registry, s);
+    store_commit_then(txn, snapshot_done, p);
+}
+
+enum err_kind session_save(struct session *s, int64_t n, const char *label, int64_t created_at,
+                           size_t *bytes, struct err *e)
+{
+    struct store_checkpoint c;
+    struct json_out state = {0};
+    enum err_kind rc = describe(s, &c, &state, e);
+    struct store_txn *txn = rc ? NULL : store_txn_new(s->api->store);
+    if (!rc && !txn)
+        rc = err_set(e, ERR_NOMEM, "", "no memory for a checkpoint");
+    if (!rc) {
+        c.n = n;
+        c.label = label;
+        c.created_at = created_at;
+        store_save_checkpoint(txn, s->key, &c);
+        store_replace_losses(txn, s->key, s->tail_first, s->tail, s->tail_count);
+        rc = store_commit(txn, e);
+    }
+    if (!rc) {
+        atomic_store(&s->kept, s->step);
+        if (bytes)
+            *bytes = c.bytes;
+    }
+    if (!rc && n == 0) {
+        s->changed = false;
+        s->steps_unsaved = 0;
+        atomic_store(&s->save_failed, false);
+    }
+    json_out_close(&state);
+    return rc;
+}
+
+/* ---- out of a checkpoint ------------------------------------------------------------------- */
+
+static const struct store_section *find_section(const struct store_checkpoint *c,
+                                                const char *name)
+{
+    for (int i = 0; i < c->sections; i++)
+        if (!strcmp(c->section[i].name, name))
+            return &c->section[i];
+    return NULL;
+}
+
+/* The section if it is there; INVALID sizes and a missing one that is needed are IO. */
+static enum err_kind section_of(const struct store_checkpoint *c, const char *name, bool needed,
+                                size_t bytes, const struct store_section **out, struct err *e)
+{
+    *out = find_section(c, name);
+    if (needed && !*out)
+        return err_set(e, ERR_IO, "", "the checkpoint has no %s", name);
+    if (*out && (*out)->bytes != bytes)
+        return err_set(e, ERR_IO, "", "the checkpoint's %s have %zu bytes, not %zu", name,
+                       (*out)->bytes, bytes);
+    return ERR_OK;
+}
+
+static bool any_of(const int64_t *flags, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (flags[i])
+            return true;
+    return false;
+}
+
+/* Puts a checkpoint into s: everything that can fail first, then the change as a whole. */
+static enum err_kind put(struct session *s, const struct store_checkpoint *c,
+                         const struct state *state, struct err *e)
+{
+    const struct store_section *parameters, *gradients, *momentum;
+    struct module *m = s->module;
+    size_t bytes = module_bytes(m);
+    const int64_t *flags = state->flags, *has_grad = flags + FLAGS_HAS_GRADIENT * m->parameters,
+                  *has_buffer = flags + FLAGS_HAS_MOMENTUM * m->parameters;
+    bool any_grad = any_of(has_grad, m->parameters), any_buffer = any_of(has_buffer, m->parameters);
+    enum err_kind rc = section_of(c, "parameters", true, bytes, &parameters, e);
+    if (!rc)
+        rc = section_of(c, "gradients", any_grad, bytes, &gradients, e);
+    if (!rc)
+        rc = section_of(c, "momentum", any_buffer, bytes, &momentum, e);
+    if (!rc && any_grad)
+        rc = module_need_gradients(m, e);
+    if (!rc && any_buffer)
+        rc = sgd_need_momentum(&s->sgd, m, e);
+    if (rc)
+        return rc;
+    pthread_rwlock_wrlock(&s->lock);
+    memcpy(m->values.data, parameters->data, bytes);
+    if (any_grad)
+        memcpy(m->gradients.data, gradients->data, bytes);
+    if (any_buffer)
+        memcpy(s->sgd.momentum, momentum->data, bytes);
+    for (int i = 0; i < m->parameters; i++) {
+        m->parameter[i].tensor.requires_grad = flags[i] != 0;
+        m->parameter[i].tensor.grad = has_grad[i] ? &m->parameter[i].slot : NULL;
+        s->sgd.has_momentum[i] = has_buffer[i] != 0;
+    }
+    module_touch(m);
+    sgd_touch(&s->sgd);
+    s->spec = state->spec;
+    s->sgd.options = state->spec.optimizer;
+    s->step = c->step;
+    s->loss_last = c->loss;
+    s->cursor = state->cursor;
+    s->accumulated = state->accumulated;
+    s->loss_pending = state->loss_pending;
+    s->diverged = state->diverged;
+    s->updated_at = state->updated_at;
+    s->tail_count = 0;
+    s->tail_first = c->step + 1;
+    atomic_store(&s->kept, c->step);
+    pthread_rwlock_unlock(&s->lock);
+    return ERR_OK;
+}
+
+/* Loads checkpoint n (0: the newest automatic one) into s. *found false: there is none.
+ * The store works in order: once it has answered, no background checkpoint of s is under way. */
+static enum err_kind load(struct session *s, int64_t n, bool *found, struct err *e)
+{
+    struct store_checkpoint c;
+    struct state state = {.flags = NULL};
+    bool fallback;
+    enum err_kind rc = store_load_checkpoint(s->api->store, s->key, n, &c, found, &fallback, e);
+    if (rc || !*found)
+        return rc;
+    rc = state_read(c.state, s, &state, e);
+    if (!rc)
+        rc = put(s, &c, &state, e);
+    mem_free(state.flags);
+    store_checkpoint_close(&c);
+    return rc;
+}
+
+enum err_kind session_recover(struct session *s, struct err *e)
+{
+    bool found;
+    enum err_kind rc = load(s, 0, &found, e);
+    return rc ? err_wrap(e, "the model \"%s\": ", s->id) : ERR_OK;
+}
+
+enum err_kind session_restore(struct session *s, int64_t n, struct err *e)
+{
+    bool found;
+    enum err_kind rc = load(s, n, &found, e);
+    if (!rc && !found)
+        return err_set(e, ERR_NOT_FOUND, "", "there is no checkpoint %lld", (long long)n);
+    if (rc)
+        return rc;
+    session_begin_change(s);
+    session_end_change(s);
+    /* Until the store has it the model would come back, after a crash, as it was before. */
+    rc = session_save(s, 0, NULL, clock_millis(), NULL, e);
+    return rc ? err_wrap(e, "restored, but not kept yet: ") : ERR_OK;
+}

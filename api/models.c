@@ -1,0 +1,249 @@
+/* api/models.c - creating, showing, changing and removing models. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "api/fields.h"
+#include "api/handlers.h"
+#include "api/state.h"
+
+#define LIMIT_DEFAULT 20
+#define LIMIT_MAX     100
+
+enum err_kind call_limit(const struct call *c, int64_t *out, struct err *e)
+{
+    return call_query_int(c, "limit", 1, LIMIT_MAX, LIMIT_DEFAULT, out, e);
+}
+
+/* ---- the representation -------------------------------------------------------------------- */
+
+void json_key_time(struct json_out *w, const char *key, int64_t millis)
+{
+    char text[40];
+    struct tm tm;
+    time_t seconds = (time_t)(millis / 1000);
+    gmtime_r(&seconds, &tm);
+    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(text + n, sizeof text - n, ".%03dZ", (int)(millis % 1000));
+    json_key_string(w, key, text);
+}
+
+static void parameters_write(struct json_out *w, const struct module *m)
+{
+    json_key(w, "parameters");
+    json_begin_array(w);
+    for (int i = 0; i < m->parameters; i++) {
+        const struct parameter *p = &m->parameter[i];
+        json_begin_object(w);
+        json_key_string(w, "name", p->name);
+        json_key(w, "shape");
+        json_ints(w, p->tensor.shape.dim, (size_t)p->tensor.shape.rank);
+        json_key_bool(w, "requires_grad", p->tensor.requires_grad);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
+static const char *state_name(const struct session *s)
+{
+    return s->diverged ? "diverged" : s->training ? "training" : "ready";
+}
+
+void model_write(struct json_out *w, struct session *s)
+{
+    pthread_rwlock_rdlock(&s->lock);
+    json_begin_object(w);
+    json_key_string(w, "id", s->id);
+    spec_write(w, &s->spec);
+    parameters_write(w, s->module);
+    json_key_int(w, "parameter_count", s->module->count);
+    json_key_int(w, "step", s->step);
+    json_key(w, "loss_last");
+    if (s->step == 0)
+        json_null(w);
+    else
+        json_real(w, s->spec.dtype, s->loss_last);
+    json_key_int(w, "batches", (int64_t)s->batches);
+    json_key_string(w, "state", state_name(s));
+    json_key_time(w, "created_at", s->created_at);
+    json_key_time(w, "updated_at", s->updated_at);
+    json_end_object(w);
+    pthread_rwlock_unlock(&s->lock);
+}
+
+/* ---- POST /models -------------------------------------------------------------------------- */
+
+/* The client's id, or one of ours. */
+static enum err_kind choose_id(struct call *c, char id[STORE_ID_BYTES], struct err *e)
+{
+    const char *given = NULL;
+    enum err_kind rc = field_string(c->in.root, "id", OPTIONAL, STORE_ID_BYTES, &given, e);
+    if (rc)
+        return rc;
+    if (given && !is_id(given))
+        return err_set(e, ERR_INVALID, "/id", "must match [A-Za-z0-9][A-Za-z0-9._-]{0,63}");
+    if (given)
+        snprintf(id, STORE_ID_BYTES, "%s", given);
+    else
+        snprintf(id, STORE_ID_BYTES, "m-%llx-%llu", (unsigned long long)c->api->boot,
+                 (unsigned long long)c->number);
+    return ERR_OK;
+}
+
+/* What the store keeps of it: the same text that a client could post. */
+static enum err_kind insert(struct call *c, const char *id, const struct spec *spec,
+                            struct err *e)
+{
+    struct json_out text = {0};
+    struct store_model model = {.created_at = clock_millis()};
+    snprintf(model.id, sizeof model.id, "%s", id);
+    json_begin_object(&text);
+    spec_write(&text, spec);
+    json_end_object(&text);
+    struct store_txn *txn = store_txn_new(c->api->store);
+    enum err_kind rc = ERR_OK;
+    if (!json_out_end(&text) || !txn)
+        rc = err_set(e, ERR_NOMEM, "", "no memory for the model");
+    if (rc) {
+        store_txn_drop(txn);
+    } else {
+        model.spec = text.text;
+        store_insert_model(txn, &model);
+        rc = store_commit(txn, e);
+    }
+    json_out_close(&text);
+    if (rc == ERR_CONFLICT)
+        err_set(e, ERR_CONFLICT, "/id", "the id \"%s\" is taken", id);
+    return rc;
+}
+
+enum err_kind post_models(struct call *c, struct err *e)
+{
+    struct spec spec;
+    char id[STORE_ID_BYTES];
+    enum err_kind rc = spec_read(&c->in, c->api->config.max_model_bytes, &spec, e);
+    if (!rc)
+        rc = choose_id(c, id, e);
+    if (!rc)
+        rc = insert(c, id, &spec, e);
+    spec_close(&spec);
+    if (!rc) /* made from what was kept, as after a restart: there is one way to make a model */
+        rc = registry_get(&c->api->registry, id, &c->session, e);
+    if (rc)
+        return rc;
+    call_location(c, "/models/%s", id);
+    model_write(&c->out, c->session);
+    return ERR_OK;
+}
+
+/* ---- GET ----------------------------------------------------------------------------------- */
+
+enum err_kind get_model(struct call *c, struct err *e)
+{
+    (void)e;
+    model_write(&c->out, c->session);
+    return ERR_OK;
+}
+
+/* One of a list; one that was deleted meanwhile is left out. */
+static enum err_kind write_listed(struct call *c, const char *id, struct err *e)
+{
+    struct session *s;
+    enum err_kind rc = registry_get(&c->api->registry, id, &s, e);
+    if (rc)
+        return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+    model_write(&c->out, s);
+    registry_put(&c->api->registry, s);
+    return ERR_OK;
+}
+
+enum err_kind get_models(struct call *c, struct err *e)
+{
+    char ids[LIMIT_MAX + 1][STORE_ID_BYTES];
+    size_t count;
+    int64_t limit;
+    const char *after = call_query(c, "after");
+    enum err_kind rc = call_limit(c, &limit, e);
+    if (!rc) /* one more than asked for tells whether there is more */
+        rc = store_list_models(c->api->store, after ? after : "", (size_t)limit + 1, ids, &count,
+                               e);
+    if (rc)
+        return rc;
+    bool more = count > (size_t)limit;
+    json_begin_object(&c->out);
+    json_key(&c->out, "models");
+    json_begin_array(&c->out);
+    for (size_t i = 0; !rc && i < count - more; i++)
+        rc = write_listed(c, ids[i], e);
+    json_end_array(&c->out);
+    if (more)
+        json_key_string(&c->out, "next", ids[limit - 1]);
+    json_end_object(&c->out);
+    return rc;
+}
+
+/* ---- PATCH --------------------------------------------------------------------------------- */
+
+/* Checks {"0.weight": false, …}; with apply set, does it. */
+static enum err_kind freeze(struct module *m, const cJSON *names, bool apply, struct err *e)
+{
+    for (const cJSON *item = names ? names->child : NULL; item; item = item->next) {
+        struct parameter *p = module_find(m, item->string);
+        char key[96];
+        err_escape(item->string, key, sizeof key);
+        if (!p)
+            err_set(e, ERR_INVALID, "", "there is no parameter \"%s\"", key);
+        else if (!cJSON_IsBool(item) && !cJSON_IsNull(item))
+            err_set(e, ERR_INVALID, "", "must be true or false");
+        else {
+            if (apply)
+                p->tensor.requires_grad = !cJSON_IsFalse(item);
+            continue;
+        }
+        return err_prefix(e, "/requires_grad/%s", key);
+    }
+    return ERR_OK;
+}
+
+enum err_kind patch_model(struct call *c, struct err *e)
+{
+    static const char *const names[] = {"optimizer", "requires_grad", "on_divergence",
+                                        "durability", NULL};
+    struct session *s = c->session;
+    struct spec spec = s->spec;
+    const cJSON *frozen;
+    enum err_kind rc = fields_check(c->in.root, names, e);
+    if (!rc)
+        rc = spec_patch(&spec, c->in.root, e);
+    if (!rc)
+        rc = field_object(c->in.root, "requires_grad", OPTIONAL, &frozen, e);
+    if (!rc)
+        rc = freeze(s->module, frozen, false, e);
+    if (rc)
+        return rc;
+    session_begin_change(s);
+    s->spec = spec;
+    s->sgd.options = spec.optimizer;
+    s->diverged = false;
+    sgd_touch(&s->sgd);
+    rc = freeze(s->module, frozen, true, e);
+    session_end_change(s);
+    model_write(&c->out, s);
+    return rc;
+}
+
+/* ---- DELETE -------------------------------------------------------------------------------- */
+
+enum err_kind delete_model(struct call *c, struct err *e)
+{
+    struct registry *r = &c->api->registry;
+    struct store_txn *txn = store_txn_new(c->api->store);
+    if (!txn)
+        return err_set(e, ERR_NOMEM, "", "no memory to delete the model");
+    registry_begin_delete(r, c->session);
+    store_delete_model(txn, c->session->key);
+    enum err_kind rc = store_commit(txn, e);
+    registry_end_delete(r, c->session, rc == ERR_OK || rc == ERR_NOT_FOUND);
+    return rc;
+}

@@ -1,0 +1,265 @@
+/* api/reading.c - forward, gradients, parameters. */
+#include <math.h>
+#include <string.h>
+
+#include "api/fields.h"
+#include "api/handlers.h"
+#include "api/state.h"
+#include "engine/train.h"
+
+/* ---- POST forward -------------------------------------------------------------------------- */
+
+enum err_kind post_forward(struct call *c, struct err *e)
+{
+    static const char *const names[] = {"inputs", "targets", NULL};
+    struct session *s = c->session;
+    struct batch_rules rules = session_rules(s);
+    struct batch *b = NULL;
+    struct tensor *y;
+    double loss = NAN;
+    int64_t step = 0;
+    enum err_kind rc = fields_check(c->in.root, names, e);
+    if (!rc)
+        rc = batch_read(&c->in, c->in.root, &rules, TARGETS_OPTIONAL, &b, e);
+    if (rc)
+        return rc;
+    const struct tensor *target = b->y.storage ? &b->y : NULL;
+    pthread_rwlock_rdlock(&s->lock);
+    rc = train_evaluate(s->module, &s->spec.loss, &c->scratch->tape, &b->x, target, &y, &loss, e);
+    step = s->step;
+    pthread_rwlock_unlock(&s->lock);
+    if (!rc) {
+        json_begin_object(&c->out);
+        json_key(&c->out, "outputs");
+        tensor_write(&c->out, y);
+        json_key_int(&c->out, "step", step);
+        if (target) {
+            json_key_real(&c->out, "loss", s->spec.dtype, loss);
+            json_key_string(&c->out, "reduction", loss_reduction(&s->spec.loss));
+        }
+        json_end_object(&c->out);
+    }
+    batch_free(b);
+    return rc;
+}
+
+/* ---- GET gradients, GET parameters --------------------------------------------------------- */
+
+/* {name} of the path: one parameter, or all (*only NULL) without it. */
+static enum err_kind one_or_all(struct call *c, struct parameter **only, struct err *e)
+{
+    *only = NULL;
+    if (!c->param[1][0])
+        return ERR_OK;
+    *only = module_find(c->session->module, c->param[1]);
+    return *only ? ERR_OK
+                 : err_set(e, ERR_NOT_FOUND, "", "there is no parameter \"%.64s\"", c->param[1]);
+}
+
+static void gradient_write(struct call *c, const struct tensor *g, bool summary)
+{
+    struct json_out *w = &c->out;
+    if (!g) {
+        json_null(w);
+        return;
+    }
+    const struct kernels *k = c->api->kernels;
+    json_begin_object(w);
+    json_key(w, "shape");
+    json_ints(w, g->shape.dim, (size_t)g->shape.rank);
+    json_key_f64(w, "norm",
+                 sqrt(k->sum_squares(g->dtype, tensor_data(g), (size_t)tensor_count(g))));
+    if (!summary) {
+        json_key(w, "data");
+        tensor_write(w, g);
+    }
+    json_end_object(w);
+}
+
+enum err_kind get_gradients(struct call *c, struct err *e)
+{
+    struct module *m = c->session->module;
+    struct parameter *only;
+    int64_t summary;
+    enum err_kind rc = call_query_int(c, "summary", 0, 1, 0, &summary, e);
+    if (!rc)
+        rc = one_or_all(c, &only, e);
+    if (rc)
+        return rc;
+    json_begin_object(&c->out);
+    json_key_int(&c->out, "step", c->session->step);
+    json_key(&c->out, "gradients");
+    json_begin_object(&c->out);
+    for (int i = 0; i < m->parameters; i++) {
+        const struct parameter *p = &m->parameter[i];
+        if (only && only != p)
+            continue;
+        json_key(&c->out, p->name);
+        gradient_write(c, p->tensor.grad, summary != 0);
+    }
+    json_end_object(&c->out);
+    json_end_object(&c->out);
+    return ERR_OK;
+}
+
+static void parameter_write(struct json_out *w, const struct parameter *p)
+{
+    json_key(w, p->name);
+    json_begin_object(w);
+    json_key(w, "shape");
+    json_ints(w, p->tensor.shape.dim, (size_t)p->tensor.shape.rank);
+    json_key_bool(w, "requires_grad", p->tensor.requires_grad);
+    json_key(w, "data");
+    tensor_write(w, &p->tensor);
+    json_end_object(w);
+}
+
+enum err_kind get_parameters(struct call *c, struct err *e)
+{
+    struct session *s = c->session;
+    struct parameter *only;
+    enum err_kind rc = one_or_all(c, &only, e);
+    if (rc)
+        return rc;
+    json_begin_object(&c->out);
+    pthread_rwlock_rdlock(&s->lock);
+    json_key_int(&c->out, "step", s->step);
+    json_key(&c->out, "parameters");
+    json_begin_object(&c->out);
+    for (int i = 0; i < s->module->parameters; i++)
+        if (!only || only == &s->module->parameter[i])
+            parameter_write(&c->out, &s->module->parameter[i]);
+    pthread_rwlock_unlock(&s->lock);
+    json_end_object(&c->out);
+    json_end_object(&c->out);
+    return ERR_OK;
+}
+
+/* ---- PUT parameters ------------------------------------------------------------------------ */
+
+/* A shape that is given beside the data must be the parameter's. */
+static enum err_kind check_shape(const struct json *j, const cJSON *item, const struct shape *want,
+                                 struct err *e)
+{
+    int64_t dim[JSON_RANK_MAX], value[RANK_MAX];
+    int rank;
+    char text[SHAPE_TEXT_BYTES];
+    if (!item)
+        return ERR_OK;
+    if (json_tensor_shape(j, item, dim, &rank, e) != ERR_OK ||
+        (rank == 1 && dim[0] == want->rank &&
+         json_tensor_read(j, item, DTYPE_INT64, value, e) != ERR_OK))
+        return err_prefix(e, "/shape");
+    if (rank != 1 || dim[0] != want->rank ||
+        memcmp(value, want->dim, (size_t)want->rank * sizeof *value) != 0)
+        return err_set(e, ERR_INVALID, "/shape", "must be %s",
+                       shape_text(want, text, sizeof text));
+    return ERR_OK;
+}
+
+/* Reads one parameter's {"data", "shape"?, "requires_grad"?} into its place in a new block. */
+static enum err_kind parameter_read(const struct json *j, const cJSON *item,
+                                    const struct parameter *p, void *block, bool *requires_grad,
+                                    struct err *e)
+{
+    static const char *const names[] = {"data", "shape", "requires_grad", NULL};
+    const struct tensor *t = &p->tensor;
+    int64_t dim[JSON_RANK_MAX];
+    int rank;
+    char text[SHAPE_TEXT_BYTES];
+    if (!cJSON_IsObject(item))
+        return err_set(e, ERR_INVALID, "", "must be an object with \"data\"");
+    const cJSON *data = field_find(item, "data");
+    enum err_kind rc = fields_check(item, names, e);
+    if (!rc)
+        rc = check_shape(j, field_find(item, "shape"), &t->shape, e);
+    if (!rc)
+        rc = field_bool(item, "requires_grad", OPTIONAL, requires_grad, e);
+    if (!rc && !data)
+        rc = err_set(e, ERR_INVALID, "/data", "is required");
+    if (rc)
+        return rc;
+    rc = json_tensor_shape(j, data, dim, &rank, e);
+    if (!rc && (rank != t->shape.rank ||
+                memcmp(dim, t->shape.dim, (size_t)rank * sizeof *dim) != 0))
+        rc = err_set(e, ERR_INVALID, "", "must be of shape %s",
+                     shape_text(&t->shape, text, sizeof text));
+    void *to = (char *)block + (size_t)t->offset * dtype_bytes(t->dtype);
+    if (!rc)
+        rc = json_tensor_read(j, data, t->dtype, to, e);
+    return rc ? err_prefix(e, "/data") : ERR_OK;
+}
+
+/* Every parameter must be there (strict, as load_state_dict), or the one of the path. */
+static enum err_kind parameters_read(struct call *c, const struct parameter *only, void *block,
+                                     bool *requires_grad, struct err *e)
+{
+    struct module *m = c->session->module;
+    const cJSON *all = NULL;
+    enum err_kind rc = field_object(c->in.root, "parameters", REQUIRED, &all, e);
+    if (rc)
+        return rc;
+    for (const cJSON *item = all->child; item; item = item->next) {
+        const struct parameter *p = module_find(m, item->string);
+        char key[96];
+        err_escape(item->string, key, sizeof key);
+        if (!p || (only && p != only)) {
+            err_set(e, ERR_INVALID, "", "there is no such parameter here");
+            return err_prefix(e, "/parameters/%s", key);
+        }
+        if (parameter_read(&c->in, item, p, block, &requires_grad[p - m->parameter], e) != ERR_OK)
+            return err_prefix(e, "/parameters/%s", key);
+    }
+    for (int i = 0; i < m->parameters; i++) {
+        const char *name = m->parameter[i].name;
+        if ((!only || only == &m->parameter[i]) && !field_find(all, name)) {
+            err_set(e, ERR_INVALID, "", "is missing");
+            return err_prefix(e, "/parameters/%s", name);
+        }
+    }
+    return ERR_OK;
+}
+
+enum err_kind put_parameters(struct call *c, struct err *e)
+{
+    static const char *const names[] = {"step", "parameters", NULL};
+    struct session *s = c->session;
+    struct module *m = s->module;
+    struct parameter *only;
+    int64_t step; /* of a GET's answer that is sent back: says where it came from, no more */
+    void *block = mem_array(1, module_bytes(m));
+    bool *requires_grad = mem_array((size_t)m->parameters, sizeof *requires_grad);
+    enum err_kind rc = ERR_OK;
+    if (!block || !requires_grad) {
+        rc = err_set(e, ERR_NOMEM, "", "no memory for the parameters");
+        goto out;
+    }
+    memcpy(block, m->values.data, module_bytes(m));
+    for (int i = 0; i < m->parameters; i++)
+        requires_grad[i] = m->parameter[i].tensor.requires_grad;
+    rc = fields_check(c->in.root, names, e);
+    if (!rc)
+        rc = field_int(c->in.root, "step", OPTIONAL, 0, INT64_MAX, &step, e);
+    if (!rc)
+        rc = one_or_all(c, &only, e);
+    if (!rc)
+        rc = parameters_read(c, only, block, requires_grad, e);
+    if (rc)
+        goto out;
+    session_begin_change(s);
+    memcpy(m->values.data, block, module_bytes(m));
+    for (int i = 0; i < m->parameters; i++)
+        m->parameter[i].tensor.requires_grad = requires_grad[i];
+    module_touch(m);
+    sgd_touch(&s->sgd);
+    s->diverged = false;
+    session_end_change(s);
+    json_begin_object(&c->out);
+    json_key_int(&c->out, "step", s->step);
+    json_key_int(&c->out, "parameter_count", m->count);
+    json_end_object(&c->out);
+out:
+    mem_free(block);
+    mem_free(requires_grad);
+    return rc;
+}

@@ -1,0 +1,47 @@
+/* api/registry.h - id -> resident model. A miss is loaded from the store.
+ *
+ * Threads: any; [r] is guarded by `lock`, which is a leaf: nothing of another module is called while it is held. Two who
+ * ask for the same model at once load it once; who asks for one that is being deleted waits until
+ * that is decided.
+ */
+#ifndef API_REGISTRY_H
+#define API_REGISTRY_H
+
+#include "api/session.h"
+#include "engine/lock.h"
+
+#define REGISTRY_BUCKETS 4096
+
+struct registry {
+    struct api *api; /* [I] */
+    struct lock lock;
+    pthread_cond_t settled;                          /* an entry is no longer busy */
+    struct registry_entry *bucket[REGISTRY_BUCKETS]; /* [r] */
+    struct session *due_first, *due_last;            /* [r] */
+};
+
+void registry_init(struct registry *r, struct api *a);
+/* Frees every session; none is in use. */
+void registry_close(struct registry *r);
+
+/* The model, for the caller to give back with registry_put. errors NOT_FOUND · IO · NOMEM */
+MUST_USE enum err_kind registry_get(struct registry *r, const char *id, struct session **out,
+                                    struct err *e);
+void registry_put(struct registry *r, struct session *s);
+/* Once more, for who has it already. */
+void registry_hold(struct registry *r, struct session *s);
+
+/* Around the deletion of a model: nobody gets it in between; afterwards it is gone for new callers
+ * (who holds it may finish), or there again if the deletion failed. */
+void registry_begin_delete(struct registry *r, struct session *s);
+void registry_end_delete(struct registry *r, struct session *s, bool deleted);
+
+/* Puts s at the end of the list of changed models, once. */
+void registry_note_change(struct registry *r, struct session *s);
+/* Takes the first changed model off the list if it changed at or before `by` (ns) and writes its
+ * id. false: none is due. */
+bool registry_take_due(struct registry *r, int64_t by, char id[STORE_ID_BYTES]);
+/* Calls visit for every resident model while nobody else uses the registry (at the end). */
+void registry_each(struct registry *r, void (*visit)(struct session *s, void *arg), void *arg);
+
+#endif

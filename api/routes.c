@@ -1,0 +1,127 @@
+#include "api/routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/handlers.h"
+
+/* clang-format off */
+const struct route routes[] = {
+    {"GET",    "/healthz", get_healthz, CALL_INLINE, 200, BODY_NONE, {NULL}, "the process is alive"},
+    {"GET",    "/readyz",  get_readyz,  CALL_INLINE, 200, BODY_NONE, {NULL}, "the storage is open and nothing is draining; 503 while not"},
+
+    {"POST",   "/models",      post_models,  CALL_READ,   201, BODY_JSON, {NULL}, "create a model"},
+    {"GET",    "/models",      get_models,   CALL_READ,   200, BODY_NONE, {"limit", "after"}, "list"},
+    {"GET",    "/models/{id}", get_model,    CALL_READ,   200, BODY_NONE, {NULL}, "one, whole"},
+    {"PATCH",  "/models/{id}", patch_model,  CALL_CHANGE, 200, BODY_JSON, {NULL}, "change `optimizer`, `requires_grad`, `on_divergence`, `durability`"},
+    {"DELETE", "/models/{id}", delete_model, CALL_CHANGE, 204, BODY_NONE, {NULL}, "remove it with all it owns"},
+
+    {"POST",   "/models/{id}/batches",     post_batches, CALL_CHANGE, 201, BODY_DATA, {NULL}, "push a batch"},
+    {"GET",    "/models/{id}/batches",     get_batches,  CALL_READ,   200, BODY_NONE, {"limit", "after"}, "list"},
+    {"GET",    "/models/{id}/batches/{n}", get_batch,    CALL_READ,   200, BODY_NONE, {NULL}, "its data"},
+    {"DELETE", "/models/{id}/batches/{n}", delete_batch, CALL_CHANGE, 204, BODY_NONE, {NULL}, "remove it"},
+
+    {"POST",   "/models/{id}/step",           post_step,           CALL_CHANGE, 200, BODY_DATA, {NULL}, "`zero_grad`, forward, loss, `backward`, `optimizer.step`; `steps` times"},
+    {"POST",   "/models/{id}/backward",       post_backward,       CALL_CHANGE, 200, BODY_DATA, {NULL}, "forward, loss, `backward`; gradients add up"},
+    {"POST",   "/models/{id}/zero_grad",      post_zero_grad,      CALL_CHANGE, 200, BODY_JSON, {NULL}, "clear the gradients"},
+    {"POST",   "/models/{id}/optimizer/step", post_optimizer_step, CALL_CHANGE, 200, BODY_JSON, {NULL}, "apply the accumulated gradients"},
+
+    {"POST",   "/models/{id}/forward",           post_forward,   CALL_READ,    200, BODY_DATA, {NULL}, "outputs, and with `targets` the loss; no graph"},
+    {"GET",    "/models/{id}/gradients",         get_gradients,  CALL_BETWEEN, 200, BODY_NONE, {"summary"}, "of every parameter; `?summary=1` leaves `data` out"},
+    {"GET",    "/models/{id}/gradients/{name}",  get_gradients,  CALL_BETWEEN, 200, BODY_NONE, {"summary"}, "of one"},
+    {"GET",    "/models/{id}/parameters",        get_parameters, CALL_READ,    200, BODY_NONE, {NULL}, "the `state_dict`"},
+    {"GET",    "/models/{id}/parameters/{name}", get_parameters, CALL_READ,    200, BODY_NONE, {NULL}, "one of it"},
+    {"PUT",    "/models/{id}/parameters",        put_parameters, CALL_CHANGE,  200, BODY_DATA, {NULL}, "replace it, all or nothing"},
+    {"PUT",    "/models/{id}/parameters/{name}", put_parameters, CALL_CHANGE,  200, BODY_DATA, {NULL}, "replace one"},
+    {"GET",    "/models/{id}/losses",            get_losses,     CALL_READ,    200, BODY_NONE, {"after", "limit", "points"}, "the loss of every step; `points` downsamples and keeps the extremes"},
+
+    {"POST",   "/models/{id}/checkpoints",             post_checkpoints,  CALL_CHANGE, 201, BODY_JSON, {NULL}, "keep this state, with a `label`"},
+    {"GET",    "/models/{id}/checkpoints",             get_checkpoints,   CALL_READ,   200, BODY_NONE, {"limit", "after"}, "list"},
+    {"POST",   "/models/{id}/checkpoints/{n}/restore", post_restore,      CALL_CHANGE, 200, BODY_JSON, {NULL}, "go back to it, bit for bit"},
+    {"DELETE", "/models/{id}/checkpoints/{n}",         delete_checkpoint, CALL_CHANGE, 204, BODY_NONE, {NULL}, "remove it"},
+    {.method = NULL},
+};
+/* clang-format on */
+
+const struct route route_checkpoint_due = {.method = "-",
+                                           .path = "/models/{id}",
+                                           .handler = checkpoint_due,
+                                           .mode = CALL_CHANGE,
+                                           .status = 204};
+
+#define SEGMENTS_MAX 8
+
+/* Cuts "/a/b" into its segments in place; -1: too many, or one is empty. */
+static int cut(char *path, char *segment[SEGMENTS_MAX])
+{
+    int n = 0;
+    while (*path == '/') {
+        *path++ = '\0';
+        if (n == SEGMENTS_MAX)
+            return -1;
+        segment[n++] = path;
+        path += strcspn(path, "/");
+    }
+    for (int i = 0; i < n; i++)
+        if (!segment[i][0])
+            return -1;
+    return n;
+}
+
+/* Do the segments fit the pattern? Then param gets those at its {…}. */
+static bool fits(const char *pattern, char *const *segment, int segments,
+                 const char *param[ROUTE_PARAMS_MAX])
+{
+    int i = 0, params = 0;
+    for (; *pattern == '/'; i++) {
+        size_t n = strcspn(++pattern, "/");
+        if (i == segments)
+            return false;
+        if (*pattern == '{')
+            param[params++] = segment[i];
+        else if (strlen(segment[i]) != n || memcmp(segment[i], pattern, n) != 0)
+            return false;
+        pattern += n;
+    }
+    return i == segments;
+}
+
+static void allow_one_more(char *allow, size_t bytes, const char *method)
+{
+    size_t n = strlen(allow);
+    snprintf(allow + n, bytes - n, "%s%s", n ? ", " : "", method);
+    if (!strcmp(method, "GET"))
+        snprintf(allow + strlen(allow), bytes - strlen(allow), ", HEAD");
+}
+
+const struct route *route_match(const char *method, char *path,
+                                const char *param[ROUTE_PARAMS_MAX], char *allow,
+                                size_t allow_bytes)
+{
+    char *segment[SEGMENTS_MAX];
+    int segments = cut(path, segment);
+    bool head = !strcmp(method, "HEAD");
+    allow[0] = '\0';
+    for (const struct route *r = routes; r->method && segments > 0; r++) {
+        const char *found[ROUTE_PARAMS_MAX] = {"", ""};
+        if (!fits(r->path, segment, segments, found))
+            continue;
+        if (!strcmp(r->method, head ? "GET" : method)) {
+            memcpy(param, found, sizeof found);
+            return r;
+        }
+        allow_one_more(allow, allow_bytes, r->method);
+    }
+    return NULL;
+}
+
+void routes_write_markdown(void (*write)(void *arg, const char *line), void *arg)
+{
+    char line[256];
+    write(arg, "| method | path | does |");
+    write(arg, "|---|---|---|");
+    for (const struct route *r = routes; r->method; r++) {
+        snprintf(line, sizeof line, "| `%s` | `%s` | %s |", r->method, r->path, r->does);
+        write(arg, line);
+    }
+}

@@ -1,0 +1,44 @@
+/* api/routes.h - the endpoints, as one table.
+ *
+ * The only list of them: matching, 404 and 405, Allow, body limits, where a call runs, and the
+ * README's table all come from it.
+ */
+#ifndef API_ROUTES_H
+#define API_ROUTES_H
+
+#include "api/api.h"
+
+#define ROUTE_PARAMS_MAX 2
+#define ROUTE_QUERY_MAX  4
+
+enum route_body {
+    BODY_NONE, /* a body is refused: 413 */
+    BODY_JSON, /* application/json, or nothing at all: {} */
+    BODY_DATA, /* the same with numbers in it: up to the configured limit */
+};
+
+struct route {
+    const char *method, *path; /* "/models/{id}/step" */
+    enum err_kind (*handler)(struct call *c, struct err *e);
+    enum call_mode mode;
+    int status; /* of success */
+    enum route_body body;
+    const char *query[ROUTE_QUERY_MAX + 1]; /* the names it takes; NULL ends them */
+    const char *does;                       /* one line for the README */
+};
+
+extern const struct route routes[]; /* a NULL method ends them */
+/* The background checkpoint, which no client can ask for. */
+extern const struct route route_checkpoint_due;
+
+/* Finds the route of method and path. path is cut into pieces in place, param gets its variable
+ * ones. NULL: none; allow (if not NULL) then holds the path's methods, "" if there is no such
+ * path. */
+const struct route *route_match(const char *method, char *path,
+                                const char *param[ROUTE_PARAMS_MAX], char *allow,
+                                size_t allow_bytes);
+
+/* The endpoint table of the README, in Markdown. */
+void routes_write_markdown(void (*write)(void *arg, const char *line), void *arg);
+
+#endif

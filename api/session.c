@@ -1,0 +1,371 @@
+#include "api/session.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "api/call.h"
+#include "api/state.h"
+#include "engine/train.h"
+
+/* ---- making -------------------------------------------------------------------------------- */
+
+static void free_batches(struct session *s)
+{
+    for (size_t i = 0; i < s->batches; i++)
+        batch_free(s->batch[i]);
+    mem_free(s->batch);
+}
+
+void session_free(struct session *s)
+{
+    if (!s)
+        return;
+    free_batches(s);
+    sgd_close(&s->sgd);
+    module_free(s->module);
+    spec_close(&s->spec);
+    mem_free(s->tail);
+    pthread_rwlock_destroy(&s->lock);
+    mem_free(s);
+}
+
+/* A thousand forwards a second must not keep the one update waiting. */
+static void lock_preferring_writers(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+#ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+    pthread_rwlock_init(lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
+}
+
+/* The model as it was born: spec read, parameters initial. */
+static enum err_kind build(struct session *s, const char *text, struct err *e)
+{
+    struct json j = {.root = NULL};
+    enum err_kind rc = json_parse(text, strlen(text), &j, e);
+    if (!rc)
+        rc = spec_read(&j, s->api->config.max_model_bytes, &s->spec, e);
+    json_close(&j);
+    if (rc)
+        return err_wrap(e, "the stored model \"%s\": ", s->id);
+    s->module = module_new(s->spec.layer, s->spec.layers, s->spec.dtype);
+    if (!s->module)
+        return err_set(e, ERR_NOMEM, "", "no memory for the model \"%s\"", s->id);
+    struct rng rng;
+    rng_seed(&rng, (uint64_t)s->spec.seed);
+    module_reset(s->module, &rng);
+    rc = sgd_init(&s->sgd, s->module, e);
+    s->sgd.options = s->spec.optimizer;
+    return rc;
+}
+
+static enum err_kind load_batch(void *arg, const struct store_batch *stored, struct err *e)
+{
+    struct session *s = arg;
+    struct batch_rules rules = session_rules(s);
+    struct batch *b;
+    enum err_kind rc = batch_restore(stored->n, stored->layout, stored->data, stored->bytes,
+                                     &rules, &b, e);
+    if (rc)
+        return rc;
+    b->created_at = stored->created_at;
+    rc = session_add_batch(s, b, e);
+    if (rc)
+        batch_free(b);
+    return rc;
+}
+
+static enum err_kind fill(struct session *s, const char *spec, struct err *e)
+{
+    struct store *store = s->api->store;
+    enum err_kind rc = build(s, spec, e);
+    if (!rc)
+        rc = store_each_batch(store, s->key, load_batch, s, e);
+    if (!rc)
+        rc = store_last_numbers(store, s->key, &s->last_checkpoint, &s->last_batch, e);
+    if (!rc)
+        rc = session_recover(s, e);
+    return rc;
+}
+
+enum err_kind session_load(struct api *a, const char *id, struct session **out, struct err *e)
+{
+    struct store_model stored;
+    enum err_kind rc = store_find_model(a->store, id, &stored, e);
+    if (rc)
+        return rc;
+    struct session *s = mem_array(1, sizeof *s);
+    if (!s) {
+        mem_free((void *)stored.spec);
+        return err_set(e, ERR_NOMEM, "", "no memory for the model");
+    }
+    s->api = a;
+    memcpy(s->id, stored.id, sizeof s->id);
+    s->key = stored.key;
+    s->created_at = s->updated_at = stored.created_at;
+    s->loss_last = s->loss_pending = NAN;
+    s->tail_first = 1;
+    lock_preferring_writers(&s->lock);
+    rc = fill(s, stored.spec, e);
+    mem_free((void *)stored.spec);
+    if (rc)
+        session_free(s);
+    else
+        *out = s;
+    return rc;
+}
+
+/* ---- batches ------------------------------------------------------------------------------- */
+
+struct batch_rules session_rules(const struct session *s)
+{
+    return (struct batch_rules){.module = s->module,
+                                .loss = &s->spec.loss,
+                                .max_activation_bytes = s->api->config.max_model_bytes};
+}
+
+enum err_kind session_add_batch(struct session *s, struct batch *b, struct err *e)
+{
+    if (s->batches == s->batches_room) {
+        size_t room = s->batches_room ? 2 * s->batches_room : 8;
+        struct batch **more = mem_resize(s->batch, s->batches, room, sizeof *more);
+        if (!more)
+            return err_set(e, ERR_NOMEM, "", "no memory for the batch");
+        s->batch = more;
+        s->batches_room = room;
+    }
+    s->batch[s->batches++] = b;
+    s->batch_bytes += b->bytes;
+    return ERR_OK;
+}
+
+/* The place of the first batch with a number over n. */
+static size_t after(const struct session *s, int64_t n)
+{
+    size_t low = 0, high = s->batches;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (s->batch[middle]->n <= n)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct batch *session_find_batch(const struct session *s, int64_t n)
+{
+    size_t i = after(s, n);
+    return i > 0 && s->batch[i - 1]->n == n ? s->batch[i - 1] : NULL;
+}
+
+void session_remove_batch(struct session *s, int64_t n)
+{
+    size_t i = after(s, n) - 1;
+    s->batch_bytes -= s->batch[i]->bytes;
+    batch_free(s->batch[i]);
+    memmove(s->batch + i, s->batch + i + 1, (s->batches - i - 1) * sizeof *s->batch);
+    s->batches--;
+}
+
+struct batch *session_next_batch(struct session *s)
+{
+    if (s->batches == 0)
+        return NULL;
+    size_t i = after(s, s->cursor);
+    struct batch *b = s->batch[i < s->batches ? i : 0];
+    s->cursor = b->n;
+    return b;
+}
+
+/* ---- changing ------------------------------------------------------------------------------ */
+
+void session_begin_change(struct session *s)
+{
+    pthread_rwlock_wrlock(&s->lock);
+}
+
+void session_end_change(struct session *s)
+{
+    s->updated_at = clock_millis();
+    pthread_rwlock_unlock(&s->lock);
+    if (!s->changed) {
+        s->changed = true;
+        registry_note_change(&s->api->registry, s);
+    }
+}
+
+void session_set_training(struct session *s, bool training)
+{
+    pthread_rwlock_wrlock(&s->lock);
+    s->training = training;
+    pthread_rwlock_unlock(&s->lock);
+}
+
+/* Room for one more loss, found before anything is changed. */
+static enum err_kind reserve_loss(struct session *s, struct err *e)
+{
+    if (s->tail_count < s->tail_room)
+        return ERR_OK;
+    size_t room = s->tail_room ? 2 * s->tail_room : 64;
+    double *more = mem_array(room, sizeof *more);
+    if (!more)
+        return err_set(e, ERR_NOMEM, "", "no memory for the loss history");
+    pthread_rwlock_wrlock(&s->lock);
+    if (s->tail)
+        memcpy(more, s->tail, s->tail_count * sizeof *more);
+    mem_free(s->tail);
+    s->tail = more;
+    s->tail_room = room;
+    pthread_rwlock_unlock(&s->lock);
+    return ERR_OK;
+}
+
+void session_zero_grad(struct session *s)
+{
+    module_zero_grad(s->module);
+    s->accumulated = 0;
+    s->loss_pending = NAN;
+}
+
+/* The gradients stay until they are cleared, also after the update that used them. */
+static void note_backward(struct session *s, double loss)
+{
+    s->accumulated++;
+    s->loss_pending = loss;
+}
+
+static enum err_kind diverged(struct session *s, const char *what, struct err *e)
+{
+    session_begin_change(s);
+    s->diverged = true;
+    session_end_change(s);
+    return err_set(e, ERR_DIVERGED, "",
+                   "%s is no longer finite; the step was not applied and the parameters are "
+                   "those of step %lld",
+                   what, (long long)s->step);
+}
+
+/* Gradient norm of result, and whether the loss and the gradient are finite if they must be. */
+static enum err_kind measure(struct session *s, struct step_result *r, struct err *e)
+{
+    const struct kernels *k = s->api->kernels;
+    r->grad_norm = module_gradient_norm(s->module, k);
+    if (s->spec.on_divergence == DIVERGENCE_CONTINUE)
+        return ERR_OK;
+    if (!isfinite(r->loss))
+        return diverged(s, "the loss", e);
+    return isfinite(r->grad_norm) ? ERR_OK : diverged(s, "the gradient", e);
+}
+
+/* The update and what goes with it, as one short writers' section. */
+static enum err_kind update(struct session *s, const struct step_result *r, struct err *e)
+{
+    bool stop = s->spec.on_divergence == DIVERGENCE_STOP;
+    enum err_kind rc = reserve_loss(s, e);
+    if (rc)
+        return rc;
+    session_begin_change(s);
+    rc = sgd_step(&s->sgd, s->module, s->api->kernels, stop, r->grad_norm, e);
+    if (!rc) {
+        s->step++;
+        s->loss_last = r->loss;
+        s->tail[s->tail_count++] = r->loss;
+    }
+    if (rc == ERR_OK || rc == ERR_DIVERGED)
+        s->diverged = rc == ERR_DIVERGED || !isfinite(r->loss);
+    session_end_change(s);
+    s->steps_unsaved += rc == ERR_OK;
+    if (rc == ERR_DIVERGED)
+        err_set(e, ERR_DIVERGED, "",
+                "the update would leave the range of %s; the step was not applied and the "
+                "parameters are those of step %lld",
+                dtype_name(s->spec.dtype), (long long)s->step);
+    return rc;
+}
+
+enum err_kind session_step(struct session *s, struct scratch *scratch, const struct batch *b,
+                           struct step_result *r, struct err *e)
+{
+    session_zero_grad(s);
+    enum err_kind rc = train_backward(s->module, &s->spec.loss, &scratch->tape, &b->x, &b->y,
+                                      &r->loss, NULL, e);
+    if (!rc)
+        rc = measure(s, r, e);
+    if (!rc)
+        rc = update(s, r, e);
+    if (rc)
+        session_zero_grad(s);
+    else
+        note_backward(s, r->loss);
+    return rc;
+}
+
+/* A copy of the gradients, to go back to. */
+struct gradients {
+    void *block;
+    bool *has;
+};
+
+static void gradients_free(struct gradients *g)
+{
+    mem_free(g->block);
+    mem_free(g->has);
+}
+
+static enum err_kind gradients_copy(const struct module *m, struct gradients *g, struct err *e)
+{
+    g->block = mem_array(1, module_bytes(m));
+    g->has = mem_array((size_t)m->parameters, sizeof *g->has);
+    if (!g->block || !g->has) {
+        gradients_free(g);
+        return err_set(e, ERR_NOMEM, "", "no memory for the gradients");
+    }
+    memcpy(g->block, m->gradients.data, module_bytes(m));
+    for (int i = 0; i < m->parameters; i++)
+        g->has[i] = m->parameter[i].tensor.grad != NULL;
+    return ERR_OK;
+}
+
+static void gradients_put_back(struct module *m, const struct gradients *g)
+{
+    memcpy(m->gradients.data, g->block, module_bytes(m));
+    for (int i = 0; i < m->parameters; i++)
+        m->parameter[i].tensor.grad = g->has[i] ? &m->parameter[i].slot : NULL;
+}
+
+enum err_kind session_backward(struct session *s, struct scratch *scratch, const struct batch *b,
+                               struct step_result *r, struct tensor **dx, struct err *e)
+{
+    struct gradients before = {NULL, NULL};
+    /* What has been accumulated must outlive a backward that diverges. */
+    enum err_kind rc = s->accumulated ? gradients_copy(s->module, &before, e) : ERR_OK;
+    if (rc)
+        return rc;
+    rc = train_backward(s->module, &s->spec.loss, &scratch->tape, &b->x, &b->y, &r->loss, dx, e);
+    if (!rc)
+        rc = measure(s, r, e);
+    if (rc && before.block)
+        gradients_put_back(s->module, &before);
+    else if (rc)
+        session_zero_grad(s);
+    gradients_free(&before);
+    if (rc)
+        return rc;
+    session_begin_change(s);
+    note_backward(s, r->loss);
+    session_end_change(s);
+    return ERR_OK;
+}
+
+enum err_kind session_apply(struct session *s, struct step_result *r, struct err *e)
+{
+    if (s->accumulated == 0)
+        return err_set(e, ERR_CONFLICT, "", "there are no gradients: call backward first");
+    r->loss = s->loss_pending;
+    enum err_kind rc = measure(s, r, e);
+    return rc ? rc : update(s, r, e);
+}

@@ -1,0 +1,119 @@
+/* api/session.h - a resident model: layers, optimizer, batches, history, and what is unsaved.
+ *
+ * Changed by one thread at a time: whoever runs the head of the model's line (CALL_CHANGE and
+ * CALL_BETWEEN). It reads without a lock and writes what the letters say under the write lock;
+ * everyone else reads under the read lock. Gradients are only touched in line.
+ *
+ *   [I] immutable once loaded   [l] in line, written under the write lock
+ *   [L] in line only                  [a] atomic   [r] the registry's mutex
+ */
+#ifndef API_SESSION_H
+#define API_SESSION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "api/batch.h"
+#include "api/spec.h"
+#include "storage/store.h"
+
+struct api;
+struct scratch;
+
+struct session {
+    struct api *api;          /* [I] */
+    char id[STORE_ID_BYTES];  /* [I] */
+    int64_t key, created_at;  /* [I] the store's number; ms */
+    pthread_rwlock_t lock;
+    struct spec spec;         /* [l] layers, loss, dtype and seed [I] */
+    struct module *module;    /* [l] parameters and requires_grad; gradients [L] */
+    struct sgd sgd;           /* [l] */
+    int64_t step;             /* [l] optimizer steps applied */
+    double loss_last;         /* [l] NaN: none */
+    int64_t updated_at;       /* [l] */
+    bool training, diverged;  /* [l] */
+    struct batch **batch;     /* [l] in order of n */
+    size_t batches, batches_room;
+    size_t batch_bytes;       /* [l] of all batches */
+    int64_t last_batch, last_checkpoint; /* [l] the highest numbers ever given */
+    int64_t cursor;           /* [L] the batch that was used last in turn */
+    int64_t accumulated;      /* [L] backward calls since the gradients were cleared */
+    double loss_pending;      /* [L] of the last of them */
+
+    /* Losses that the store may not have yet: of the steps tail_first, tail_first + 1, … [l] */
+    double *tail;
+    size_t tail_count, tail_room;
+    int64_t tail_first;
+
+    bool changed;             /* [L] since the last checkpoint was begun */
+    int64_t steps_unsaved;    /* [L] */
+    atomic_bool saving;       /* [a] a checkpoint is on its way to the store */
+    atomic_bool save_failed;  /* [a] … and did not arrive */
+    atomic_int_fast64_t kept; /* [a] losses up to this step are in the store */
+
+    struct session *next_due; /* [r] in the list of changed models */
+    int64_t due_since;        /* [r] ns: when it came into that list */
+    bool due;                 /* [r] it is in it */
+    int references;           /* [r] */
+    bool gone;                /* [r] deleted: nobody finds it any more */
+};
+
+/* From the store: spec, newest checkpoint, batches.
+ *   errors NOT_FOUND · IO damaged · NOMEM */
+MUST_USE enum err_kind session_load(struct api *a, const char *id, struct session **out,
+                                    struct err *e);
+void session_free(struct session *s);
+
+struct batch_rules session_rules(const struct session *s);
+/* Puts a batch (owned) into the list. errors NOMEM */
+MUST_USE enum err_kind session_add_batch(struct session *s, struct batch *b, struct err *e);
+/* NULL: there is none. */
+struct batch *session_find_batch(const struct session *s, int64_t n);
+void session_remove_batch(struct session *s, int64_t n);
+/* The next one in turn, NULL: there are none. Moves the cursor. */
+struct batch *session_next_batch(struct session *s);
+
+/* What one step did. */
+struct step_result {
+    double loss, grad_norm;
+};
+/* zero_grad, forward, loss, backward, update, history. In line.
+ *   errors DIVERGED nothing was applied, and the gradients are cleared; result->loss is set
+ *          NOMEM */
+MUST_USE enum err_kind session_step(struct session *s, struct scratch *scratch,
+                                    const struct batch *b, struct step_result *result,
+                                    struct err *e);
+/* Forward, loss, backward; gradients add up. *dx (may be NULL) lives on scratch's tape.
+ *   errors DIVERGED the gradients are as they were before · NOMEM */
+MUST_USE enum err_kind session_backward(struct session *s, struct scratch *scratch,
+                                        const struct batch *b, struct step_result *result,
+                                        struct tensor **dx, struct err *e);
+/* Applies what has been accumulated; result->loss is that of the last backward.
+ *   errors CONFLICT there is nothing · DIVERGED · NOMEM */
+MUST_USE enum err_kind session_apply(struct session *s, struct step_result *result,
+                                     struct err *e);
+void session_zero_grad(struct session *s);
+
+/* Writing what others read: take the lock, change, say that it changed. */
+void session_begin_change(struct session *s);
+void session_end_change(struct session *s);
+void session_set_training(struct session *s, bool training);
+
+/* ---- keeping (api/keep.c) ------------------------------------------------------------------ */
+
+/* Starts a checkpoint in the background; when one is still under way or there is no memory, the
+ * model stays due. In line. */
+void session_checkpoint(struct session *s);
+/* Writes one and waits: a client's (n > 0, with its label) or an automatic one (n = 0).
+ * bytes (may be NULL): its size. In line.
+ *   errors IO · NOMEM */
+MUST_USE enum err_kind session_save(struct session *s, int64_t n, const char *label,
+                                    int64_t created_at, size_t *bytes, struct err *e);
+/* Back to the client's checkpoint n; keeps that as the newest automatic one. In line.
+ *   errors NOT_FOUND · NOMEM · IO: it cannot be read, or (the model is back) it could not be kept
+ *          as the newest; the message says which */
+MUST_USE enum err_kind session_restore(struct session *s, int64_t n, struct err *e);
+/* Fills a fresh session from its newest automatic checkpoint, if there is one. */
+MUST_USE enum err_kind session_recover(struct session *s, struct err *e);
+
+#endif

@@ -1,0 +1,85 @@
+/* engine/matmul.c - the matrix products for one instruction set.
+ *
+ * c is made of tiles of rows x columns that live in registers, a vector of W columns each:
+ *     for each k:  tile[i][j] = fma(a[i][k], b[k][j], tile[i][j])
+ * so neighbouring outputs share the loads and every output is its own chain. Between two blocks of
+ * k a tile waits in c and goes on from there: the same chain.
+ *
+ * Around the tiles, outermost first:
+ *     BLOCK_BYTES of b (depth k's x so many columns) are kept in the workspace, in panels as wide
+ *     as a tile, each row of a panel contiguous; a panel that is contiguous already and is read
+ *     only a few times is used where it is;
+ *     BLOCK_ROWS of a, which should stay in the second-level cache, go over these panels;
+ *     a panel stays in the first-level cache while the tiles of these rows pass over it.
+ * a is never packed: a tile reads its elements one by one, and any stride will do.
+ *
+ * A product may be computed as c^T = b^T a^T: then the columns above are c's rows. NAME(cost) says
+ * which is cheaper; neither choice nor blocking changes a bit.
+ */
+#include "engine/matmul.h"
+
+#include <stdbool.h>
+
+#include "engine/simd.h"
+
+#define DEPTH       256 /* of a block of k */
+#define BLOCK_ROWS  192
+#define BLOCK_BYTES MATMUL_WORKSPACE_BYTES
+
+/* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a. With up to
+ * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to
+ * keep the multipliers busy. With up to THIN_ROWS rows a b that is dense in columns is not packed
+ * but transposed on the way, beside whose cost the rows' own is small. */
+#define WIDE 8
+#if SIMD_REGISTERS == 32
+#define TILE_ROWS 12
+#define WIDE_ROWS 3
+#define TILES(X, vectors)                                                                          \
+    TILES_6(X, vectors)                                                                            \
+    X(7, vectors) X(8, vectors) X(9, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
+#define WIDE_TILES(X) X(1, 8) X(2, 8) X(3, 8)
+#define THIN_ROWS     8
+#define THIN_TILES(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
+#else
+#define TILE_ROWS         6
+#define WIDE_ROWS         1
+#define TILES(X, vectors) TILES_6(X, vectors)
+#define WIDE_TILES(X)     X(1, 8)
+#define THIN_ROWS         4
+#define THIN_TILES(X)     X(1) X(2) X(3) X(4)
+#endif
+#define TILES_6(X, vectors)                                                                        \
+    X(1, vectors) X(2, vectors) X(3, vectors) X(4, vectors) X(5, vectors) X(6, vectors)
+#define ALL_TILES(X) TILES(X, 1) TILES(X, 2) WIDE_TILES(X)
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The size of the parts if n is cut into as few as possible, all about equal, none above most. */
+static int64_t even_part(int64_t n, int64_t most)
+{
+    int64_t parts = (n + most - 1) / most;
+    return parts ? (n + parts - 1) / parts : 1;
+}
+
+static struct matrix transposed(struct matrix x)
+{
+    return (struct matrix){x.data, x.col_stride, x.row_stride};
+}
+
+#define REAL float
+#include "engine/matmul.inc"
+#undef REAL
+#define REAL double
+#include "engine/matmul.inc"
+#undef REAL
+
+void ISA_FN(matmul)(const struct matmul_args *args)
+{
+    if (args->dtype == DTYPE_FLOAT32)
+        matmul_f32(args);
+    else
+        matmul_f64(args);
+}

@@ -1,0 +1,43 @@
+/* engine/matmul.h - the matrix products, in fixed order.
+ *
+ * Every output element is one chain of fused multiply-adds in k order, starting from 0:
+ *     s = 0;  for k: s = fma(a[i][k], b[k][j], s);  c[i][j] = s  (+ add[i][j])
+ * whatever the blocking, the batch a row sits in, the threads or the instruction set. So a row's
+ * result does not depend on its neighbours, and a replay gives the same bits on any CPU.
+ * NaN and infinity propagate as that chain says: no zero is ever skipped.
+ *
+ * Threads: pure; the workspace belongs to the caller for the duration of the call.
+ */
+#ifndef ENGINE_MATMUL_H
+#define ENGINE_MATMUL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/dtype.h"
+
+/* A view of numbers; strides in elements, any of them (also 0 for a broadcast row or column). */
+struct matrix {
+    void *data;
+    int64_t row_stride, col_stride;
+};
+
+/* Bytes of workspace that any product may use, whatever its shape; aligned to MEM_ALIGN. */
+#define MATMUL_WORKSPACE_BYTES ((size_t)1 << 20)
+
+/* c (m,n) = a (m,k) b (k,n) [+ add (m,n)]. c is dense in rows or in columns (one stride is 1, the
+ * other at least the extent) and overlaps nothing else; add.data NULL: nothing is added. */
+struct matmul_args {
+    enum dtype dtype; /* FLOAT32 or FLOAT64, of all four */
+    int64_t m, n, k;  /* each may be 0 */
+    struct matrix a, b, add, c;
+    void *workspace;
+};
+typedef void matmul_fn(const struct matmul_args *args);
+
+#ifdef ISA
+#include "engine/isa.h"
+matmul_fn ISA_FN(matmul);
+#endif
+
+#endif

@@ -1,0 +1,154 @@
+#include "engine/mem.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ASAN 1
+#endif
+#endif
+#ifdef ASAN
+#include <sanitizer/asan_interface.h>
+#define POISON(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
+#define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
+#else
+#define POISON(p, n)   ((void)(p), (void)(n))
+#define UNPOISON(p, n) ((void)(p), (void)(n))
+#endif
+
+bool (*mem_fault)(size_t bytes);
+static atomic_uint_fast64_t allocations;
+
+uint64_t mem_allocations(void)
+{
+    return atomic_load(&allocations);
+}
+
+bool mem_mul(size_t a, size_t b, size_t *out)
+{
+    return !__builtin_mul_overflow(a, b, out);
+}
+
+/* Not zeroed; bytes is rounded up to whole lines, as aligned_alloc demands. */
+static void *allocate(size_t bytes)
+{
+    if (bytes > SIZE_MAX - MEM_ALIGN || (mem_fault && mem_fault(bytes)))
+        return NULL;
+    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+    size_t lines = (bytes + MEM_ALIGN - 1) / MEM_ALIGN;
+    return aligned_alloc(MEM_ALIGN, (lines ? lines : 1) * MEM_ALIGN);
+}
+
+void *mem_array(size_t count, size_t size)
+{
+    size_t bytes;
+    if (!mem_mul(count, size, &bytes))
+        return NULL;
+    void *block = allocate(bytes);
+    if (block)
+        memset(block, 0, bytes);
+    return block;
+}
+
+void *mem_resize(void *block, size_t old, size_t count, size_t size)
+{
+    size_t bytes;
+    if (!mem_mul(count, size, &bytes))
+        return NULL;
+    void *fresh = allocate(bytes);
+    if (fresh && block) {
+        memcpy(fresh, block, (old < count ? old : count) * size);
+        mem_free(block);
+    }
+    return fresh;
+}
+
+char *mem_string(const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    char *copy = allocate(bytes);
+    if (copy)
+        memcpy(copy, text, bytes);
+    return copy;
+}
+
+void mem_free(void *block)
+{
+    free(block);
+}
+
+struct arena_chunk {
+    struct arena_chunk *older;
+    size_t bytes; /* of memory */
+    _Alignas(MEM_ALIGN) unsigned char memory[];
+};
+
+#ifdef ARENA_CHUNK_BYTES /* the hostile build makes it tiny, so that growth runs in every test */
+#define CHUNK_BYTES ((size_t)ARENA_CHUNK_BYTES)
+#else
+#define CHUNK_BYTES ((size_t)64 << 10)
+#endif
+
+static bool grow(struct arena *a, size_t bytes)
+{
+    size_t want = a->total > CHUNK_BYTES ? a->total : CHUNK_BYTES;
+    if (want < bytes)
+        want = bytes;
+    if (want > SIZE_MAX - sizeof(struct arena_chunk))
+        return false;
+    struct arena_chunk *c = allocate(sizeof *c + want);
+    if (!c)
+        return false;
+    c->older = a->chunks;
+    c->bytes = want;
+    POISON(c->memory, c->bytes);
+    a->chunks = c;
+    a->used = 0;
+    a->total += want;
+    return true;
+}
+
+void *arena_alloc(struct arena *a, size_t bytes)
+{
+    if (bytes > SIZE_MAX - MEM_ALIGN)
+        return NULL;
+    size_t need = (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
+    if ((!a->chunks || need > a->chunks->bytes - a->used) && !grow(a, need))
+        return NULL;
+    void *piece = a->chunks->memory + a->used;
+    a->used += need;
+    UNPOISON(piece, bytes);
+    return piece;
+}
+
+static void release_chunks(struct arena *a)
+{
+    while (a->chunks) {
+        struct arena_chunk *older = a->chunks->older;
+        UNPOISON(a->chunks->memory, a->chunks->bytes);
+        mem_free(a->chunks);
+        a->chunks = older;
+    }
+    a->used = a->total = 0;
+}
+
+void arena_reset(struct arena *a)
+{
+    if (a->chunks && a->chunks->older) {
+        size_t total = a->total;
+        release_chunks(a);
+        (void)grow(a, total); /* without memory for one chunk the next round grows anew */
+    }
+    a->used = 0;
+    if (a->chunks)
+        POISON(a->chunks->memory, a->chunks->bytes);
+}
+
+void arena_close(struct arena *a)
+{
+    release_chunks(a);
+}

@@ -1,0 +1,53 @@
+/* engine/mem.h - checked allocation and arenas.
+ *
+ * Everything the product allocates for itself comes from here, so that sizes are checked in one
+ * place and tests can make the n-th allocation fail.
+ * Threads: mem_* may be called by any thread; an arena by one thread at a time.
+ */
+#ifndef ENGINE_MEM_H
+#define ENGINE_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/attr.h"
+
+#define MEM_ALIGN 64 /* bytes: a cache line, and the widest vector */
+
+/* a * b into *out; false when it does not fit. */
+MUST_USE bool mem_mul(size_t a, size_t b, size_t *out);
+
+/* count * size zeroed bytes, aligned to MEM_ALIGN; NULL on overflow or when there is no memory.
+ * count or size 0 gives a valid block. Released with mem_free. */
+MUST_USE void *mem_array(size_t count, size_t size);
+
+/* Grows or shrinks a block of mem_array/mem_resize from old to count elements; the new ones are
+ * not zeroed. NULL leaves the old block as it was. */
+MUST_USE void *mem_resize(void *block, size_t old, size_t count, size_t size);
+
+MUST_USE char *mem_string(const char *text);
+void mem_free(void *block);
+
+/* Tests: called before each allocation; returning true makes it fail. NULL (default): never. */
+extern bool (*mem_fault)(size_t bytes);
+/* Allocations made so far in this process. */
+uint64_t mem_allocations(void);
+
+/* A block of memory handed out piece by piece and taken back all at once. After arena_reset a
+ * round that needs no more than an earlier one allocates nothing. */
+struct arena_chunk;
+struct arena {
+    struct arena_chunk *chunks; /* newest first; the newest is the one in use */
+    size_t used;                /* bytes of the newest chunk */
+    size_t total;               /* bytes of all chunks */
+};
+
+/* bytes, not zeroed, aligned to MEM_ALIGN, valid until arena_reset; NULL if there is no memory.
+ * A zeroed struct arena is an empty arena. */
+MUST_USE void *arena_alloc(struct arena *a, size_t bytes);
+/* Takes everything back; keeps the memory, as one chunk, for the next round. */
+void arena_reset(struct arena *a);
+void arena_close(struct arena *a);
+
+#endif

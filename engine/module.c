@@ -1,0 +1,262 @@
+#include "engine/module.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- making -------------------------------------------------------------------------------- */
+
+/* Elements of all parameters; false: more than int64_t holds. */
+static bool count_elements(const struct layer *layer, int layers, int64_t *count, int *parameters)
+{
+    *count = 0;
+    *parameters = 0;
+    for (int i = 0; i < layers; i++) {
+        struct shape shape[2];
+        const char *name[2];
+        int n = layer[i].type->parameters(&layer[i], shape, name);
+        *parameters += n;
+        for (int j = 0; j < n; j++) {
+            struct shape checked;
+            struct err ignored;
+            if (shape_make(shape[j].dim, shape[j].rank, &checked, &ignored) ||
+                __builtin_add_overflow(*count, shape_count(&checked), count))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* A linear layer must take what the linear layer before it gives, as long as nothing between the
+ * two changes the number of features (a flatten may). */
+static enum err_kind check_features(const struct layer *layer, int layers, struct err *e)
+{
+    const struct layer_type *linear = layer_find("linear"), *flatten = layer_find("flatten");
+    double features = 0; /* 0: not known */
+    for (int i = 0; i < layers; i++) {
+        if (layer[i].type == flatten)
+            features = 0;
+        if (layer[i].type != linear)
+            continue;
+        if (features != 0 && layer[i].value[0] != features) {
+            char pointer[64];
+            snprintf(pointer, sizeof pointer, "/%d/in_features", i);
+            return err_set(e, ERR_INVALID, pointer,
+                           "must be %.0f, the out_features of the linear layer before it, got "
+                           "%.0f",
+                           features, layer[i].value[0]);
+        }
+        features = layer[i].value[1];
+    }
+    return ERR_OK;
+}
+
+enum err_kind module_check(const struct layer *layer, int layers, enum dtype dtype,
+                           size_t max_bytes, struct err *e)
+{
+    int64_t count;
+    int parameters;
+    size_t bytes;
+    if (layers == 0)
+        return err_set(e, ERR_INVALID, "", "a model needs at least one layer");
+    enum err_kind rc = check_features(layer, layers, e);
+    if (rc)
+        return rc;
+    if (!count_elements(layer, layers, &count, &parameters) ||
+        !mem_mul((size_t)count, dtype_bytes(dtype), &bytes) || bytes > max_bytes)
+        return err_set(e, ERR_INVALID, "", "the parameters would take more than %zu bytes",
+                       max_bytes);
+    return ERR_OK;
+}
+
+/* Gives every parameter its name and its part of the blocks. */
+static void lay_out(struct module *m)
+{
+    int64_t offset = 0;
+    struct parameter *p = m->parameter;
+    for (int i = 0; i < m->layers; i++) {
+        struct shape shape[2];
+        const char *name[2];
+        int n = m->layer[i].type->parameters(&m->layer[i], shape, name);
+        for (int j = 0; j < n; j++, p++) {
+            snprintf(p->name, sizeof p->name, "%d.%s", i, name[j]);
+            tensor_wrap(&p->tensor, &m->values, m->dtype, &shape[j], offset);
+            tensor_wrap(&p->slot, &m->gradients, m->dtype, &shape[j], offset);
+            p->tensor.requires_grad = true;
+            p->tensor.grad_slot = &p->slot;
+            offset += shape_count(&shape[j]);
+        }
+    }
+}
+
+struct module *module_new(const struct layer *layer, int layers, enum dtype dtype)
+{
+    struct module *m = mem_array(1, sizeof *m);
+    if (!m)
+        return NULL;
+    m->dtype = dtype;
+    m->layers = layers;
+    bool fits = count_elements(layer, layers, &m->count, &m->parameters);
+    m->layer = mem_array((size_t)layers, sizeof *layer);
+    m->parameter = mem_array((size_t)m->parameters, sizeof *m->parameter);
+    m->values.data = fits ? mem_array((size_t)m->count, dtype_bytes(dtype)) : NULL;
+    if (!m->layer || !m->parameter || !m->values.data) {
+        module_free(m);
+        return NULL;
+    }
+    memcpy(m->layer, layer, (size_t)layers * sizeof *layer);
+    lay_out(m);
+    return m;
+}
+
+void module_free(struct module *m)
+{
+    if (!m)
+        return;
+    mem_free(m->layer);
+    mem_free(m->parameter);
+    mem_free(m->values.data);
+    mem_free(m->gradients.data);
+    mem_free(m);
+}
+
+/* kaiming_uniform_(a = sqrt(5)) for the weight, 1 / sqrt(in) for the bias: nn.Linear's. */
+void module_reset(struct module *m, struct rng *rng)
+{
+    for (int i = 0; i < m->parameters; i++) {
+        const struct tensor *x = &m->parameter[i].tensor;
+        const struct tensor *weight = x->shape.rank == 2 ? x : &m->parameter[i - 1].tensor;
+        double in = (double)weight->shape.dim[1];
+        double bound = x == weight ? sqrt(3.0) * (sqrt(2.0 / 6.0) / sqrt(in)) : 1 / sqrt(in);
+        size_t n = (size_t)tensor_count(x);
+        if (m->dtype == DTYPE_FLOAT32)
+            rng_uniform_f32(rng, tensor_data(x), n, -bound, bound);
+        else
+            rng_uniform_f64(rng, tensor_data(x), n, -bound, bound);
+    }
+    module_touch(m);
+}
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+/* Follows x through the layers; adds up the elements of their outputs. */
+static enum err_kind follow(const struct module *m, const struct shape *x, struct shape *y,
+                            int64_t *elements, struct err *e)
+{
+    struct shape shape = *x;
+    *elements = 0;
+    for (int i = 0; i < m->layers; i++) {
+        struct shape next;
+        enum err_kind rc = m->layer[i].type->shape(&m->layer[i], &shape, &next, e);
+        if (!rc && __builtin_add_overflow(*elements, shape_count(&next), elements))
+            rc = err_set(e, ERR_INVALID, "", "the activations have too many elements");
+        if (rc)
+            return err_wrap(e, "layer %d (%s): ", i, m->layer[i].type->options.type);
+        shape = next;
+    }
+    *y = shape;
+    return ERR_OK;
+}
+
+enum err_kind module_shape(const struct module *m, const struct shape *x, struct shape *y,
+                           struct err *e)
+{
+    int64_t elements;
+    return follow(m, x, y, &elements, e);
+}
+
+enum err_kind module_activations(const struct module *m, const struct shape *x,
+                                 int64_t *elements, struct err *e)
+{
+    struct shape y;
+    return follow(m, x, &y, elements, e);
+}
+
+enum err_kind module_forward(struct module *m, struct tape *t, struct tensor *x,
+                             struct tensor **y, struct err *e)
+{
+    struct parameter *p = m->parameter;
+    *y = x;
+    for (int i = 0; i < m->layers; i++) {
+        struct shape shape[2];
+        const char *name[2];
+        const struct layer *l = &m->layer[i];
+        enum err_kind rc = l->type->forward(l, p, t, *y, y, e);
+        if (rc)
+            return err_wrap(e, "layer %d (%s): ", i, l->type->options.type);
+        p += l->type->parameters(l, shape, name);
+    }
+    return ERR_OK;
+}
+
+struct parameter *module_find(struct module *m, const char *name)
+{
+    for (int i = 0; i < m->parameters; i++)
+        if (!strcmp(m->parameter[i].name, name))
+            return &m->parameter[i];
+    return NULL;
+}
+
+void module_touch(struct module *m)
+{
+    m->values.version++;
+}
+
+size_t module_bytes(const struct module *m)
+{
+    return (size_t)m->count * dtype_bytes(m->dtype);
+}
+
+/* ---- gradients ----------------------------------------------------------------------------- */
+
+enum err_kind module_need_gradients(struct module *m, struct err *e)
+{
+    if (m->gradients.data)
+        return ERR_OK;
+    m->gradients.data = mem_array((size_t)m->count, dtype_bytes(m->dtype));
+    return m->gradients.data ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for the gradients");
+}
+
+void module_zero_grad(struct module *m)
+{
+    for (int i = 0; i < m->parameters; i++)
+        m->parameter[i].tensor.grad = NULL;
+}
+
+/* The sum of squares after division by scale. */
+static double scaled_squares(const struct tensor *g, double scale)
+{
+    double sum = 0;
+    const double *x = tensor_data(g);
+    for (int64_t i = 0; i < tensor_count(g); i++)
+        sum += (x[i] / scale) * (x[i] / scale);
+    return sum;
+}
+
+double module_gradient_norm(const struct module *m, const struct kernels *k)
+{
+    double sum = 0, scaled = 0;
+    for (int i = 0; i < m->parameters; i++) {
+        const struct tensor *g = m->parameter[i].tensor.grad;
+        if (g)
+            sum += k->sum_squares(m->dtype, tensor_data(g), (size_t)tensor_count(g));
+    }
+    if (!isinf(sum) || m->dtype == DTYPE_FLOAT32 || !module_gradients_are_finite(m, k))
+        return sqrt(sum);
+    /* Squares of float64 overflow long before the norm does. */
+    const double scale = 0x1p600;
+    for (int i = 0; i < m->parameters; i++)
+        if (m->parameter[i].tensor.grad)
+            scaled += scaled_squares(m->parameter[i].tensor.grad, scale);
+    return sqrt(scaled) * scale;
+}
+
+bool module_gradients_are_finite(const struct module *m, const struct kernels *k)
+{
+    for (int i = 0; i < m->parameters; i++) {
+        const struct tensor *g = m->parameter[i].tensor.grad;
+        if (g && !k->all_finite(m->dtype, tensor_data(g), (size_t)tensor_count(g)))
+            return false;
+    }
+    return true;
+}

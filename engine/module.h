@@ -1,0 +1,96 @@
+/* engine/module.h - layers in sequence: torch.nn.Sequential.
+ *
+ * Parameters are one contiguous block in state_dict order ("0.weight", "0.bias", "2.weight", …),
+ * and so are their gradients; each parameter is a tensor that views its part. So the update,
+ * zero_grad, the gradient norm and a checkpoint are each one pass over one block.
+ *
+ * Threads: a module is changed by one thread at a time; forward under no_grad only reads, and may
+ *          run on other threads, each with its own tape, while the parameters are not written.
+ */
+#ifndef ENGINE_MODULE_H
+#define ENGINE_MODULE_H
+
+#include "engine/options.h"
+#include "engine/rng.h"
+#include "engine/tape.h"
+
+#define PARAMETER_NAME_BYTES 32
+
+/* A layer as its maker describes it: a row of layer_types and the values of its options. */
+struct layer {
+    const struct layer_type *type;
+    double value[OPTIONS_MAX];
+};
+
+struct parameter {
+    char name[PARAMETER_NAME_BYTES]; /* as state_dict names it */
+    struct tensor tensor;            /* requires_grad false: frozen */
+    struct tensor slot;              /* where its gradient lies */
+};
+
+struct module {
+    enum dtype dtype;
+    struct layer *layer;
+    int layers;
+    struct parameter *parameter; /* in state_dict order */
+    int parameters;
+    int64_t count;             /* elements of all parameters */
+    struct storage values;     /* the block of parameters */
+    struct storage gradients;  /* the block of gradients; data NULL until the first is needed */
+};
+
+/* The layers there are, by PyTorch's module names in snake_case; a NULL type name ends them. */
+struct layer_type {
+    struct options options;
+    /* Writes the shapes of its parameters and their short names; returns how many (0 to 2). */
+    int (*parameters)(const struct layer *l, struct shape shape[2], const char *name[2]);
+    /* The shape of the output; x is batched: dimension 0 counts the rows.
+     *   errors INVALID, in PyTorch's words */
+    enum err_kind (*shape)(const struct layer *l, const struct shape *x, struct shape *y,
+                           struct err *e);
+    enum err_kind (*forward)(const struct layer *l, struct parameter *p, struct tape *t,
+                             struct tensor *x, struct tensor **y, struct err *e);
+};
+extern const struct layer_type layer_types[];
+/* NULL: there is no such layer. */
+const struct layer_type *layer_find(const char *type);
+
+/* Checks that the layers fit each other and how many parameters they have, before anything is
+ * allocated.
+ *   errors INVALID, pointer "/2/in_features" (relative to the list of layers), or no layers,
+ *          or more than max_bytes of parameters */
+MUST_USE enum err_kind module_check(const struct layer *layer, int layers, enum dtype dtype,
+                                    size_t max_bytes, struct err *e);
+/* Makes a module of a copy of the (checked) layers; parameters are 0. NULL: no memory. */
+MUST_USE struct module *module_new(const struct layer *layer, int layers, enum dtype dtype);
+void module_free(struct module *m);
+
+/* reset_parameters of every layer, in order: PyTorch's initial values. */
+void module_reset(struct module *m, struct rng *rng);
+
+/* The shape of the output for inputs of shape x. errors INVALID */
+MUST_USE enum err_kind module_shape(const struct module *m, const struct shape *x,
+                                    struct shape *y, struct err *e);
+/* Elements of all layers' outputs together, for inputs of shape x; errors INVALID. So that a caller
+ * can refuse a batch before its activations are allocated. */
+MUST_USE enum err_kind module_activations(const struct module *m, const struct shape *x,
+                                          int64_t *elements, struct err *e);
+/* y = m(x). errors INVALID · NOMEM */
+MUST_USE enum err_kind module_forward(struct module *m, struct tape *t, struct tensor *x,
+                                      struct tensor **y, struct err *e);
+
+/* NULL: there is no parameter of that name. */
+struct parameter *module_find(struct module *m, const char *name);
+/* The parameters were written from outside: what was saved of them is stale. */
+void module_touch(struct module *m);
+size_t module_bytes(const struct module *m); /* of one block */
+
+/* Makes the gradients' block. errors NOMEM. No-op if it is there. */
+MUST_USE enum err_kind module_need_gradients(struct module *m, struct err *e);
+/* Every gradient becomes None, as optimizer.zero_grad() of current PyTorch makes it. */
+void module_zero_grad(struct module *m);
+/* The L2 norm over all gradients, as torch.nn.utils.clip_grad_norm_ counts it; 0 without any. */
+double module_gradient_norm(const struct module *m, const struct kernels *k);
+bool module_gradients_are_finite(const struct module *m, const struct kernels *k);
+
+#endif

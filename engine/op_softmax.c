@@ -1,0 +1,77 @@
+/* engine/op_softmax.c - softmax and its logarithm along a dimension. */
+#include "engine/op_reduce.h"
+#include "engine/vmath.h"
+
+/* The lines along one dimension of a row-major tensor. */
+struct lines {
+    int64_t count, n, step;
+};
+
+static struct lines lines_of(const struct shape *s, int dim)
+{
+    if (s->rank == 0)
+        return (struct lines){.count = 1, .n = 1, .step = 1};
+    if (dim < 0)
+        dim += s->rank;
+    struct lines l = {.n = s->dim[dim], .step = 1};
+    for (int d = dim + 1; d < s->rank; d++)
+        l.step *= s->dim[d];
+    l.count = l.n ? shape_count(s) / l.n : 0;
+    return l;
+}
+
+static int64_t line_start(const struct lines *l, int64_t i)
+{
+    return i / l->step * l->step * l->n + i % l->step;
+}
+
+#define REAL float
+#include "engine/op_softmax.inc"
+#define REAL double
+#include "engine/op_softmax.inc"
+
+static enum err_kind infer_along(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    const struct tensor *x = c->in[0];
+    int rank = x->shape.rank ? x->shape.rank : 1;
+    if (!dtype_is_float(x->dtype))
+        return err_set(e, ERR_INVALID, "", "%s needs a floating point tensor, got %s", c->op->name,
+                       dtype_name(x->dtype));
+    if (c->args.dim < -rank || c->args.dim >= rank)
+        return err_set(e, ERR_INVALID, "",
+                       "Dimension out of range (expected to be in range of [%d, %d], but got %d)",
+                       -rank, rank - 1, c->args.dim);
+    out->shape = x->shape;
+    return ERR_OK;
+}
+
+enum err_kind ISA_FN(softmax_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    return infer_along(c, out, e);
+}
+
+void ISA_FN(softmax_forward)(const struct op_call *c)
+{
+    BY_TYPE(c->out->dtype, softmax, c);
+}
+
+void ISA_FN(softmax_backward)(const struct op_call *c)
+{
+    BY_TYPE(c->grad_out->dtype, softmax_slope, c);
+}
+
+enum err_kind ISA_FN(log_softmax_infer)(const struct op_call *c, struct tensor *out,
+                                        struct err *e)
+{
+    return infer_along(c, out, e);
+}
+
+void ISA_FN(log_softmax_forward)(const struct op_call *c)
+{
+    BY_TYPE(c->out->dtype, log_softmax, c);
+}
+
+void ISA_FN(log_softmax_backward)(const struct op_call *c)
+{
+    BY_TYPE(c->grad_out->dtype, log_softmax_slope, c);
+}

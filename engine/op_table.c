@@ -1,0 +1,23 @@
+/* engine/op_table.c - the rows and loops of one instruction set, as one table. */
+#include "engine/ops.h"
+#include "engine/sweep.h"
+
+#define STRING(x)   #x
+#define NAME_OF(x)  STRING(x)
+
+static const struct op rows[] = {
+#define OP_ROW(id, fn, node, arity, saves, flags)                                                  \
+    [OP_##id] = {#fn, node, arity, saves, flags, ISA_FN(fn##_infer), ISA_FN(fn##_forward),         \
+                 ISA_FN(fn##_backward)},
+    OPS(OP_ROW)
+#undef OP_ROW
+};
+
+extern const struct kernels ISA_FN(kernels);
+const struct kernels ISA_FN(kernels) = {.isa = NAME_OF(ISA),
+                                        .ops = rows,
+                                        .matmul = ISA_FN(matmul),
+                                        .sum_squares = ISA_FN(sum_squares),
+                                        .all_finite = ISA_FN(all_finite),
+                                        .accumulate = ISA_FN(accumulate),
+                                        .sgd = ISA_FN(sgd)};

@@ -1,0 +1,186 @@
+/* engine/simd.h - vectors as wide as the instruction set being compiled for, for the few loops that
+ * compilers do not vectorize well enough by themselves.
+ *
+ * A vector is a GNU vector type, so + and * are written as such; what has no operator is here, with
+ * the element type as suffix (NAME of engine/real.h). Lanes never meet except in a transpose, so
+ * the width cannot change a result.
+ */
+#ifndef ENGINE_SIMD_H
+#define ENGINE_SIMD_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__) || defined(__FMA__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#if defined(__AVX512F__)
+#define SIMD_BYTES     64
+#define SIMD_REGISTERS 32
+#elif defined(__FMA__)
+#define SIMD_BYTES     32
+#define SIMD_REGISTERS 16
+#elif defined(__aarch64__)
+#define SIMD_BYTES     16
+#define SIMD_REGISTERS 32
+#else
+#define SIMD_BYTES     16
+#define SIMD_REGISTERS 16
+#endif
+#define SIMD_LANES_f32 (SIMD_BYTES / 4)
+#define SIMD_LANES_f64 (SIMD_BYTES / 8)
+
+/* Functions with constant arguments, to be specialized for them; loops to be unrolled whole. */
+#define SIMD_INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define SIMD_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define SIMD_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+typedef float simd_f32 __attribute__((vector_size(SIMD_BYTES)));
+typedef double simd_f64 __attribute__((vector_size(SIMD_BYTES)));
+
+/* No alignment is asked for. */
+SIMD_INLINE simd_f32 simd_load_f32(const float *p)
+{
+    simd_f32 x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+SIMD_INLINE simd_f64 simd_load_f64(const double *p)
+{
+    simd_f64 x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+SIMD_INLINE void simd_store_f32(float *p, simd_f32 x)
+{
+    memcpy(p, &x, sizeof x);
+}
+
+SIMD_INLINE void simd_store_f64(double *p, simd_f64 x)
+{
+    memcpy(p, &x, sizeof x);
+}
+
+/* a * b + c, rounded once. Without the instruction libm does it, element by element. */
+SIMD_INLINE simd_f32 simd_fma_f32(simd_f32 a, simd_f32 b, simd_f32 c)
+{
+#if defined(__AVX512F__)
+    return (simd_f32)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+    return (simd_f32)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+    return (simd_f32)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    for (int i = 0; i < SIMD_LANES_f32; i++)
+        c[i] = fmaf(a[i], b[i], c[i]);
+    return c;
+#endif
+}
+
+SIMD_INLINE simd_f64 simd_fma_f64(simd_f64 a, simd_f64 b, simd_f64 c)
+{
+#if defined(__AVX512F__)
+    return (simd_f64)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__FMA__)
+    return (simd_f64)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__)
+    return (simd_f64)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+    for (int i = 0; i < SIMD_LANES_f64; i++)
+        c[i] = fma(a[i], b[i], c[i]);
+    return c;
+#endif
+}
+
+/* x gets the columns of a square of lanes x lanes, whose rows stand `stride` apart. A row beyond
+ * the last one is read as the last one.
+ * A vector is loaded as chunks of 16 bytes from rows a chunk's lanes apart; what is then left to
+ * do stays within the chunks, where shuffles are cheap. */
+typedef float simd_chunk_f32 __attribute__((vector_size(16)));
+typedef double simd_chunk_f64 __attribute__((vector_size(16)));
+#define SIMD_CHUNKS    (SIMD_BYTES / 16)
+#define SIMD_CHUNK_f32 4
+#define SIMD_CHUNK_f64 2
+
+#if SIMD_BYTES == 64
+#define SIMD_JOIN(type, x)                                                                         \
+    (type) _mm512_insertf32x4(                                                                     \
+        _mm512_insertf32x4(                                                                        \
+            _mm512_insertf32x4(_mm512_castps128_ps512((__m128)(x)[0]), (__m128)(x)[1], 1),         \
+            (__m128)(x)[2], 2),                                                                    \
+        (__m128)(x)[3], 3)
+#define SIMD_LOW_f32(a, b)  (simd_f32) _mm512_unpacklo_ps((__m512)(a), (__m512)(b))
+#define SIMD_HIGH_f32(a, b) (simd_f32) _mm512_unpackhi_ps((__m512)(a), (__m512)(b))
+#define SIMD_LOW_f64(a, b)  (simd_f64) _mm512_unpacklo_pd((__m512d)(a), (__m512d)(b))
+#define SIMD_HIGH_f64(a, b) (simd_f64) _mm512_unpackhi_pd((__m512d)(a), (__m512d)(b))
+#elif SIMD_BYTES == 32
+#define SIMD_JOIN(type, x)                                                                         \
+    (type) _mm256_insertf128_ps(_mm256_castps128_ps256((__m128)(x)[0]), (__m128)(x)[1], 1)
+#define SIMD_LOW_f32(a, b)  (simd_f32) _mm256_unpacklo_ps((__m256)(a), (__m256)(b))
+#define SIMD_HIGH_f32(a, b) (simd_f32) _mm256_unpackhi_ps((__m256)(a), (__m256)(b))
+#define SIMD_LOW_f64(a, b)  (simd_f64) _mm256_unpacklo_pd((__m256d)(a), (__m256d)(b))
+#define SIMD_HIGH_f64(a, b) (simd_f64) _mm256_unpackhi_pd((__m256d)(a), (__m256d)(b))
+#else
+#define SIMD_JOIN(type, x)  (x)[0]
+#define SIMD_LOW_f32(a, b)  __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define SIMD_HIGH_f32(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define SIMD_LOW_f64(a, b)  __builtin_shufflevector(a, b, 0, 2)
+#define SIMD_HIGH_f64(a, b) __builtin_shufflevector(a, b, 1, 3)
+#endif
+
+SIMD_INLINE void simd_columns_f32(simd_f32 x[SIMD_LANES_f32], const float *p, int64_t stride,
+                                  int64_t last)
+{
+    SIMD_UNROLL
+    for (int k = 0; k < SIMD_LANES_f32; k += SIMD_CHUNK_f32) {
+        simd_f32 y[SIMD_CHUNK_f32];
+        SIMD_UNROLL
+        for (int r = 0; r < SIMD_CHUNK_f32; r++) {
+            simd_chunk_f32 part[SIMD_CHUNKS];
+            SIMD_UNROLL
+            for (int c = 0; c < SIMD_CHUNKS; c++) {
+                int64_t row = r + c * SIMD_CHUNK_f32;
+                memcpy(&part[c], p + (row < last ? row : last) * stride + k, 16);
+            }
+            y[r] = SIMD_JOIN(simd_f32, part);
+        }
+        simd_f32 low02 = SIMD_LOW_f32(y[0], y[2]), high02 = SIMD_HIGH_f32(y[0], y[2]);
+        simd_f32 low13 = SIMD_LOW_f32(y[1], y[3]), high13 = SIMD_HIGH_f32(y[1], y[3]);
+        x[k] = SIMD_LOW_f32(low02, low13);
+        x[k + 1] = SIMD_HIGH_f32(low02, low13);
+        x[k + 2] = SIMD_LOW_f32(high02, high13);
+        x[k + 3] = SIMD_HIGH_f32(high02, high13);
+    }
+}
+
+SIMD_INLINE void simd_columns_f64(simd_f64 x[SIMD_LANES_f64], const double *p, int64_t stride,
+                                  int64_t last)
+{
+    SIMD_UNROLL
+    for (int k = 0; k < SIMD_LANES_f64; k += SIMD_CHUNK_f64) {
+        simd_f64 y[SIMD_CHUNK_f64];
+        SIMD_UNROLL
+        for (int r = 0; r < SIMD_CHUNK_f64; r++) {
+            simd_chunk_f64 part[SIMD_CHUNKS];
+            SIMD_UNROLL
+            for (int c = 0; c < SIMD_CHUNKS; c++) {
+                int64_t row = r + c * SIMD_CHUNK_f64;
+                memcpy(&part[c], p + (row < last ? row : last) * stride + k, 16);
+            }
+            y[r] = SIMD_JOIN(simd_f64, part);
+        }
+        x[k] = SIMD_LOW_f64(y[0], y[1]);
+        x[k + 1] = SIMD_HIGH_f64(y[0], y[1]);
+    }
+}
+
+#endif

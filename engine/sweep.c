@@ -1,0 +1,67 @@
+/* engine/sweep.c - passes over contiguous blocks of numbers, for one instruction set. */
+#include "engine/sweep.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "engine/optim.h"
+#include "engine/vmath.h"
+
+/* Partial sums of a reduction, whatever the vectors' width: element i goes to lane i % LANES. */
+#define LANES 16
+/* Elements that the update takes at a time, so that its intermediate values stay near. */
+#define CHUNK 512
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Halves are added until one lane is left. */
+static double fold(double lane[LANES])
+{
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            lane[i] += lane[i + width];
+    return lane[0];
+}
+
+#define REAL         float
+#define BITS         int32_t
+#define MAGNITUDE(x) ((int32_t)(bits_of_f32(x) & 0x7fffffff))
+#define FROM_BITS(u) f32_of_bits((uint32_t)(u))
+#define INFINITE     0x7f800000
+#define FMA          fmaf
+#include "engine/sweep.inc"
+
+#define REAL         double
+#define BITS         int64_t
+#define MAGNITUDE(x) ((int64_t)(bits_of_f64(x) & 0x7fffffffffffffff))
+#define FROM_BITS(u) f64_of_bits((uint64_t)(u))
+#define INFINITE     0x7ff0000000000000
+#define FMA          fma
+#include "engine/sweep.inc"
+
+double ISA_FN(sum_squares)(enum dtype dtype, const void *x, size_t n)
+{
+    return dtype == DTYPE_FLOAT32 ? sum_squares_f32(x, n) : sum_squares_f64(x, n);
+}
+
+bool ISA_FN(all_finite)(enum dtype dtype, const void *x, size_t n)
+{
+    return dtype == DTYPE_FLOAT32 ? all_finite_f32(x, n) : all_finite_f64(x, n);
+}
+
+void ISA_FN(accumulate)(enum dtype dtype, void *y, const void *x, size_t n)
+{
+    if (dtype == DTYPE_FLOAT32)
+        accumulate_f32(y, x, n);
+    else
+        accumulate_f64(y, x, n);
+}
+
+double ISA_FN(sgd)(const struct sgd_sweep *sweep)
+{
+    return sweep->dtype == DTYPE_FLOAT32 ? sgd_f32(sweep) : sgd_f64(sweep);
+}

@@ -1,0 +1,19 @@
+/* engine/sweep.h - passes over contiguous blocks of numbers, for one instruction set.
+ *
+ * What they do is said in engine/kernels.h, through whose table everyone else reaches them; this
+ * header is for the kernel files, which are compiled with -DISA=name.
+ */
+#ifndef ENGINE_SWEEP_H
+#define ENGINE_SWEEP_H
+
+#ifdef ISA
+#include "engine/isa.h"
+#include "engine/kernels.h"
+
+double ISA_FN(sum_squares)(enum dtype dtype, const void *x, size_t n);
+bool ISA_FN(all_finite)(enum dtype dtype, const void *x, size_t n);
+void ISA_FN(accumulate)(enum dtype dtype, void *y, const void *x, size_t n);
+double ISA_FN(sgd)(const struct sgd_sweep *sweep);
+#endif
+
+#endif

@@ -1,0 +1,65 @@
+/* engine/tensor.h - numbers with a shape, seen through strides.
+ *
+ * A tensor is a view of a storage; several tensors may share one (a transpose, a reshape). The
+ * storage counts its in-place changes, so that backward notices when what it saved is stale.
+ *
+ * Ownership: a tensor owns nothing. Its memory belongs to a tape's arena, to a module's blocks or
+ *            to whoever wrapped it (tensor_wrap), and must live as long as it is used.
+ * Threads:   reading a tensor's numbers and shape from several threads is fine while none writes.
+ */
+#ifndef ENGINE_TENSOR_H
+#define ENGINE_TENSOR_H
+
+#include "engine/dtype.h"
+#include "engine/shape.h"
+
+struct node;
+
+struct storage {
+    void *data;
+    uint64_t version; /* in-place changes so far */
+};
+
+struct tensor {
+    struct storage *storage;
+    enum dtype dtype;
+    struct shape shape;
+    int64_t stride[RANK_MAX]; /* in elements */
+    int64_t offset;           /* of the first element, in elements */
+    bool requires_grad;
+    struct node *grad_fn; /* what made it; NULL for a leaf */
+
+    /* Of a leaf that requires a gradient: */
+    struct tensor *grad;      /* what has been accumulated; NULL: none (PyTorch's None) */
+    struct tensor *grad_slot; /* where it goes; NULL: the tape finds memory */
+    struct node *accumulate;  /* its AccumulateGrad in a tape's round `round`; 0: none */
+    uint64_t round;
+};
+
+static inline int64_t tensor_count(const struct tensor *t)
+{
+    return shape_count(&t->shape);
+}
+
+/* The address of its first element. */
+void *tensor_data(const struct tensor *t);
+
+/* A contiguous, row-major leaf over storage, which the caller keeps alive. */
+void tensor_wrap(struct tensor *t, struct storage *storage, enum dtype dtype,
+                 const struct shape *shape, int64_t offset);
+
+/* Are its elements one row-major run? */
+bool tensor_is_contiguous(const struct tensor *t);
+/* Are its elements one run without holes, in some order of the dimensions? */
+bool tensor_is_dense(const struct tensor *t);
+
+/* Gives t the strides of a row-major run. */
+void tensor_set_contiguous(struct tensor *t);
+/* Gives t a dense layout in the order of like's strides (same rank); row-major if like is not
+ * dense itself. So the gradient of a transposed weight is laid out as the weight is. */
+void tensor_set_layout(struct tensor *t, const struct tensor *like);
+
+/* Copies, converting the type: dst and src have the same shape. Any strides. */
+void tensor_copy(struct tensor *dst, const struct tensor *src);
+
+#endif

@@ -1,0 +1,33 @@
+/* engine/train.h - the body of the training loop: forward, loss, backward.
+ *
+ * Threads: as the module; the tape belongs to the caller and is reset at the start of each call.
+ */
+#ifndef ENGINE_TRAIN_H
+#define ENGINE_TRAIN_H
+
+#include "engine/loss.h"
+#include "engine/module.h"
+
+/* loss(m(x), y), and its derivatives added to the parameters' gradients (loss.backward()).
+ *   x, y      of matching shapes and types, as module_shape and loss_target_shape say
+ *   *loss     the value
+ *   *dx       the derivative by the inputs, on the tape; dx NULL: not wanted
+ *   errors    INVALID shapes · NOMEM */
+MUST_USE enum err_kind train_backward(struct module *m, const struct loss *l, struct tape *t,
+                                      const struct tensor *x, const struct tensor *y, double *loss,
+                                      struct tensor **dx, struct err *e);
+
+/* m(x) without a graph, and with y (may be NULL) the loss. */
+MUST_USE enum err_kind train_evaluate(struct module *m, const struct loss *l, struct tape *t,
+                                      const struct tensor *x, const struct tensor *y,
+                                      struct tensor **output, double *loss, struct err *e);
+
+/* The largest eigenvalue of the Hessian of the loss at m's parameters, by power iteration on
+ * central differences of the gradient, in float64. Frozen parameters count as constants. m is only
+ * read. 0: no curvature, or not to be had in finite numbers.
+ *   errors NOMEM */
+MUST_USE enum err_kind train_curvature(const struct module *m, const struct loss *l,
+                                       struct tape *t, const struct tensor *x,
+                                       const struct tensor *y, double *lambda, struct err *e);
+
+#endif

@@ -1,0 +1,209 @@
+#include "server/http.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/mem.h"
+#include "server/clock.h"
+#include "server/request.h"
+
+/* A connection that rests between two requests is closed after this time. */
+#define IDLE_SECONDS 75
+/* Of one connection, for its headers and as its read buffer. */
+#define CONNECTION_BYTES ((size_t)64 << 10)
+
+struct http {
+    struct transport shared;
+    struct watch *watch;
+    struct MHD_Daemon *daemon;
+    struct MHD_Response *no_memory; /* made in time: for when there is none */
+    char address[300];
+};
+
+/* ---- libmicrohttpd's callbacks
+ * ------------------------------------------------------------------- */
+
+static struct watched *watched_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **watched,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http *h = arg;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        watch_close(h->watch, *watched);
+        *watched = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    int64_t seconds = h->shared.config->header_seconds;
+    *watched = watch_open(h->watch, info->connect_fd, clock_ns() + seconds * CLOCK_SECOND);
+}
+
+/* The request line is there, raw: later it is unescaped and cut. What is returned becomes the
+ * *request of the other callbacks. */
+static void *on_target(void *arg, const char *target, struct MHD_Connection *connection)
+{
+    struct http *h = arg;
+    return request_new(&h->shared, connection, watched_of(connection), target);
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *bytes, void **request)
+{
+    struct http *h = arg;
+    (void)url; /* unescaped: see on_target */
+    if (*request)
+        return request_continue(*request, method, version, data, bytes);
+    return MHD_queue_response(connection, MHD_HTTP_SERVICE_UNAVAILABLE, h->no_memory);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **request,
+                         enum MHD_RequestTerminationCode how)
+{
+    struct http *h = arg;
+    int64_t seconds = IDLE_SECONDS + h->shared.config->header_seconds;
+    request_end(*request, how);
+    *request = NULL;
+    watch_set(watched_of(connection), clock_ns() + seconds * CLOCK_SECOND);
+}
+
+PRINTF_LIKE(2, 0)
+static void on_message(void *arg, const char *format, va_list args)
+{
+    const struct http *h = arg;
+    char text[400];
+    vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\n")] = '\0';
+    log_text(h->shared.log, LOG_WARN, "libmicrohttpd: %s", text);
+}
+
+/* ---- starting
+ * ------------------------------------------------------------------------------------ */
+
+/* Answered when not even a request can be made. */
+static struct MHD_Response *make_no_memory(void)
+{
+    static char body[] =
+        "{\"type\":\"/problems/out-of-memory\",\"title\":\"The daemon is out of its "
+        "memory\",\"status\":503}";
+    struct MHD_Response *m =
+        MHD_create_response_from_buffer(sizeof body - 1, body, MHD_RESPMEM_PERSISTENT);
+    if (m) {
+        MHD_add_response_header(m, "Content-Type", "application/problem+json");
+        MHD_add_response_header(m, "Retry-After", "1");
+        MHD_add_response_header(m, "Connection", "close");
+    }
+    return m;
+}
+
+/* Not MHD_OPTION_STRICT_FOR_CLIENT: all it adds in this version are HTML answers to a missing Host
+ * and to a blank in the target; the guard refuses both, and says so in the API's own form.
+ * Not MHD_quiesce_daemon, anywhere: with epoll and a thread pool it can abort the process. */
+static struct MHD_Daemon *start_daemon(struct http *h, int fd)
+{
+    const struct config *c = h->shared.config;
+    unsigned threads = (unsigned)c->http_threads;
+    /* A pool of one thread is said by leaving the option out; END ends the list early. */
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_message, h, /* must be the first */
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_target, h,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)c->max_connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_SECONDS, threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads,
+        MHD_OPTION_END);
+}
+
+static enum err_kind start(struct http *h, struct err *e)
+{
+    int fd;
+    h->watch = watch_new();
+    h->no_memory = make_no_memory();
+    if (!h->watch || !h->no_memory)
+        return err_set(e, ERR_NOMEM, "", "no memory to serve HTTP");
+    enum err_kind rc = address_listen(&h->shared.config->address, &fd, e);
+    if (rc)
+        return rc;
+    address_of(fd, h->address, sizeof h->address);
+    h->daemon = start_daemon(h, fd); /* owns fd */
+    if (!h->daemon)
+        return err_set(e, ERR_UNAVAILABLE, "", "libmicrohttpd did not start");
+    return ERR_OK;
+}
+
+enum err_kind http_start(const struct config *config, const struct log *log, struct api *api,
+                         struct pool *pool, struct http **out, struct err *e)
+{
+    *out = NULL;
+    struct http *h = mem_array(1, sizeof *h);
+    if (!h)
+        return err_set(e, ERR_NOMEM, "", "no memory to serve HTTP");
+    h->shared.config = config;
+    h->shared.log = log;
+    h->shared.api = api;
+    h->shared.pool = pool;
+    h->shared.guard = (struct guard){.host = config->address.host, .allow = config->allow_host};
+    enum err_kind rc = start(h, e);
+    if (rc)
+        http_stop(h);
+    else
+        *out = h;
+    return rc;
+}
+
+/* ---- running and stopping
+ * -------------------------------------------------------------------------- */
+
+const char *http_address(const struct http *h)
+{
+    return h->address;
+}
+
+void http_tick(struct http *h)
+{
+    size_t overdue = watch_sweep(h->watch, clock_ns());
+    if (overdue > 0)
+        log_text(h->shared.log, LOG_INFO, "closed %zu connections of slow clients", overdue);
+}
+
+void http_drain(struct http *h)
+{
+    atomic_store(&h->shared.draining, true);
+}
+
+size_t http_owed(struct http *h)
+{
+    return atomic_load(&h->shared.owed);
+}
+
+size_t http_live(struct http *h)
+{
+    return atomic_load(&h->shared.live);
+}
+
+uint64_t http_begun(struct http *h)
+{
+    return atomic_load(&h->shared.begun);
+}
+
+void http_stop(struct http *h)
+{
+    if (!h)
+        return;
+    if (h->daemon)
+        MHD_stop_daemon(h->daemon);
+    if (h->no_memory)
+        MHD_destroy_response(h->no_memory);
+    watch_free(h->watch);
+    mem_free(h);
+}

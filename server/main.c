@@ -1,0 +1,44 @@
+/* server/main.c - gradd's entry: reads the options and does what they ask for. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "server/config.h"
+#include "server/healthcheck.h"
+#include "server/serve.h"
+
+#define EXIT_USAGE 2
+
+static int check_health(const struct config *config)
+{
+    struct err e;
+    if (!healthcheck(&config->address, &e))
+        return EXIT_SUCCESS;
+    fprintf(stderr, "gradd: %s\n", e.message);
+    return EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    struct config config;
+    struct err e;
+    if (config_read(&config, argc, argv, getenv, &e)) {
+        fprintf(stderr, "gradd: %s\nTry gradd --help.\n", e.message);
+        return EXIT_USAGE;
+    }
+    switch (config.command) {
+    case COMMAND_HEALTHCHECK:
+        return check_health(&config);
+    case COMMAND_HELP:
+        config_print_help(stdout);
+        return EXIT_SUCCESS;
+    case COMMAND_HELP_MARKDOWN:
+        config_print_markdown(stdout);
+        return EXIT_SUCCESS;
+    case COMMAND_VERSION:
+        printf("gradd %s\n", GRADD_VERSION);
+        return EXIT_SUCCESS;
+    case COMMAND_SERVE:
+        break;
+    }
+    return serve(&config);
+}

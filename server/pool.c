@@ -1,0 +1,288 @@
+#include "server/pool.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "engine/lock.h"
+#include "engine/mem.h"
+
+struct worker { /* [I] */
+    struct pool *pool;
+    struct scratch *scratch;
+    pthread_t thread;
+};
+
+/* [I] set before the workers start  [p] guarded by lock */
+struct pool {
+    struct lock lock;
+    pthread_cond_t work;       /* [p] a turn waits, or stopping */
+    struct pool_config config; /* [I] */
+    struct worker *worker;     /* [I] */
+    size_t started;            /* [I] threads to join */
+    struct lines lines;        /* [p] */
+    struct round round;        /* [p] */
+    size_t calls;              /* [p] reserved, queued and running */
+    size_t queued, running;    /* [p] */
+    uint64_t done;             /* [p] */
+    bool stopping;             /* [p] */
+};
+
+/* ---- entering and leaving: the counts ----------------------------------------------------------
+ */
+
+/* bounded: internal calls come in whatever waits. */
+static enum err_kind enter(struct pool *p, struct job *job, bool bounded, struct err *e)
+    REQUIRES(p->lock)
+{
+    enum call_mode mode = call_mode(job->call);
+    assert(mode != CALL_INLINE);
+    if (p->stopping)
+        return err_set(e, ERR_UNAVAILABLE, "", "the daemon is stopping");
+    if (bounded && p->calls >= p->config.calls)
+        return err_set(e, ERR_UNAVAILABLE, "", "%zu calls wait already", p->calls);
+    job->line = NULL;
+    job->between = mode == CALL_BETWEEN;
+    job->turn = (struct turn){.job = job};
+    if (mode != CALL_READ) {
+        struct line *line = lines_open(&p->lines, call_model(job->call));
+        if (!line)
+            return err_set(e, ERR_NOMEM, "", "no memory for the model's line");
+        if (bounded && line->calls >= p->config.line_calls)
+            return err_set(e, ERR_BUSY, "", "%zu calls of this model wait already", line->calls);
+        line->calls++;
+        job->line = line;
+    }
+    p->calls++;
+    return ERR_OK;
+}
+
+/* job is in no queue any more. */
+static void leave(struct pool *p, struct job *job) REQUIRES(p->lock)
+{
+    p->calls--;
+    if (job->line) {
+        job->line->calls--;
+        lines_release(&p->lines, job->line);
+    }
+}
+
+static void give_turn(struct pool *p, struct job *job) REQUIRES(p->lock)
+{
+    struct line *line = job->line;
+    if (line)
+        line_push(line, job);
+    p->queued++;
+    if (!line || !line->in_round) {
+        round_push(&p->round, line ? &line->turn : &job->turn);
+        if (line)
+            line->in_round = true;
+        pthread_cond_signal(&p->work);
+    }
+}
+
+enum err_kind pool_reserve(struct pool *p, struct job *job, struct err *e)
+{
+    lock_take(&p->lock);
+    enum err_kind rc = enter(p, job, true, e);
+    lock_give(&p->lock);
+    return rc;
+}
+
+void pool_commit(struct pool *p, struct job *job)
+{
+    lock_take(&p->lock);
+    bool refused = p->stopping;
+    if (refused)
+        leave(p, job);
+    else
+        give_turn(p, job);
+    lock_give(&p->lock);
+    if (refused)
+        job->done(job, false);
+}
+
+/* ---- the workers
+ * --------------------------------------------------------------------------------- */
+
+/* Books what a slice of job led to, and lines its turn up again. */
+static void after_slice(struct pool *p, struct turn *turn, struct job *job, bool finished)
+    REQUIRES(p->lock)
+{
+    struct line *line = turn->line;
+    p->running--;
+    if (line) {
+        line_after(line, job, finished);
+        line->in_round = line_is_waiting(line);
+    }
+    if (line ? line->in_round : !finished)
+        round_push(&p->round, turn);
+    if (finished) {
+        p->done++;
+        leave(p, job); /* frees an empty line, and its turn with it */
+    } else {
+        p->queued++;
+    }
+}
+
+static void run_slice(struct pool *p, struct turn *turn, struct scratch *scratch) REQUIRES(p->lock)
+{
+    struct job *job = turn->line ? line_first(turn->line) : turn->job;
+    p->queued--;
+    p->running++;
+    lock_give(&p->lock);
+    bool finished = call_work(job->call, scratch, p->config.slice_ns);
+    lock_take(&p->lock);
+    after_slice(p, turn, job, finished);
+    if (finished) {
+        lock_give(&p->lock);
+        job->done(job, true);
+        lock_take(&p->lock);
+    }
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct pool *p = w->pool;
+    lock_take(&p->lock);
+    while (!p->stopping) {
+        struct turn *turn = round_take(&p->round);
+        if (turn)
+            run_slice(p, turn, w->scratch);
+        else
+            lock_wait(&p->lock, &p->work);
+    }
+    lock_give(&p->lock);
+    return NULL;
+}
+
+/* ---- internal calls
+ * -------------------------------------------------------------------------------- */
+
+static void free_internal(struct job *job, bool ran)
+{
+    (void)ran;
+    call_free(job->call);
+    mem_free(job);
+}
+
+void pool_submit(struct pool *p, struct call *call)
+{
+    struct err e;
+    struct job *job = mem_array(1, sizeof *job);
+    if (!job) { /* it will be due again */
+        call_free(call);
+        return;
+    }
+    job->call = call;
+    job->done = free_internal;
+    lock_take(&p->lock);
+    bool entered = !enter(p, job, false, &e);
+    if (entered)
+        give_turn(p, job);
+    lock_give(&p->lock);
+    if (!entered)
+        free_internal(job, false);
+}
+
+/* ---- starting and stopping
+ * --------------------------------------------------------------------------- */
+
+static enum err_kind start_workers(struct api *a, struct pool *p, struct err *e)
+{
+    for (size_t i = 0; i < p->config.workers; i++) {
+        struct worker *w = &p->worker[i];
+        w->pool = p;
+        w->scratch = scratch_new(a);
+        if (!w->scratch)
+            return err_set(e, ERR_NOMEM, "", "no memory for worker %zu", i + 1);
+        int code = pthread_create(&w->thread, NULL, worker_main, w);
+        if (code)
+            return err_set(e, ERR_UNAVAILABLE, "", "worker %zu: %s", i + 1, strerror(code));
+        p->started++;
+    }
+    return ERR_OK;
+}
+
+enum err_kind pool_new(struct api *a, const struct pool_config *config, struct pool **out,
+                       struct err *e)
+{
+    struct pool *p = mem_array(1, sizeof *p);
+    struct worker *worker = mem_array(config->workers, sizeof *worker);
+    *out = NULL;
+    if (!p || !worker) {
+        mem_free(p);
+        mem_free(worker);
+        return err_set(e, ERR_NOMEM, "", "no memory for %zu workers", config->workers);
+    }
+    p->config = *config;
+    p->worker = worker;
+    lock_init(&p->lock);
+    pthread_cond_init(&p->work, NULL);
+    enum err_kind rc = start_workers(a, p, e);
+    if (rc)
+        pool_free(p);
+    else
+        *out = p;
+    return rc;
+}
+
+/* A job that still waits, taken out; NULL: none is left. */
+static struct job *take_waiting(struct pool *p) REQUIRES(p->lock)
+{
+    struct turn *turn = p->round.head;
+    if (!turn)
+        return NULL;
+    struct line *line = turn->line;
+    struct job *job = line ? line_first(line) : turn->job;
+    if (line)
+        line_after(line, job, true);
+    if (!line || !line_is_waiting(line)) {
+        round_take(&p->round);
+        if (line)
+            line->in_round = false;
+    }
+    p->queued--;
+    leave(p, job);
+    return job;
+}
+
+void pool_stop(struct pool *p)
+{
+    lock_take(&p->lock);
+    p->stopping = true;
+    pthread_cond_broadcast(&p->work);
+    lock_give(&p->lock);
+    for (; p->started > 0; p->started--)
+        pthread_join(p->worker[p->started - 1].thread, NULL);
+
+    lock_take(&p->lock);
+    for (struct job *job = take_waiting(p); job; job = take_waiting(p)) {
+        lock_give(&p->lock);
+        job->done(job, false);
+        lock_take(&p->lock);
+    }
+    lock_give(&p->lock);
+}
+
+void pool_free(struct pool *p)
+{
+    if (!p)
+        return;
+    pool_stop(p);
+    for (size_t i = 0; i < p->config.workers; i++)
+        scratch_free(p->worker[i].scratch);
+    pthread_cond_destroy(&p->work);
+    lock_close(&p->lock);
+    mem_free(p->worker);
+    mem_free(p);
+}
+
+struct pool_stats pool_stats(struct pool *p)
+{
+    lock_take(&p->lock);
+    struct pool_stats s = {.queued = p->queued, .running = p->running, .done = p->done};
+    lock_give(&p->lock);
+    return s;
+}

@@ -1,0 +1,52 @@
+/* server/pool.h - the workers: they run calls, slice by slice, in turn.
+ *
+ * Of one model one call runs at a time, in order of arrival (server/line.h); a call that needs
+ * more than a slice goes back to the end of the round, so a thousand models share the workers.
+ * A call comes in two steps, since its connection is put to sleep in between:
+ *     pool_reserve   may refuse: the pool is full
+ *     pool_commit    cannot fail
+ *
+ * Threads: any thread may call anything but pool_stop and pool_free, which are one thread's.
+ */
+#ifndef SERVER_POOL_H
+#define SERVER_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/line.h"
+
+struct pool;
+
+struct pool_config {
+    size_t workers;
+    size_t line_calls; /* of one model, waiting and running */
+    size_t calls;      /* of all, waiting and running */
+    int64_t slice_ns;
+};
+
+/* Starts the workers. errors: NOMEM · UNAVAILABLE a thread cannot be started */
+MUST_USE enum err_kind pool_new(struct api *a, const struct pool_config *config, struct pool **out,
+                                struct err *e);
+
+/* Takes a place for job->call; job->call and job->done are set.
+ *   errors  BUSY the model's line is full · UNAVAILABLE the pool is full or has stopped · NOMEM */
+MUST_USE enum err_kind pool_reserve(struct pool *p, struct job *job, struct err *e);
+/* Puts a reserved job in its place. From here on job may be done, and gone, at any moment. */
+void pool_commit(struct pool *p, struct job *job);
+/* Runs a call that nobody waits for, beyond all bounds, and frees it. */
+void pool_submit(struct pool *p, struct call *call);
+
+/* Ends the workers, each at the end of its slice, and tells all jobs that are left that they will
+ * not run; so does pool_commit from now on. When it returns no job is in the pool. */
+void pool_stop(struct pool *p);
+/* A pool that was not stopped is stopped first. NULL is fine. */
+void pool_free(struct pool *p);
+
+struct pool_stats {
+    size_t queued, running;
+    uint64_t done; /* calls answered since the start */
+};
+struct pool_stats pool_stats(struct pool *p);
+
+#endif

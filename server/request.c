@@ -1,0 +1,339 @@
+#include "server/request.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/api.h"
+#include "engine/mem.h"
+#include "server/clock.h"
+
+/* An answer must be taken at this rate, after a grace of --body-seconds. */
+#define SEND_BYTES_PER_SECOND 65536
+/* For a call that is answered at once: it has no slices, so this only bounds each piece. */
+#define INLINE_SLICE_NS (5 * CLOCK_SECOND / 1000)
+
+enum request_state {
+    REQUEST_NEW,      /* the headers are being read */
+    REQUEST_BODY,     /* taken on, the body is being read */
+    REQUEST_DISCARD,  /* refused, what comes of the body is thrown away */
+    REQUEST_SLEEPING, /* in the pool, the connection suspended */
+    REQUEST_ANSWERED,
+};
+
+struct request {
+    struct job job; /* first: the pool hands it back */
+    struct transport *shared;
+    struct MHD_Connection *connection;
+    struct watched *watched; /* NULL: no memory for one */
+    struct call *call;       /* NULL until the headers are there */
+    enum request_state state;
+    atomic_bool finished; /* the pool is done with it */
+    bool owed;
+    bool close;       /* the connection ends with the answer */
+    bool chunked;     /* the body's length is not known */
+    size_t held;      /* of shared->body_bytes */
+    size_t bytes_in;  /* of the body */
+    size_t bytes_out; /* of the answer's body */
+    int status;       /* 0: none was sent */
+    int64_t began_ns;
+    char method[GUARD_METHOD_MAX + 2]; /* cut one over the limit, for the guard to see */
+    char target[];
+};
+
+struct request *request_new(struct transport *t, struct MHD_Connection *connection,
+                            struct watched *watched, const char *target)
+{
+    /* One byte over the limit is kept, so that the guard sees that it is over. */
+    size_t bytes = strnlen(target, GUARD_TARGET_MAX + 1);
+    struct request *r = mem_array(1, sizeof *r + bytes + 1);
+    if (!r)
+        return NULL;
+    memcpy(r->target, target, bytes);
+    r->shared = t;
+    r->connection = connection;
+    r->watched = watched;
+    r->began_ns = clock_ns();
+    atomic_fetch_add(&t->begun, 1);
+    atomic_fetch_add(&t->live, 1);
+    watch_set(watched, r->began_ns + t->config->header_seconds * CLOCK_SECOND);
+    return r;
+}
+
+/* ---- the answer --------------------------------------------------------------------------------
+ */
+
+static bool add_header(struct MHD_Response *m, const char *name, const char *value)
+{
+    return MHD_add_response_header(m, name, value) == MHD_YES;
+}
+
+static bool add_headers(struct MHD_Response *m, const struct request *r, const struct answer *a)
+{
+    bool cached = false, ok = add_header(m, "X-Request-Id", call_request_id(r->call)) &&
+                              add_header(m, "X-Content-Type-Options", "nosniff");
+    for (const char *const *h = a->header; ok && *h; h += 2) {
+        ok = add_header(m, h[0], h[1]);
+        cached = cached || !strcasecmp(h[0], "Cache-Control");
+    }
+    if (ok && !cached)
+        ok = add_header(m, "Cache-Control", "no-store");
+    if (ok && (r->close || atomic_load(&r->shared->draining)))
+        ok = add_header(m, "Connection", "close");
+    return ok;
+}
+
+/* The body is lent, not copied: libmicrohttpd reads it last before request_end, which frees it
+ * (checked in 0.9.75: after that notice it only drops its reference; a persistent buffer has
+ * nothing to free). */
+static enum MHD_Result send_answer(struct request *r)
+{
+    const struct answer *a = call_answer(r->call);
+    const struct config *config = r->shared->config;
+    struct MHD_Response *m =
+        MHD_create_response_from_buffer(a->bytes, (void *)a->body, MHD_RESPMEM_PERSISTENT);
+    if (!m)
+        return MHD_NO;
+    int64_t seconds = config->body_seconds + (int64_t)(a->bytes / SEND_BYTES_PER_SECOND);
+    watch_set(r->watched, clock_ns() + seconds * CLOCK_SECOND);
+    r->state = REQUEST_ANSWERED;
+    r->status = a->status;
+    r->bytes_out = a->bytes;
+    enum MHD_Result sent = MHD_NO;
+    if (add_headers(m, r, a))
+        sent = MHD_queue_response(r->connection, (unsigned)a->status, m);
+    MHD_destroy_response(m);
+    return sent;
+}
+
+/* ---- the headers -------------------------------------------------------------------------------
+ */
+
+static enum MHD_Result collect_header(void *arg, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_bytes, const char *value, size_t value_bytes)
+{
+    struct guard_request *g = arg;
+    (void)kind;
+    if (g->headers < GUARD_HEADERS_MAX)
+        g->header[g->headers] = (struct guard_header){
+            .name = name,
+            .value = value ? value : "",
+            .name_bytes = name_bytes,
+            .value_bytes = value ? value_bytes : 0,
+        };
+    g->headers++;
+    return MHD_YES;
+}
+
+/* Bodies in flight may hold so much and no more. */
+static bool hold_bytes(struct request *r, size_t bytes)
+{
+    struct transport *t = r->shared;
+    size_t before = atomic_fetch_add(&t->body_bytes, bytes);
+    size_t limit = (size_t)t->config->queue_bytes;
+    if (before > limit || bytes > limit - before) {
+        atomic_fetch_sub(&t->body_bytes, bytes);
+        call_refuse(r->call, ERR_UNAVAILABLE, 1, "the bodies in flight fill --queue-bytes");
+        return false;
+    }
+    r->held += bytes;
+    return true;
+}
+
+/* What only the server knows: is there room, is there time? */
+static bool take_on(struct request *r, int64_t length)
+{
+    if (call_mode(r->call) != CALL_INLINE) {
+        if (atomic_load(&r->shared->draining)) {
+            call_refuse(r->call, ERR_UNAVAILABLE, 1, "the daemon is stopping");
+            return false;
+        }
+        r->owed = true;
+        atomic_fetch_add(&r->shared->owed, 1);
+    }
+    r->chunked = length < 0;
+    return length <= 0 || hold_bytes(r, (size_t)length);
+}
+
+/* The id goes before the target, so that a 404 has it too; all others after it. libmicrohttpd
+ * terminates names and values. */
+static bool pass_headers(struct request *r, const struct guard_request *g, bool id)
+{
+    for (size_t i = 0; i < g->headers; i++) {
+        const struct guard_header *h = &g->header[i];
+        if (!strcasecmp(h->name, "X-Request-Id") == id && !call_header(r->call, h->name, h->value))
+            return false;
+    }
+    return true;
+}
+
+/* Everything that can be decided before the body is read. false: refused. */
+static bool admit(struct request *r, const char *version, int64_t *length)
+{
+    struct guard_request g = {.method = r->method, .target = r->target, .version = version};
+    struct err e;
+    MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, collect_header, &g);
+    enum err_kind rc = guard_check(&r->shared->guard, &g, length, &e);
+    if (rc) {
+        r->close = true; /* who frames one request wrongly may mean the next bytes otherwise */
+        call_refuse(r->call, rc, 0, "%s", e.message);
+        return false;
+    }
+    bool head = !strcmp(r->method, "HEAD"); /* libmicrohttpd leaves the body out */
+    if (!pass_headers(r, &g, true) || !call_target(r->call, head ? "GET" : r->method, r->target) ||
+        !pass_headers(r, &g, false))
+        return false;
+    return call_admit(r->call, *length) && take_on(r, *length);
+}
+
+/* The first call. An answer given now ends the connection (libmicrohttpd reads nothing more of
+ * it), so a refused request without a body is answered in the second call, like any other. */
+static enum MHD_Result begin(struct request *r, const char *method, const char *version)
+{
+    int64_t length;
+    snprintf(r->method, sizeof r->method, "%s", method);
+    r->call = call_new(r->shared->api);
+    if (!r->call)
+        return MHD_NO;
+    if (admit(r, version, &length)) {
+        r->state = REQUEST_BODY;
+        watch_set(r->watched, clock_ns() + r->shared->config->body_seconds * CLOCK_SECOND);
+        return MHD_YES;
+    }
+    r->state = REQUEST_DISCARD;
+    if (length == 0 && !r->close)
+        return MHD_YES;
+    r->close = true;
+    return send_answer(r);
+}
+
+/* ---- the body ----------------------------------------------------------------------------------
+ */
+
+/* A piece of the body. libmicrohttpd takes no answer while one arrives: what was refused is read
+ * to its end, or until the client's time is over. */
+static void take_body(struct request *r, const char *data, size_t bytes)
+{
+    r->bytes_in += bytes;
+    if (r->state != REQUEST_BODY)
+        return;
+    if ((r->chunked && !hold_bytes(r, bytes)) || !call_body(r->call, data, bytes))
+        r->state = REQUEST_DISCARD;
+}
+
+/* ---- running it --------------------------------------------------------------------------------
+ */
+
+/* On a worker, or on the thread that stops the pool. */
+static void wake(struct job *job, bool ran)
+{
+    struct request *r = (struct request *)job;
+    struct MHD_Connection *connection = r->connection;
+    if (!ran)
+        call_refuse(r->call, ERR_UNAVAILABLE, 1, "the daemon is stopping");
+    atomic_store(&r->finished, true);
+    MHD_resume_connection(connection); /* from here on r may be gone */
+}
+
+/* Reserve, sleep, commit: the pool can wake only who sleeps already, and a connection put to sleep
+ * must be certain to be woken. */
+static enum MHD_Result run(struct request *r)
+{
+    struct err e;
+    if (call_mode(r->call) == CALL_INLINE) {
+        while (!call_work(r->call, NULL, INLINE_SLICE_NS))
+            continue;
+        return send_answer(r);
+    }
+    r->job.call = r->call;
+    r->job.done = wake;
+    enum err_kind rc = pool_reserve(r->shared->pool, &r->job, &e);
+    if (rc) {
+        call_refuse(r->call, rc, 1, "%s", e.message);
+        return send_answer(r);
+    }
+    r->state = REQUEST_SLEEPING;
+    watch_set(r->watched, WATCH_NEVER);
+    MHD_suspend_connection(r->connection);
+    pool_commit(r->shared->pool, &r->job);
+    return MHD_YES;
+}
+
+enum MHD_Result request_continue(struct request *r, const char *method, const char *version,
+                                 const char *data, size_t *bytes)
+{
+    if (r->state == REQUEST_NEW)
+        return begin(r, method, version);
+    if (*bytes > 0) {
+        take_body(r, data, *bytes);
+        *bytes = 0;
+        return MHD_YES;
+    }
+    switch (r->state) {
+    case REQUEST_BODY:
+        return run(r);
+    case REQUEST_DISCARD:
+        return send_answer(r);
+    case REQUEST_SLEEPING: /* woken; libmicrohttpd may also call once too often */
+        return atomic_load(&r->finished) ? send_answer(r) : MHD_YES;
+    case REQUEST_NEW:
+    case REQUEST_ANSWERED:
+        break;
+    }
+    return MHD_NO;
+}
+
+/* ---- the end -----------------------------------------------------------------------------------
+ */
+
+static const char *ending(enum MHD_RequestTerminationCode how)
+{
+    switch (how) {
+    case MHD_REQUEST_TERMINATED_COMPLETED_OK:
+        return "";
+    case MHD_REQUEST_TERMINATED_TIMEOUT_REACHED:
+        return "timeout";
+    case MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN:
+        return "shutdown";
+    case MHD_REQUEST_TERMINATED_READ_ERROR:
+    case MHD_REQUEST_TERMINATED_CLIENT_ABORT:
+        return "client-gone";
+    case MHD_REQUEST_TERMINATED_WITH_ERROR:
+        break;
+    }
+    return "connection-error";
+}
+
+static void log_request(const struct request *r, enum MHD_RequestTerminationCode how)
+{
+    const char *origin = r->call ? call_origin(r->call) : "", *end = ending(how);
+    struct log_field field[9] = {
+        {.key = "id", .text = r->call ? call_request_id(r->call) : ""},
+        {.key = "method", .text = r->method},
+        {.key = "path", .text = r->target},
+        {.key = "status", .number = r->status},
+        {.key = "in", .number = (int64_t)r->bytes_in},
+        {.key = "out", .number = (int64_t)r->bytes_out},
+        {.key = "us", .number = (clock_ns() - r->began_ns) / 1000},
+    };
+    size_t fields = 7;
+    if (*origin)
+        field[fields++] = (struct log_field){.key = "origin", .text = origin};
+    if (*end)
+        field[fields++] = (struct log_field){.key = "end", .text = end};
+    enum log_level level = r->status < 500 ? LOG_INFO : r->status == 503 ? LOG_WARN : LOG_ERROR;
+    log_event(r->shared->log, level, "request", field, fields);
+}
+
+void request_end(struct request *r, enum MHD_RequestTerminationCode how)
+{
+    if (!r)
+        return;
+    struct transport *t = r->shared;
+    log_request(r, how);
+    call_free(r->call);
+    atomic_fetch_sub(&t->body_bytes, r->held);
+    atomic_fetch_sub(&t->owed, r->owed);
+    mem_free(r);
+    atomic_fetch_sub(&t->live, 1);
+}

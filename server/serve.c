@@ -1,0 +1,190 @@
+#include "server/serve.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "server/clock.h"
+#include "server/http.h"
+#include "server/log.h"
+#include "server/pool.h"
+
+/* Long enough that a turn is worth its hand-over, short enough that nobody waits for his. */
+#define SLICE_NS (5 * CLOCK_SECOND / 1000)
+/* Once nothing runs any more, the answers have this time to leave, … */
+#define FLUSH_SECONDS 1
+/* … and requests that were on their way this time to come and be refused. */
+#define QUIET_NS (CLOCK_SECOND / 10)
+#define POLL_NS  (CLOCK_SECOND / 100)
+
+struct daemon {
+    const struct config *config;
+    struct log log;
+    sigset_t signals; /* those that end it; blocked in every thread, waited for by main's */
+    struct api *api;
+    struct pool *pool;
+    struct http *http;
+};
+
+/* ---- signals
+ * ------------------------------------------------------------------------------------- */
+
+/* Before any thread is started, so that all inherit it. */
+static void block_signals(struct daemon *d)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
+    sigemptyset(&d->signals);
+    sigaddset(&d->signals, SIGTERM);
+    sigaddset(&d->signals, SIGINT);
+    sigaddset(&d->signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &d->signals, NULL);
+}
+
+/* Did one of the signals come within the time? */
+static bool wait_signal(const struct daemon *d, int64_t ns)
+{
+    struct timespec time = {.tv_sec = ns / CLOCK_SECOND, .tv_nsec = ns % CLOCK_SECOND};
+    return sigtimedwait(&d->signals, NULL, &time) > 0;
+}
+
+/* ---- starting
+ * ------------------------------------------------------------------------------------ */
+
+/* Connections, the store's files, and some for what libraries open. */
+static void raise_file_limit(const struct daemon *d)
+{
+    struct rlimit limit;
+    rlim_t want = (rlim_t)d->config->max_connections + 64;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= want)
+        return;
+    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+    if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < want)
+        log_text(&d->log, LOG_WARN, "only %" PRIu64 " files may be open, fewer than connections",
+                 (uint64_t)limit.rlim_cur);
+}
+
+static enum err_kind open_api(struct daemon *d, struct err *e)
+{
+    const struct config *c = d->config;
+    const struct api_config api = {
+        .data = c->data,
+        .isa = c->isa,
+        .max_body = (size_t)c->max_body,
+        .max_model_bytes = (size_t)c->max_model_bytes,
+        .max_batches = c->max_batches,
+        .max_batch_bytes = (size_t)c->max_batch_bytes,
+        .checkpoint_steps = c->checkpoint_steps,
+        .checkpoint_seconds = c->checkpoint_seconds,
+    };
+    return api_open(&api, &d->api, e);
+}
+
+static enum err_kind start_pool(struct daemon *d, struct err *e)
+{
+    const struct pool_config pool = {
+        .workers = (size_t)d->config->workers,
+        .line_calls = (size_t)d->config->queue,
+        .calls = (size_t)d->config->max_connections,
+        .slice_ns = SLICE_NS,
+    };
+    return pool_new(d->api, &pool, &d->pool, e);
+}
+
+static enum err_kind start(struct daemon *d, struct err *e)
+{
+    raise_file_limit(d);
+    enum err_kind rc = open_api(d, e);
+    if (!rc)
+        rc = start_pool(d, e);
+    if (!rc)
+        rc = http_start(d->config, &d->log, d->api, d->pool, &d->http, e);
+    return rc;
+}
+
+/* ---- running
+ * ------------------------------------------------------------------------------------- */
+
+static void run(struct daemon *d)
+{
+    while (!wait_signal(d, CLOCK_SECOND)) {
+        http_tick(d->http);
+        for (struct call *c = api_due(d->api); c; c = api_due(d->api))
+            pool_submit(d->pool, c);
+    }
+}
+
+/* ---- stopping
+ * ------------------------------------------------------------------------------------ */
+
+/* Until the pool owes no answer, the time is over, or a signal hurries. */
+static void wait_for_calls(const struct daemon *d)
+{
+    int64_t deadline = clock_ns() + d->config->drain_seconds * CLOCK_SECOND;
+    while (http_owed(d->http) > 0 && clock_ns() < deadline && !wait_signal(d, POLL_NS))
+        continue;
+}
+
+/* Until no request is left, and none has come for a while: one that libmicrohttpd has not read
+ * when it stops would find its connection cut. */
+static void wait_for_quiet(const struct daemon *d)
+{
+    uint64_t seen = http_begun(d->http);
+    int64_t now = clock_ns(), deadline = now + FLUSH_SECONDS * CLOCK_SECOND, last = now;
+    while (now < deadline && now - last < QUIET_NS && !wait_signal(d, POLL_NS)) {
+        uint64_t begun = http_begun(d->http);
+        now = clock_ns();
+        if (begun != seen || http_live(d->http) > 0)
+            last = now;
+        seen = begun;
+    }
+}
+
+/* Every request that was taken on is answered: by its handler while there is time, with 503 by
+ * pool_stop after that. Only then may libmicrohttpd stop. */
+static void drain(struct daemon *d)
+{
+    log_text(&d->log, LOG_INFO, "stopping: %zu requests are to be ended", http_owed(d->http));
+    api_drain(d->api);
+    http_drain(d->http);
+    wait_for_calls(d);
+    pool_stop(d->pool);
+    wait_for_quiet(d);
+}
+
+/* What was started, in reverse; what was not is NULL. */
+static enum err_kind stop(struct daemon *d, struct err *e)
+{
+    http_stop(d->http);
+    pool_free(d->pool);
+    return api_close(d->api, e);
+}
+
+int serve(const struct config *config)
+{
+    struct daemon d = {
+        .config = config,
+        .log = {.json = !strcmp(config->log, "json"), .fd = STDERR_FILENO},
+    };
+    struct err e, late;
+    block_signals(&d);
+    enum err_kind rc = start(&d, &e);
+    if (rc) {
+        log_text(&d.log, LOG_ERROR, "cannot start: %s", e.message);
+    } else {
+        log_text(&d.log, LOG_INFO, "gradd %s: %s, %" PRId64 " workers, kernels %s", GRADD_VERSION,
+                 config->data, config->workers, api_isa(d.api));
+        log_text(&d.log, LOG_INFO, "listening on http://%s", http_address(d.http));
+        run(&d);
+        drain(&d);
+    }
+    enum err_kind end = stop(&d, &late);
+    if (end)
+        log_text(&d.log, LOG_ERROR, "not everything could be kept: %s", late.message);
+    else if (!rc)
+        log_text(&d.log, LOG_INFO, "stopped");
+    return rc || end ? SERVE_FAILED : SERVE_OK;
+}

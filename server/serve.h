@@ -1,0 +1,15 @@
+/* server/serve.h - the daemon's life: start, serve until a signal, drain, stop. */
+#ifndef SERVER_SERVE_H
+#define SERVER_SERVE_H
+
+#include "server/config.h"
+
+#define SERVE_OK     0 /* a clean stop, everything is kept */
+#define SERVE_FAILED 1 /* it could not start, or not keep everything */
+
+/* Blocks until SIGTERM, SIGINT or SIGHUP; a second one shortens the drain. Logs to stderr; the
+ * line "listening on http://HOST:PORT" is written when connections are taken.
+ * Returns the process's exit status. */
+int serve(const struct config *config);
+
+#endif

@@ -1,0 +1,87 @@
+#include "server/watch.h"
+
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include "engine/lock.h"
+#include "engine/mem.h"
+
+/* [w] guarded by the watch's lock  [I] immutable  [a] atomic */
+struct watched {
+    struct watched *prev, *next;   /* [w] */
+    int fd;                        /* [I] */
+    atomic_int_least64_t deadline; /* [a] */
+};
+
+struct watch {
+    struct lock lock;
+    struct watched *first; /* [w] */
+};
+
+struct watch *watch_new(void)
+{
+    struct watch *w = mem_array(1, sizeof *w);
+    if (w)
+        lock_init(&w->lock);
+    return w;
+}
+
+void watch_free(struct watch *w)
+{
+    if (w)
+        lock_close(&w->lock);
+    mem_free(w);
+}
+
+struct watched *watch_open(struct watch *w, int fd, int64_t deadline_ns)
+{
+    struct watched *c = mem_array(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->fd = fd;
+    atomic_init(&c->deadline, deadline_ns);
+    lock_take(&w->lock);
+    c->next = w->first;
+    if (c->next)
+        c->next->prev = c;
+    w->first = c;
+    lock_give(&w->lock);
+    return c;
+}
+
+void watch_close(struct watch *w, struct watched *c)
+{
+    if (!c)
+        return;
+    lock_take(&w->lock);
+    if (c->next)
+        c->next->prev = c->prev;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        w->first = c->next;
+    lock_give(&w->lock);
+    mem_free(c);
+}
+
+void watch_set(struct watched *c, int64_t deadline_ns)
+{
+    if (c)
+        atomic_store_explicit(&c->deadline, deadline_ns, memory_order_relaxed);
+}
+
+/* Under the lock fd is open and this connection's own: watch_close comes before close(fd). */
+size_t watch_sweep(struct watch *w, int64_t now_ns)
+{
+    size_t overdue = 0;
+    lock_take(&w->lock);
+    for (struct watched *c = w->first; c; c = c->next) {
+        if (atomic_load_explicit(&c->deadline, memory_order_relaxed) >= now_ns)
+            continue;
+        shutdown(c->fd, SHUT_RDWR);
+        watch_set(c, WATCH_NEVER);
+        overdue++;
+    }
+    lock_give(&w->lock);
+    return overdue;
+}

@@ -1,0 +1,33 @@
+/* server/watch.h - closes the connections of clients that are too slow.
+ *
+ * libmicrohttpd knows only a time without any activity, so a byte now and then keeps a connection
+ * for ever. Here each connection has the time by which its client must be through with what it is
+ * at; an overdue socket is shut down, and libmicrohttpd then cleans up as for any that broke.
+ * Threads: any; a watched connection is opened, set and closed by one thread at a time.
+ */
+#ifndef SERVER_WATCH_H
+#define SERVER_WATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/attr.h"
+
+#define WATCH_NEVER INT64_MAX
+
+struct watch;
+struct watched;
+
+MUST_USE struct watch *watch_new(void); /* NULL: no memory */
+void watch_free(struct watch *w);       /* all connections are closed by then; NULL is fine */
+
+/* fd is borrowed until watch_close. NULL: no memory. */
+MUST_USE struct watched *watch_open(struct watch *w, int fd, int64_t deadline_ns);
+/* NULL is fine. */
+void watch_close(struct watch *w, struct watched *c);
+/* deadline_ns: on clock_ns. NULL is fine. */
+void watch_set(struct watched *c, int64_t deadline_ns);
+/* Shuts down what was due before now; returns how many. */
+size_t watch_sweep(struct watch *w, int64_t now_ns);
+
+#endif

@@ -1,0 +1,303 @@
+#include "storage/schema.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/mem.h"
+#include "storage/upkeep.h"
+
+#define APPLICATION_ID 0x67726164 /* "grad": PRAGMA application_id of our files */
+
+#define ROW_BYTES_MAX (16 << 20) /* of one row: a chunk of a blob, or a caller's text */
+
+/* Append only: entry v brings a file from user_version v to v + 1, and says so itself, since both
+ * are kept or lost together. Entry 0 makes a new file ours.
+ *
+ *   models     last_* and *_roll, loss_end: the tally (store_model.h) with its own seal
+ *   batches    } a blob is named by first_chunk, bytes, digest (blob.h)
+ *   sections   }
+ *   checkpoints  automatic ones have n = 0 and count up in serial, clients' have serial = 0
+ *   losses     runs of steps [first, first + length of data / 8); prior: where the run before
+ *              ends
+ *   garbage    chunks that nobody owns any more, waiting to be deleted piece by piece */
+static const char *const migrations[] = {
+    "CREATE TABLE models ("
+    "  key INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  spec TEXT NOT NULL,"
+    "  spec_digest INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  seal INTEGER NOT NULL,"
+    "  last_batch INTEGER NOT NULL,"
+    "  last_checkpoint INTEGER NOT NULL,"
+    "  last_serial INTEGER NOT NULL,"
+    "  batch_roll INTEGER NOT NULL,"
+    "  checkpoint_roll INTEGER NOT NULL,"
+    "  loss_end INTEGER NOT NULL,"
+    "  tally_seal INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE batches ("
+    "  model INTEGER NOT NULL REFERENCES models ON DELETE CASCADE,"
+    "  n INTEGER NOT NULL,"
+    "  layout TEXT NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  first_chunk INTEGER NOT NULL,"
+    "  bytes INTEGER NOT NULL,"
+    "  digest INTEGER NOT NULL,"
+    "  seal INTEGER NOT NULL,"
+    "  PRIMARY KEY (model, n)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE checkpoints ("
+    "  model INTEGER NOT NULL REFERENCES models ON DELETE CASCADE,"
+    "  n INTEGER NOT NULL,"
+    "  serial INTEGER NOT NULL,"
+    "  step INTEGER NOT NULL,"
+    "  label TEXT,"
+    "  loss REAL,"
+    "  state TEXT NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  seal INTEGER NOT NULL,"
+    "  PRIMARY KEY (model, n, serial)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE sections ("
+    "  model INTEGER NOT NULL,"
+    "  n INTEGER NOT NULL,"
+    "  serial INTEGER NOT NULL,"
+    "  place INTEGER NOT NULL,"
+    "  name TEXT NOT NULL,"
+    "  first_chunk INTEGER NOT NULL,"
+    "  bytes INTEGER NOT NULL,"
+    "  digest INTEGER NOT NULL,"
+    "  PRIMARY KEY (model, n, serial, place),"
+    "  FOREIGN KEY (model, n, serial) REFERENCES checkpoints ON DELETE CASCADE"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE losses ("
+    "  model INTEGER NOT NULL REFERENCES models ON DELETE CASCADE,"
+    "  first INTEGER NOT NULL,"
+    "  prior INTEGER NOT NULL,"
+    "  data BLOB NOT NULL,"
+    "  seal INTEGER NOT NULL,"
+    "  PRIMARY KEY (model, first)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE chunks ("
+    "  key INTEGER PRIMARY KEY,"
+    "  digest INTEGER NOT NULL,"
+    "  data BLOB NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE garbage ("
+    "  first INTEGER PRIMARY KEY,"
+    "  chunks INTEGER NOT NULL,"
+    "  seal INTEGER NOT NULL"
+    ") STRICT;"
+    "PRAGMA application_id = 0x67726164;"
+    "PRAGMA user_version = 1;",
+};
+#define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+/* A missing or empty main file beside a WAL that holds something is a lost file, not a new one:
+ * SQLite would drop that WAL. */
+static enum err_kind check_wal_left(const char *path, const char *wal, struct err *e)
+{
+    struct stat main, left;
+    bool empty = stat(path, &main) != 0 || main.st_size == 0;
+    if (empty && stat(wal, &left) == 0 && left.st_size > 0)
+        return err_set(e, ERR_IO, "", "it is missing or empty, yet %s is not: has it been lost?",
+                       wal);
+    return ERR_OK;
+}
+
+/* Hardening that must hold before the first byte is read. */
+static int configure(struct db *db)
+{
+    static const struct {
+        int option, value;
+    } options[] = {
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},
+        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+        {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
+        {SQLITE_DBCONFIG_ENABLE_FKEY, 1},
+        /* a file that turns out not to be ours is closed without touching it */
+        {SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1},
+    };
+    sqlite3_limit(db->handle, SQLITE_LIMIT_LENGTH, ROW_BYTES_MAX);
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        int code = sqlite3_db_config(db->handle, options[i].option, options[i].value, NULL);
+        if (code)
+            return code;
+    }
+    return SQLITE_OK;
+}
+
+static enum err_kind open_file(struct db *db, const char *path, struct err *e)
+{
+    size_t bytes = strlen(path) + sizeof "./-wal";
+    char *name = mem_array(bytes, 1);
+    if (!name)
+        return err_set(e, ERR_NOMEM, "", "no memory for a file's name");
+    /* "./" because SQLite has names of its own: ":memory:", "file:…" and "" */
+    int length = snprintf(name, bytes, "%s%s-wal", path[0] == '/' ? "" : "./", path);
+    enum err_kind rc = check_wal_left(path, name, e);
+    if (!rc) {
+        name[(size_t)length - strlen("-wal")] = '\0';
+        int code = sqlite3_open_v2(name, &db->handle,
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                                       SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                                   NULL);
+        if (!code)
+            code = configure(db);
+        if (code)
+            rc = db_fail(db, code, e);
+    }
+    mem_free(name);
+    return rc;
+}
+
+/* ---- whose file is it? ----------------------------------------------------------------------- */
+
+/* *version 0: a new file, still without any content. */
+static enum err_kind identify(struct db *db, int64_t *version, struct err *e)
+{
+    int64_t application, tables;
+    enum err_kind rc;
+    if ((rc = db_number(db, "PRAGMA application_id", &application, e)) ||
+        (rc = db_number(db, "PRAGMA user_version", version, e)) ||
+        (rc = db_number(db, "SELECT count(*) FROM sqlite_schema", &tables, e)))
+        return rc;
+    if (application == 0 && *version == 0 && tables == 0)
+        return ERR_OK;
+    if (application != APPLICATION_ID)
+        return err_set(e, ERR_IO, "", "it is another program's database");
+    if (*version > VERSION)
+        return err_set(e, ERR_IO, "",
+                       "it was written by a newer gradd (version %lld, this one knows %lld)",
+                       (long long)*version, (long long)VERSION);
+    if (*version < 1)
+        return err_set(e, ERR_IO, "", "it is damaged: version %lld", (long long)*version);
+    return ERR_OK;
+}
+
+/* Runs a check of SQLite's that says "ok" in its first row. */
+static enum err_kind check(struct db *db, const char *sql, struct err *e)
+{
+    struct query q;
+    bool row;
+    query_start(&q, db, sql);
+    enum err_kind rc = query_row(&q, &row, e);
+    const char *verdict = row ? query_text(&q) : NULL;
+    if (!rc && (!verdict || strcmp(verdict, "ok")))
+        rc = err_set(e, ERR_IO, "", "it is damaged: %s", verdict ? verdict : "no verdict");
+    query_end(&q);
+    return rc;
+}
+
+/* Pages and rows hang together. Reads the whole file; content is what the seals are for. The
+ * index over the models' ids is compared with its table too: a model that cannot be found by its
+ * id would look like one that never was. */
+static enum err_kind check_whole(struct db *db, struct err *e)
+{
+    enum err_kind rc = check(db, "PRAGMA quick_check(1)", e);
+    return rc ? rc : check(db, "PRAGMA integrity_check(models)", e);
+}
+
+/* ---- making it ours -------------------------------------------------------------------------- */
+
+static enum err_kind enter_wal(struct db *db, struct err *e)
+{
+    struct query q;
+    bool row;
+    query_start(&q, db, "PRAGMA journal_mode = WAL");
+    enum err_kind rc = query_row(&q, &row, e);
+    const char *mode = row ? query_text(&q) : NULL;
+    if (!rc && (!mode || strcmp(mode, "wal")))
+        rc = err_set(e, ERR_IO, "", "its file system cannot hold a write-ahead log");
+    query_end(&q);
+    return rc;
+}
+
+/* What each says is SQLite's documentation of PRAGMA; what it is for:
+ *   synchronous = NORMAL   the log is synced by upkeep.c, not at every commit
+ *   journal_size_limit     a log grown by one huge commit is cut again (bytes)
+ *   secure_delete = FAST   deleted content is wiped where that costs no extra write
+ *   temp_store = MEMORY    undo of a savepoint: the container may have no writable /tmp */
+static enum err_kind set_up(struct db *db, struct err *e)
+{
+    static const char *const pragmas[] = {
+        "PRAGMA synchronous = NORMAL",
+        "PRAGMA journal_size_limit = 67108864",
+        "PRAGMA secure_delete = FAST",
+        "PRAGMA temp_store = MEMORY",
+    };
+    enum err_kind rc = enter_wal(db, e);
+    for (size_t i = 0; !rc && i < sizeof pragmas / sizeof pragmas[0]; i++)
+        rc = db_exec(db, pragmas[i], e);
+    return rc;
+}
+
+static enum err_kind migrate(struct db *db, int64_t version, struct err *e)
+{
+    enum err_kind rc = ERR_OK;
+    for (; !rc && version < VERSION; version++) {
+        if ((rc = db_exec(db, "BEGIN IMMEDIATE", e)))
+            break;
+        int code = sqlite3_exec(db->handle, migrations[version], NULL, NULL, NULL);
+        rc = code ? db_fail(db, code, e) : db_exec(db, "COMMIT", e);
+        if (rc)
+            db_rollback(db);
+    }
+    return rc;
+}
+
+/* The name of a new file is safe only when its folder is synced too. */
+static enum err_kind sync_folder(const char *path, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) + 1 : 1;
+    char *folder = mem_array(length + 1, 1);
+    if (!folder)
+        return err_set(e, ERR_NOMEM, "", "no memory for a file's name");
+    memcpy(folder, slash ? path : ".", length);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum err_kind rc = ERR_OK;
+    if (fd < 0 || fsync(fd))
+        rc = err_set(e, ERR_IO, "", "its folder cannot be synced");
+    if (fd >= 0)
+        close(fd);
+    mem_free(folder);
+    return rc;
+}
+
+static enum err_kind open_steps(struct db *db, const char *path, struct err *e)
+{
+    int64_t version;
+    enum err_kind rc;
+    /* before the first read: the WAL's index then lives in our memory, and no other process can
+     * read or write beside us */
+    if ((rc = open_file(db, path, e)) || (rc = db_exec(db, "PRAGMA locking_mode = EXCLUSIVE", e)) ||
+        (rc = db_exec(db, "PRAGMA mmap_size = 0", e)) ||
+        (rc = db_exec(db, "PRAGMA cell_size_check = ON", e)) || (rc = identify(db, &version, e)))
+        return rc;
+    bool fresh = version == 0;
+    /* 16 KiB: large blobs go two to three times faster than with 4 KiB. Only before the WAL. */
+    rc = fresh ? db_exec(db, "PRAGMA page_size = 16384", e) : check_whole(db, e);
+    if (rc)
+        return rc;
+    if ((rc = set_up(db, e)))
+        return rc;
+    upkeep_watch(db);
+    if ((rc = migrate(db, version, e)))
+        return rc;
+    return fresh ? sync_folder(path, e) : ERR_OK;
+}
+
+enum err_kind schema_open(struct db *db, const char *path, struct err *e)
+{
+    enum err_kind rc = open_steps(db, path, e);
+    if (rc)
+        err_wrap(e, "%s: ", path);
+    return rc;
+}

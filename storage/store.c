@@ -1,0 +1,47 @@
+#include "storage/store.h"
+
+#include "engine/mem.h"
+#include "storage/lockfile.h"
+#include "storage/schema.h"
+#include "storage/upkeep.h"
+#include "storage/writer.h"
+
+static void release(struct store *s)
+{
+    db_close(&s->db);
+    lockfile_give(s->lock_file); /* last: whoever takes it may open the file */
+    mem_free(s);
+}
+
+enum err_kind store_open(const char *path, struct store **out, struct err *e)
+{
+    enum err_kind rc;
+    *out = NULL;
+    struct store *s = mem_array(1, sizeof *s);
+    if (!s)
+        return err_set(e, ERR_NOMEM, "", "no memory for the store");
+    s->lock_file = -1;
+    atomic_init(&s->db.healthy, true);
+    if ((rc = lockfile_take(path, &s->lock_file, e)) || (rc = schema_open(&s->db, path, e)) ||
+        (rc = writer_start(s, e)))
+        goto out;
+    *out = s;
+    return ERR_OK;
+out:
+    release(s);
+    return rc;
+}
+
+void store_close(struct store *s)
+{
+    if (!s)
+        return;
+    writer_stop(s);
+    upkeep_finish(&s->db);
+    release(s);
+}
+
+bool store_is_healthy(struct store *s)
+{
+    return atomic_load(&s->db.healthy);
+}

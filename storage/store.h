@@ -1,0 +1,155 @@
+/* storage/store.h - the durable truth: models, batches, checkpoints, losses, kept answers.
+ *
+ * One SQLite file, one connection, one thread that owns it: callers queue units of work and the
+ * thread commits all that wait together (group commit). What a caller put into one transaction
+ * is kept whole or not at all.
+ *
+ * The store knows no JSON and no tensors: `spec`, `layout` and `state` are its callers' text,
+ * sections are bytes, each chunk of them with a checksum.
+ *
+ * Durability: what was acknowledged has been handed to the kernel and survives the death of the
+ * process; it is synced to the disk at most a second later (storage/upkeep.h).
+ *
+ * Threads: any thread may call anything here; store_open and store_close are called once, and
+ *          no other call may run beside store_close.
+ * Owns:    the file, its lock and the writer thread. Arguments are borrowed until the call
+ *          returns (store_commit) or until `done` runs (store_commit_then).
+ *          What is queued is not limited here: each caller limits what it has in flight.
+ * Times:   milliseconds since 1970, UTC.
+ * Errors:  besides those named at each call, any may answer NOMEM, and IO for a failed or damaged
+ *          file; the message names the model, batch or checkpoint. What takes a model's key
+ *          answers NOT_FOUND if there is no such model. Text over 16 MiB is TOO_LARGE.
+ */
+#ifndef STORAGE_STORE_H
+#define STORAGE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/err.h"
+
+#define STORE_ID_BYTES 65 /* of a model's id, NUL included */
+
+struct store;
+
+/* Opens or creates the file and takes it for this process alone.
+ *   errors  CONFLICT another process has it · IO it cannot be opened, is damaged, is no gradd
+ *           file, or was written by a newer gradd; it is never replaced by an empty one */
+MUST_USE enum err_kind store_open(const char *path, struct store **out, struct err *e);
+/* Commits what is queued, checkpoints the WAL, closes. NULL is fine. */
+void store_close(struct store *s);
+/* false once a write or sync failed in a way that leaves durability in doubt: from then on every
+ * commit answers IO. A full disk does not count: it may pass. */
+bool store_is_healthy(struct store *s);
+
+/* ---- writing: one transaction ------------------------------------------------------------ */
+
+struct store_txn;
+
+/* An empty transaction; NULL: no memory. */
+MUST_USE struct store_txn *store_txn_new(struct store *s);
+/* Commits and frees txn; waits until it is kept.
+ *   errors  the first failed action's, after which nothing of txn is kept */
+MUST_USE enum err_kind store_commit(struct store_txn *txn, struct err *e);
+/* Queues the commit and returns; frees txn. `done` runs once, on the writer thread, after the
+ * commit or its failure (e->kind OK or not), before any commit queued later is answered; it must
+ * be short and must not call the store. */
+void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
+                       void *arg);
+/* Frees a transaction that will not be committed. */
+void store_txn_drop(struct store_txn *txn);
+
+/* The actions. Each adds one to txn; failures (no memory included) are told by the commit. */
+
+struct store_model {
+    int64_t key; /* the store's number for it, never used again after a delete */
+    char id[STORE_ID_BYTES];
+    const char *spec; /* caller's text */
+    int64_t created_at;
+};
+/* Writes the new key to model->key at the commit. CONFLICT: the id is taken. */
+void store_insert_model(struct store_txn *txn, struct store_model *model);
+/* Removes the model and all it owns. NOT_FOUND: there is none. */
+void store_delete_model(struct store_txn *txn, int64_t model);
+
+struct store_batch {
+    int64_t n;          /* the caller's number, unique in the model */
+    const char *layout; /* caller's text: types and shapes */
+    const void *data;
+    size_t bytes;
+    int64_t created_at;
+};
+/* CONFLICT: the number is taken. */
+void store_insert_batch(struct store_txn *txn, int64_t model, const struct store_batch *batch);
+/* NOT_FOUND: there is none. */
+void store_delete_batch(struct store_txn *txn, int64_t model, int64_t n);
+
+struct store_section {
+    const char *name; /* "parameters", "momentum", … */
+    const void *data;
+    size_t bytes;
+};
+#define STORE_SECTIONS_MAX 8
+
+/* A model's whole state at one step. */
+struct store_checkpoint {
+    int64_t n; /* 0: automatic, of which the newest two are kept; > 0: made by a client */
+    int64_t step;
+    const char *label; /* NULL: none */
+    double loss;       /* NaN: none */
+    const char *state; /* caller's text: cursors, options, … */
+    struct store_section section[STORE_SECTIONS_MAX];
+    int sections;
+    int64_t created_at;
+    size_t bytes; /* reading: of all sections */
+};
+/* CONFLICT: the number n > 0 is taken. */
+void store_save_checkpoint(struct store_txn *txn, int64_t model, const struct store_checkpoint *c);
+/* NOT_FOUND: there is none. n > 0. */
+void store_delete_checkpoint(struct store_txn *txn, int64_t model, int64_t n);
+
+/* Makes loss[0..count) the history of steps first, first+1, …, and forgets what was kept for any
+ * step from first on (a restored model writes its history anew). */
+void store_replace_losses(struct store_txn *txn, int64_t model, int64_t first, const double *loss,
+                          size_t count);
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+/* NOT_FOUND: there is none. out->spec is owned by the caller: mem_free. */
+MUST_USE enum err_kind store_find_model(struct store *s, const char *id, struct store_model *out,
+                                        struct err *e);
+/* Up to limit ids in order, those after `after` ("" from the start). */
+MUST_USE enum err_kind store_list_models(struct store *s, const char *after, size_t limit,
+                                         char (*ids)[STORE_ID_BYTES], size_t *count, struct err *e);
+
+/* Calls visit for every batch of the model in order of n; what it points to lives until it
+ * returns; a return other than OK ends the walk with that error. Runs on the caller's thread. */
+typedef enum err_kind store_visit_batch(void *arg, const struct store_batch *batch, struct err *e);
+MUST_USE enum err_kind store_each_batch(struct store *s, int64_t model, store_visit_batch *visit,
+                                        void *arg, struct err *e);
+
+/* The clients' checkpoints with n > after, in order, at most limit of them; section, state and
+ * label of each owned by the caller as one: store_checkpoint_close. Sections are not loaded. */
+MUST_USE enum err_kind store_list_checkpoints(struct store *s, int64_t model, int64_t after,
+                                              size_t limit, struct store_checkpoint *out,
+                                              size_t *count, struct err *e);
+/* The checkpoint n (> 0), or the newest automatic one (n = 0) with its sections, every chunk's
+ * checksum verified. *found false: there is none (no error).
+ *   errors  IO damaged: for n = 0 the older automatic one is tried first, and *fallback tells so
+ *   after   store_checkpoint_close */
+MUST_USE enum err_kind store_load_checkpoint(struct store *s, int64_t model, int64_t n,
+                                             struct store_checkpoint *out, bool *found,
+                                             bool *fallback, struct err *e);
+void store_checkpoint_close(struct store_checkpoint *c);
+/* The highest n that any client's checkpoint (batch) of the model ever had, 0: none. */
+MUST_USE enum err_kind store_last_numbers(struct store *s, int64_t model, int64_t *checkpoint,
+                                          int64_t *batch, struct err *e);
+
+/* Calls visit with runs of losses in order of step, from step first on; last is what may be
+ * skipped beyond. Runs on the caller's thread. visit returns false to end the walk. */
+typedef bool store_visit_losses(void *arg, int64_t first, const double *loss, size_t count);
+MUST_USE enum err_kind store_each_loss(struct store *s, int64_t model, int64_t first, int64_t last,
+                                       store_visit_losses *visit, void *arg, struct err *e);
+
+#endif

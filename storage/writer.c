@@ -1,0 +1,307 @@
+#include "storage/writer.h"
+
+#include <string.h>
+
+#include "storage/upkeep.h"
+
+struct job {
+    struct job *next;      /* [q] while queued, then [w] */
+    struct store_txn *txn; /* NULL: a read */
+    db_job *read;
+    void *arg;
+    struct err err; /* [w] until answered */
+    bool answered;  /* [q] */
+};
+
+struct action {
+    struct action *next;
+    db_job *apply;
+    void *arg;
+};
+
+struct store_txn {
+    struct store *store;
+    struct arena arena;
+    struct action *first, *last;
+    bool no_memory;                               /* an action could not be added */
+    void (*done)(void *arg, const struct err *e); /* NULL: store_commit waits */
+    void *arg;
+    struct job job;
+};
+
+/* ---- transactions -------------------------------------------------------------------------- */
+
+struct store_txn *store_txn_new(struct store *s)
+{
+    struct store_txn *txn = mem_array(1, sizeof *txn);
+    if (txn)
+        txn->store = s;
+    return txn;
+}
+
+void store_txn_drop(struct store_txn *txn)
+{
+    if (!txn)
+        return;
+    arena_close(&txn->arena);
+    mem_free(txn);
+}
+
+void *txn_add(struct store_txn *txn, db_job *apply, size_t bytes)
+{
+    struct action *a = arena_alloc(&txn->arena, sizeof *a);
+    void *arg = arena_alloc(&txn->arena, bytes);
+    if (!a || !arg) {
+        txn->no_memory = true;
+        return NULL;
+    }
+    *a = (struct action){.apply = apply, .arg = arg};
+    if (txn->last)
+        txn->last->next = a;
+    else
+        txn->first = a;
+    txn->last = a;
+    return memset(arg, 0, bytes);
+}
+
+static enum err_kind apply_actions(struct db *db, const struct store_txn *txn, struct err *e)
+{
+    if (txn->no_memory)
+        return err_set(e, ERR_NOMEM, "", "no memory for a transaction");
+    enum err_kind rc = db_exec(db, "SAVEPOINT txn", e);
+    for (const struct action *a = txn->first; !rc && a; a = a->next)
+        rc = a->apply(db, a->arg, e);
+    return rc ? rc : db_exec(db, "RELEASE txn", e);
+}
+
+/* ---- group commit -------------------------------------------------------------------------- */
+
+/* Undoes what the failed transaction did so far; if that fails, so does the whole group. */
+static void undo(struct db *db)
+{
+    struct err e;
+    /* some failures (a full disk, no memory) make SQLite roll back everything by itself */
+    if (!db_in_transaction(db))
+        return;
+    if (db_exec(db, "ROLLBACK TO txn", &e) || db_exec(db, "RELEASE txn", &e))
+        db_rollback(db);
+}
+
+/* Applies count jobs in one transaction. One that fails has its error in job->err and is undone
+ * alone. What is returned is why nothing at all was kept. */
+static enum err_kind commit_together(struct db *db, struct job *job, size_t count, struct err *e)
+{
+    enum err_kind rc = db_exec(db, "BEGIN IMMEDIATE", e);
+    for (; !rc && count > 0; job = job->next, count--) {
+        /* what is returned counts: an action may have got over an error that it was told */
+        job->err.kind = apply_actions(db, job->txn, &job->err);
+        if (!job->err.kind || job->txn->no_memory)
+            continue;
+        undo(db);
+        if (!db_in_transaction(db) || !atomic_load(&db->healthy)) {
+            *e = job->err;
+            rc = e->kind;
+        }
+    }
+    if (!rc)
+        rc = db_exec(db, "COMMIT", e);
+    if (rc)
+        db_rollback(db);
+    return rc;
+}
+
+/* Fills job->err of each. A group that is lost as a whole is tried again one by one, so that one
+ * transaction too large for the disk does not take the others with it. */
+static void commit_group(struct db *db, struct job *job, size_t count)
+{
+    struct err e;
+    bool alone = count == 1;
+    enum err_kind rc =
+        atomic_load(&db->healthy)
+            ? commit_together(db, job, count, &e)
+            : err_set(&e, ERR_IO, "", "nothing is kept any more since the storage failed");
+    for (; rc && count > 0; job = job->next, count--)
+        if (alone || !atomic_load(&db->healthy) || commit_together(db, job, 1, &e))
+            job->err = e;
+}
+
+/* ---- the queue ------------------------------------------------------------------------------ */
+
+static void push_locked(struct store *s, struct job *job) REQUIRES(s->lock)
+{
+    if (s->first)
+        s->last->next = job;
+    else
+        s->first = job;
+    s->last = job;
+    pthread_cond_signal(&s->work);
+}
+
+static void push(struct store *s, struct job *job)
+{
+    lock_take(&s->lock);
+    push_locked(s, job);
+    lock_give(&s->lock);
+}
+
+/* Queues it and waits; afterwards nobody else knows the job any more. */
+static enum err_kind push_and_wait(struct store *s, struct job *job, struct err *e)
+{
+    lock_take(&s->lock);
+    push_locked(s, job);
+    while (!job->answered)
+        lock_wait(&s->lock, &s->answered);
+    lock_give(&s->lock);
+    if (job->err.kind)
+        *e = job->err;
+    return job->err.kind;
+}
+
+/* Takes all that waits, in order; waits for a job or for upkeep's time. false: closing, and
+ * nothing is left. */
+static bool take_jobs(struct store *s, struct job **jobs)
+{
+    struct timespec at;
+    bool timed = upkeep_next(&s->db, &at);
+    lock_take(&s->lock);
+    if (!s->first && !s->closing) {
+        if (timed)
+            lock_wait_until(&s->lock, &s->work, &at);
+        else
+            lock_wait(&s->lock, &s->work);
+    }
+    bool more = s->first || !s->closing;
+    *jobs = s->first;
+    s->first = NULL;
+    lock_give(&s->lock);
+    return more;
+}
+
+enum err_kind store_read(struct store *s, db_job *read, void *arg, struct err *e)
+{
+    struct job job = {.read = read, .arg = arg};
+    return push_and_wait(s, &job, e);
+}
+
+enum err_kind store_commit(struct store_txn *txn, struct err *e)
+{
+    txn->job.txn = txn;
+    enum err_kind rc = push_and_wait(txn->store, &txn->job, e);
+    store_txn_drop(txn);
+    return rc;
+}
+
+void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
+                       void *arg)
+{
+    txn->job.txn = txn;
+    txn->done = done;
+    txn->arg = arg;
+    push(txn->store, &txn->job);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------ */
+
+/* A FIFO under construction. */
+struct chain {
+    struct job *first, **end;
+    size_t count;
+};
+
+static void chain_add(struct chain *c, struct job *job)
+{
+    job->next = NULL;
+    *c->end = job;
+    c->end = &job->next;
+    c->count++;
+}
+
+/* Wakes the callers that wait for these jobs. Each may be gone as soon as the lock is given. */
+static void answer(struct store *s, struct job *job)
+{
+    lock_take(&s->lock);
+    for (; job; job = job->next)
+        job->answered = true;
+    pthread_cond_broadcast(&s->answered);
+    lock_give(&s->lock);
+}
+
+/* Callbacks first: who is back from store_commit knows that those of before have run. */
+static void run_commits(struct store *s, const struct chain *commits)
+{
+    struct chain waiting = {.end = &waiting.first};
+    if (commits->count == 0)
+        return;
+    commit_group(&s->db, commits->first, commits->count);
+    for (struct job *job = commits->first, *next; job; job = next) {
+        next = job->next;
+        if (!job->txn->done) {
+            chain_add(&waiting, job);
+            continue;
+        }
+        job->txn->done(job->txn->arg, &job->err);
+        store_txn_drop(job->txn);
+    }
+    answer(s, waiting.first);
+}
+
+static void run_reads(struct store *s, const struct chain *reads)
+{
+    for (struct job *job = reads->first, *next; job; job = next) {
+        next = job->next;
+        job->next = NULL;
+        job->err.kind = job->read(&s->db, job->arg, &job->err);
+        answer(s, job);
+    }
+}
+
+static void run_jobs(struct store *s, struct job *job)
+{
+    struct chain commits = {.end = &commits.first}, reads = {.end = &reads.first};
+    for (struct job *next; job; job = next) {
+        next = job->next;
+        chain_add(job->txn ? &commits : &reads, job);
+    }
+    run_commits(s, &commits);
+    run_reads(s, &reads);
+}
+
+static void *writer_main(void *arg)
+{
+    struct store *s = arg;
+    struct job *jobs;
+    while (take_jobs(s, &jobs)) {
+        run_jobs(s, jobs);
+        upkeep_run(&s->db);
+    }
+    return NULL;
+}
+
+enum err_kind writer_start(struct store *s, struct err *e)
+{
+    pthread_condattr_t monotonic;
+    lock_init(&s->lock);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&s->answered, NULL);
+    if (pthread_create(&s->thread, NULL, writer_main, s) == 0)
+        return ERR_OK;
+    pthread_cond_destroy(&s->answered);
+    pthread_cond_destroy(&s->work);
+    lock_close(&s->lock);
+    return err_set(e, ERR_NOMEM, "", "no thread for the storage");
+}
+
+void writer_stop(struct store *s)
+{
+    lock_take(&s->lock);
+    s->closing = true;
+    pthread_cond_signal(&s->work);
+    lock_give(&s->lock);
+    pthread_join(s->thread, NULL);
+    pthread_cond_destroy(&s->answered);
+    pthread_cond_destroy(&s->work);
+    lock_close(&s->lock);
+}

@@ -1,0 +1,51 @@
+/* tests/engine/op_rules.h - what each row of OPS has to compute, in plain double arithmetic, and
+ * the samples that it is tried with.
+ *
+ * op_rules has an entry per row, by its id; test_ops.c fails for a row without one. */
+#ifndef TESTS_OP_RULES_H
+#define TESTS_OP_RULES_H
+
+#include "engine/ops.h"
+
+#define VALUES_MAX 1024
+
+/* A row-major tensor of the reference. */
+struct values {
+    struct shape shape;
+    double x[VALUES_MAX];
+};
+
+/* How an input lies in memory. The first four are leaves. */
+enum layout {
+    ROWS,
+    TRANSPOSED, /* the last two dimensions are swapped in memory */
+    STRIDED,    /* every second element, not from the first on */
+    EXPANDED,   /* dimension 0 has stride 0 */
+    T_OF_LEAF   /* t() of a row-major leaf (rank 2) */
+};
+
+struct sample {
+    struct shape shape[OP_INPUTS_MAX];
+    enum layout layout[OP_INPUTS_MAX];
+    struct op_args args;
+};
+
+/* Every sample is tried with every variant of the row's arguments. */
+struct variant {
+    double alpha;
+    bool tanh;
+    enum reduction reduction;
+};
+
+struct rule {
+    /* Sets *y, its shape too. */
+    void (*forward)(const struct op_args *a, const struct values *in, struct values *y);
+    const struct sample *sample;
+    int samples;
+    const struct variant *variant;
+    int variants; /* 0: the sample's own arguments */
+};
+
+extern const struct rule op_rules[OP_COUNT];
+
+#endif

@@ -1,0 +1,199 @@
+/* The samples of the rows, and the table that puts them beside their references. */
+#include "tests/engine/lab.h"
+#include "tests/engine/op_reference.h"
+
+static const struct sample pairs[] = {
+    {.shape = {DIMS(2, 3), DIMS(2, 3)}},
+    {.shape = {DIMS(3), DIMS(2, 3)}},
+    {.shape = {DIMS(2, 3), DIMS(3)}},
+    {.shape = {DIMS(2, 1), DIMS(1, 3)}},
+    {.shape = {DIMS(2, 1, 4), DIMS(3, 1)}},
+    {.shape = {DIMS(2, 3, 2, 2), DIMS(3, 1, 2)}},
+    {.shape = {DIMS(1, 2, 1, 2, 1, 2, 1, 2), DIMS(2, 1, 2, 1, 2, 1, 2, 1)}},
+    {.shape = {SCALAR, DIMS(2, 3)}},
+    {.shape = {DIMS(2, 3), SCALAR}},
+    {.shape = {SCALAR, SCALAR}},
+    {.shape = {DIMS(1), DIMS(1)}},
+    {.shape = {DIMS(1), SCALAR}},
+    {.shape = {DIMS(0), DIMS(1)}},
+    {.shape = {DIMS(1), DIMS(0)}},
+    {.shape = {DIMS(0, 3), DIMS(3)}},
+    {.shape = {DIMS(2, 0), DIMS(2, 1)}},
+    {.shape = {DIMS(1, 3), DIMS(0, 3)}},
+    {.shape = {DIMS(3, 300), DIMS(300)}},
+    {.shape = {DIMS(3, 1), DIMS(3, 300)}},
+    {.shape = {DIMS(6, 19), DIMS(6, 19)}, .layout = {TRANSPOSED, ROWS}},
+    {.shape = {DIMS(6, 19), DIMS(19)}, .layout = {TRANSPOSED, STRIDED}},
+    {.shape = {DIMS(3, 5), DIMS(3, 5)}, .layout = {STRIDED, T_OF_LEAF}},
+    {.shape = {DIMS(4, 6), DIMS(4, 6)}, .layout = {EXPANDED, TRANSPOSED}},
+};
+
+static const struct sample singles[] = {
+    {.shape = {SCALAR}},
+    {.shape = {DIMS(1)}},
+    {.shape = {DIMS(0)}},
+    {.shape = {DIMS(2, 0, 3)}},
+    {.shape = {DIMS(7)}},
+    {.shape = {DIMS(3, 37)}},
+    {.shape = {DIMS(2, 3, 4)}},
+    {.shape = {DIMS(1, 1, 1, 2, 1, 1, 1, 2)}},
+    {.shape = {DIMS(1)}, .layout = {STRIDED}},
+    {.shape = {DIMS(5, 9)}, .layout = {STRIDED}},
+    {.shape = {DIMS(6, 19)}, .layout = {TRANSPOSED}},
+    {.shape = {DIMS(2, 3, 5)}, .layout = {TRANSPOSED}},
+    {.shape = {DIMS(4, 5)}, .layout = {EXPANDED}},
+    {.shape = {DIMS(6, 19)}, .layout = {T_OF_LEAF}},
+};
+
+static const struct sample transposes[] = {
+    {.shape = {SCALAR}},
+    {.shape = {DIMS(1)}},
+    {.shape = {DIMS(0)}},
+    {.shape = {DIMS(5)}},
+    {.shape = {DIMS(1, 1)}},
+    {.shape = {DIMS(0, 3)}},
+    {.shape = {DIMS(4, 9)}},
+    {.shape = {DIMS(4, 9)}, .layout = {TRANSPOSED}},
+    {.shape = {DIMS(4, 9)}, .layout = {STRIDED}},
+    {.shape = {DIMS(4, 9)}, .layout = {EXPANDED}},
+    {.shape = {DIMS(4, 9)}, .layout = {T_OF_LEAF}},
+};
+
+static const struct sample views[] = {
+    {.shape = {DIMS(2, 3)}, .args = {.shape = DIMS(3, 2)}},
+    {.shape = {DIMS(6)}, .args = {.shape = DIMS(2, 3)}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.shape = DIMS(6, 4)}},
+    {.shape = {DIMS(2, 3)}, .args = {.shape = DIMS(1, 1, 2, 1, 3, 1, 1, 1)}},
+    {.shape = {SCALAR}, .args = {.shape = DIMS(1, 1)}},
+    {.shape = {DIMS(1)}, .args = {.shape = SCALAR}},
+    {.shape = {DIMS(0, 3)}, .args = {.shape = DIMS(5, 0, 2)}},
+    {.shape = {DIMS(3, 4)}, .layout = {TRANSPOSED}, .args = {.shape = DIMS(12)}},
+    {.shape = {DIMS(3, 4)}, .layout = {STRIDED}, .args = {.shape = DIMS(2, 6)}},
+    {.shape = {DIMS(3, 4)}, .layout = {EXPANDED}, .args = {.shape = DIMS(4, 3)}},
+    {.shape = {DIMS(3, 4)}, .layout = {T_OF_LEAF}, .args = {.shape = DIMS(2, 6)}},
+};
+
+static const struct sample products[] = {
+    {.shape = {DIMS(2, 3), DIMS(3, 4)}},
+    {.shape = {DIMS(1, 1), DIMS(1, 1)}},
+    {.shape = {DIMS(1, 40), DIMS(40, 1)}},
+    {.shape = {DIMS(20, 1), DIMS(1, 20)}},
+    {.shape = {DIMS(0, 3), DIMS(3, 2)}},
+    {.shape = {DIMS(2, 0), DIMS(0, 3)}},
+    {.shape = {DIMS(2, 3), DIMS(3, 0)}},
+    {.shape = {DIMS(17, 33), DIMS(33, 19)}},
+    {.shape = {DIMS(1, 33), DIMS(33, 19)}, .layout = {ROWS, T_OF_LEAF}},
+    {.shape = {DIMS(7, 5), DIMS(5, 18)}, .layout = {TRANSPOSED, ROWS}},
+    {.shape = {DIMS(7, 5), DIMS(5, 18)}, .layout = {T_OF_LEAF, T_OF_LEAF}},
+    {.shape = {DIMS(7, 5), DIMS(5, 18)}, .layout = {STRIDED, STRIDED}},
+    {.shape = {DIMS(7, 5), DIMS(5, 18)}, .layout = {EXPANDED, TRANSPOSED}},
+};
+
+static const struct sample sums_of_products[] = {
+    {.shape = {DIMS(4), DIMS(2, 3), DIMS(3, 4)}},
+    {.shape = {DIMS(1), DIMS(2, 3), DIMS(3, 4)}},
+    {.shape = {SCALAR, DIMS(2, 3), DIMS(3, 4)}},
+    {.shape = {DIMS(2, 4), DIMS(2, 3), DIMS(3, 4)}},
+    {.shape = {DIMS(2, 1), DIMS(2, 3), DIMS(3, 4)}},
+    {.shape = {DIMS(1, 4), DIMS(2, 3), DIMS(3, 4)}},
+    {.shape = {DIMS(1), DIMS(1, 1), DIMS(1, 1)}},
+    {.shape = {DIMS(2), DIMS(0, 3), DIMS(3, 2)}},
+    {.shape = {DIMS(3), DIMS(2, 0), DIMS(0, 3)}},
+    {.shape = {DIMS(0), DIMS(2, 3), DIMS(3, 0)}},
+    {.shape = {DIMS(19), DIMS(17, 33), DIMS(33, 19)}, .layout = {ROWS, ROWS, T_OF_LEAF}},
+    {.shape = {DIMS(19), DIMS(1, 33), DIMS(33, 19)}, .layout = {STRIDED, ROWS, TRANSPOSED}},
+    {.shape = {DIMS(7, 9), DIMS(7, 5), DIMS(5, 9)}, .layout = {TRANSPOSED, STRIDED, EXPANDED}},
+    {.shape = {DIMS(7, 9), DIMS(7, 5), DIMS(5, 9)}, .layout = {EXPANDED, T_OF_LEAF, STRIDED}},
+};
+
+static const struct sample lines[] = {
+    {.shape = {SCALAR}},
+    {.shape = {SCALAR}, .args = {.dim = -1}},
+    {.shape = {DIMS(1)}},
+    {.shape = {DIMS(0)}},
+    {.shape = {DIMS(5)}, .args = {.dim = -1}},
+    {.shape = {DIMS(4, 3)}},
+    {.shape = {DIMS(4, 3)}, .args = {.dim = 1}},
+    {.shape = {DIMS(4, 3)}, .args = {.dim = -1}},
+    {.shape = {DIMS(4, 3)}, .args = {.dim = -2}},
+    {.shape = {DIMS(3, 37)}, .args = {.dim = 1}},
+    {.shape = {DIMS(2, 3, 4)}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.dim = 1}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.dim = 2}},
+    {.shape = {DIMS(0, 3)}, .args = {.dim = 1}},
+    {.shape = {DIMS(3, 0)}, .args = {.dim = 1}},
+    {.shape = {DIMS(3, 0)}},
+    {.shape = {DIMS(6, 19)}, .layout = {TRANSPOSED}, .args = {.dim = 1}},
+    {.shape = {DIMS(6, 19)}, .layout = {STRIDED}},
+    {.shape = {DIMS(6, 9)}, .layout = {EXPANDED}, .args = {.dim = -1}},
+    {.shape = {DIMS(6, 19)}, .layout = {T_OF_LEAF}, .args = {.dim = 1}},
+};
+
+static const struct sample classes[] = {
+    {.shape = {DIMS(4, 3), DIMS(4)}},
+    {.shape = {DIMS(1, 1), DIMS(1)}},
+    {.shape = {DIMS(0, 3), DIMS(0)}},
+    {.shape = {DIMS(19, 37), DIMS(19)}},
+    {.shape = {DIMS(2, 5, 3), DIMS(2, 3)}},
+    {.shape = {DIMS(2, 3, 2, 2), DIMS(2, 2, 2)}},
+    {.shape = {DIMS(2, 4, 0), DIMS(2, 0)}},
+    {.shape = {DIMS(6, 9), DIMS(6)}, .layout = {TRANSPOSED, STRIDED}},
+    {.shape = {DIMS(6, 9), DIMS(6)}, .layout = {T_OF_LEAF, EXPANDED}},
+};
+
+static const struct sample compared[] = {
+    {.shape = {SCALAR, SCALAR}},
+    {.shape = {DIMS(1), DIMS(1)}},
+    {.shape = {DIMS(0), DIMS(0)}},
+    {.shape = {DIMS(7, 0), DIMS(7, 0)}},
+    {.shape = {DIMS(5, 1), DIMS(5, 1)}},
+    {.shape = {DIMS(3, 37), DIMS(3, 37)}},
+    {.shape = {DIMS(2, 3, 4), DIMS(2, 3, 4)}},
+    {.shape = {DIMS(6, 9), DIMS(6, 9)}, .layout = {TRANSPOSED, ROWS}},
+    {.shape = {DIMS(6, 9), DIMS(6, 9)}, .layout = {STRIDED, TRANSPOSED}},
+    {.shape = {DIMS(6, 9), DIMS(6, 9)}, .layout = {EXPANDED, T_OF_LEAF}},
+};
+
+static const struct variant alphas[] = {{.alpha = 0}, {.alpha = -2.5}};
+static const struct variant slopes[] = {{.alpha = 0.01}, {.alpha = 0}, {.alpha = 1.5}};
+static const struct variant forms[] = {{.tanh = false}, {.tanh = true}};
+static const struct variant reductions[] = {{.reduction = REDUCTION_MEAN},
+                                            {.reduction = REDUCTION_SUM}};
+static const struct variant widths[] = {{.reduction = REDUCTION_MEAN, .alpha = 1},
+                                        {.reduction = REDUCTION_MEAN, .alpha = 0.3},
+                                        {.reduction = REDUCTION_SUM, .alpha = 2.5}};
+
+#define RULE(fn, samples)                                                                          \
+    {                                                                                              \
+        reference_##fn, samples, COUNT(samples), NULL, 0                                           \
+    }
+#define VARIED(fn, samples, variants)                                                              \
+    {                                                                                              \
+        reference_##fn, samples, COUNT(samples), variants, COUNT(variants)                         \
+    }
+
+const struct rule op_rules[OP_COUNT] = {
+    [OP_ADD] = VARIED(add, pairs, alphas),
+    [OP_SUB] = VARIED(sub, pairs, alphas),
+    [OP_MUL] = RULE(mul, pairs),
+    [OP_ABS] = RULE(abs, singles),
+    [OP_SUM] = RULE(sum, singles),
+    [OP_MEAN] = RULE(mean, singles),
+    [OP_T] = RULE(t, transposes),
+    [OP_VIEW] = RULE(view, views),
+    [OP_MM] = RULE(mm, products),
+    [OP_ADDMM] = RULE(addmm, sums_of_products),
+    [OP_RELU] = RULE(relu, singles),
+    [OP_LEAKY_RELU] = VARIED(leaky_relu, singles, slopes),
+    [OP_SIGMOID] = RULE(sigmoid, singles),
+    [OP_TANH] = RULE(tanh, singles),
+    [OP_GELU] = VARIED(gelu, singles, forms),
+    [OP_SILU] = RULE(silu, singles),
+    [OP_SOFTMAX] = RULE(softmax, lines),
+    [OP_LOG_SOFTMAX] = RULE(log_softmax, lines),
+    [OP_NLL_LOSS] = VARIED(nll_loss, classes, reductions),
+    [OP_MSE_LOSS] = VARIED(mse_loss, compared, reductions),
+    [OP_SMOOTH_L1] = VARIED(smooth_l1_loss, compared, widths),
+    [OP_HUBER] = VARIED(huber_loss, compared, widths),
+    [OP_BCE_LOGITS] = VARIED(bce_with_logits, compared, reductions),
+};

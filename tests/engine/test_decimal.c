@@ -1,0 +1,632 @@
+/* engine/decimal.h against glibc: strtod and strtof judge what is read, a search with printf what
+ * is written. DECIMAL_LONG=1 in the environment runs through all 2^32 floats (some minutes). */
+#include "engine/decimal.h"
+
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/decimal_power.h"
+
+#define RANDOM_PATTERNS 300000
+#define RANDOM_SHORTEST 20000
+
+static uint64_t random_state = 0x9E3779B97F4A7C15;
+
+/* xorshift64 */
+static uint64_t random_next(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+static double f64_of(uint64_t pattern)
+{
+    double x;
+    memcpy(&x, &pattern, sizeof x);
+    return x;
+}
+
+static float f32_of(uint32_t pattern)
+{
+    float x;
+    memcpy(&x, &pattern, sizeof x);
+    return x;
+}
+
+static uint64_t pattern_of(double x)
+{
+    uint64_t pattern;
+    memcpy(&pattern, &x, sizeof x);
+    return pattern;
+}
+
+static uint32_t pattern_of_f32(float x)
+{
+    uint32_t pattern;
+    memcpy(&pattern, &x, sizeof x);
+    return pattern;
+}
+
+/* Both readers give what glibc gives, and stop at the end. The text stands at the end of its own
+ * block, so that reading on would be seen by the address sanitizer. */
+static void check_read(const char *text)
+{
+    size_t bytes = strlen(text);
+    char *block = malloc(bytes);
+    assert_non_null(block);
+    memcpy(block, text, bytes);
+    double x = 7;
+    float y = 7;
+    bool whole = decimal_read_f64(block, block + bytes, &x) == block + bytes;
+    whole = whole && decimal_read_f32(block, block + bytes, &y) == block + bytes;
+    free(block);
+    if (!whole || pattern_of(x) != pattern_of(strtod(text, NULL)) ||
+        pattern_of_f32(y) != pattern_of_f32(strtof(text, NULL)))
+        fail_msg("%.60s read as %a and %a, not %a and %a", text, x, (double)y, strtod(text, NULL),
+                 (double)strtof(text, NULL));
+}
+
+static void test_read_hard(void **state)
+{
+    (void)state;
+    static const char *const hard[] = {
+        "0",
+        "-0",
+        "0.0",
+        "-0e5",
+        "0e999999999999",
+        "1",
+        "3",
+        "0.1",
+        "-1.5e-3",
+        "1E5",
+        "1e+5",
+        "1e23",
+        "8.5e22",
+        "9007199254740992",
+        "9007199254740993",
+        "9007199254740993.0",
+        "9007199254740993.00000000000000000000000000000000000000000000000001",
+        "9007199254740992.99999999999999999999999999999999999999999999999999",
+        "2.2250738585072011e-308",
+        "2.2250738585072012e-308",
+        "2.2250738585072014e-308",
+        "4.9e-324",
+        "5e-324",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "2.47032822920623272088284396434110686182e-324",
+        "1e-323",
+        "1.5e-323",
+        "3e-324",
+        "2e-324",
+        "1.7976931348623157e308",
+        "1.7976931348623158e308",
+        "1.7976931348623159e308",
+        "179769313486231580793728971405303415079934132710037826936173778980444968292764750946649017"
+        "977587207096330286416692887910946555547851940402630657488671505820681908902000708383676273"
+        "854845817711531764475730270069855571366959622842914819860834936475292719074168444365510704"
+        "342711559699508093042880",
+        "1e308",
+        "1e309",
+        "1e400",
+        "-1e400",
+        "1e99999999999999999999999",
+        "1e-400",
+        "1e-99999999999999999999999",
+        "123456789012345678",
+        "1234567890123456789",
+        "12345678901234567890",
+        "123456789012345678901234567890",
+        "18446744073709551615",
+        "18446744073709551616",
+        "0.000000000000000000000000000000000000000000000000000000001",
+        "0.30000000000000004",
+        "0.1000000000000000055511151231257827021181583404541015625",
+        "6.631236846766476e-316",
+        "3.2378839133029012895883524125015321748630094e-319",
+        "1.4012984643e-45",
+        "7.0064923216240853e-46",
+        "7.0064923216240854e-46",
+        "7.0064923216240861e-46",
+        "7.1e-46",
+        "1.17549435e-38",
+        "1.17549429e-38",
+        "1.1754943e-38",
+        "3.4028234e38",
+        "3.4028235e38",
+        "3.4028235677973366e38",
+        "3.4028235677973365e38",
+        "3.4028236e38",
+        "3.5e38",
+        "16777216",
+        "16777217",
+        "16777219",
+        "16777217.0000000000000001",
+        "1.00000017881393421514957253748434595763683319091796875001",
+        "1.00000017881393432617187499",
+        "1.00000017881393432617187500",
+        "1.000000059604644775390625",
+        "1.00000005960464477539062500000000000000000000001",
+        "7.2057594037927933e16",
+        "7.2057594037927928e16",
+        "5708990770823839524233143877797980545530986496.0",
+        "89255.0e-22",
+        "104110013277974872254e-225",
+        "1e-23",
+        "1e22",
+        "1e-22",
+        "9.5e-322"};
+    for (size_t i = 0; i < sizeof hard / sizeof *hard; i++)
+        check_read(hard[i]);
+}
+
+static void check_read_exponents(const char *digits)
+{
+    char text[64];
+    for (int exponent = -400; exponent <= 400; exponent++) {
+        snprintf(text, sizeof text, "%se%d", digits, exponent);
+        check_read(text);
+    }
+}
+
+static void test_read_all_exponents(void **state)
+{
+    (void)state;
+    check_read_exponents("1");
+    check_read_exponents("9");
+    check_read_exponents("-1.2345678901234567");
+    check_read_exponents("9999999999999999999");
+    check_read_exponents("1000000000000000000000001");
+}
+
+/* 700 to 1200 digits, before and behind the point. */
+static void test_read_long(void **state)
+{
+    (void)state;
+    char text[1600];
+    for (int i = 0; i < 300; i++) {
+        int digits = 700 + (int)(random_next() % 500), point = (int)(random_next() % 700);
+        for (int d = 0; d <= digits; d++)
+            text[d] = (char)('0' + random_next() % 10);
+        text[0] = '1';
+        text[point + 1] = '.';
+        snprintf(text + digits + 1, 16, "e%d", (int)(random_next() % 700) - 400 - point / 2);
+        check_read(text);
+    }
+    memset(text, '0', sizeof text);
+    memcpy(text, "0.", 2);
+    memcpy(text + 1200, "123e1190", sizeof "123e1190");
+    check_read(text);
+    memset(text, '0', sizeof text);
+    text[0] = '7';
+    memcpy(text + 1200, "e-1250", sizeof "e-1250");
+    check_read(text);
+}
+
+/* The exact middle of x and the next one, as text; then a tail that puts it just above, and a
+ * smaller last digit that puts it just below. long double has bits to spare for the middle. */
+static void check_middle(long double middle)
+{
+    char text[2400], near[2500];
+    snprintf(text, sizeof text, "%.1150Le", middle);
+    char *e = strchr(text, 'e');
+    assert_non_null(e);
+    char *last = e - 1;
+    check_read(text);
+    snprintf(near, sizeof near, "%.*s%0*d%s", (int)(e - text), text, 40, 1, e);
+    check_read(near);
+    while (*last == '0')
+        last--;
+    assert_true('1' <= *last && *last <= '9');
+    --*last;
+    check_read(text);
+}
+
+static void test_read_middles(void **state)
+{
+    (void)state;
+    if (LDBL_MANT_DIG <= DBL_MANT_DIG)
+        skip();
+    for (int i = 0; i < 300; i++) {
+        double x = f64_of(random_next() >> 1);
+        if (i % 3 == 0)
+            x = f64_of(random_next() >> (12 + random_next() % 50)); /* a subnormal */
+        float y = f32_of((uint32_t)random_next() >> (1 + random_next() % 20));
+        if (isfinite(x) && x < DBL_MAX)
+            check_middle(((long double)x + (long double)nextafter(x, INFINITY)) / 2);
+        if (isfinite(y) && y < FLT_MAX)
+            check_middle(((long double)y + (long double)nextafterf(y, INFINITY)) / 2);
+    }
+}
+
+static void test_read_random(void **state)
+{
+    (void)state;
+    char text[64];
+    for (int i = 0; i < RANDOM_PATTERNS; i++) {
+        double x = f64_of(random_next());
+        float y = f32_of((uint32_t)random_next());
+        if (!isfinite(x) || !isfinite(y))
+            continue;
+        snprintf(text, sizeof text, "%.*e", (int)(random_next() % 25), i % 2 ? x : (double)y);
+        check_read(text);
+    }
+}
+
+static void test_read_refuses(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"",   "-",    "+1",   ".5",  "-.5", "01",  "-01", "00",
+                                        "1.", "1.e5", "1e",   "1e+", "1e-", "1ex", "NaN", "nan",
+                                        "x",  " 1",   "-inf", "inf", ",",   "1.x", "--1", "\xB2"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const char *end = wrong[i] + strlen(wrong[i]);
+        double x;
+        float y;
+        int64_t z;
+        if (decimal_read_f64(wrong[i], end, &x) || decimal_read_f32(wrong[i], end, &y) ||
+            decimal_read_i64(wrong[i], end, &z))
+            fail_msg("\"%s\" was read", wrong[i]);
+    }
+}
+
+static void test_read_longest(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int bytes;
+    } rows[] = {{"1,2", 1}, {"0x10", 1},  {"-2.5]", 4},         {"1e5e5", 3},
+                {"1 ", 1},  {"0.5.5", 3}, {"12345678901,", 11}, {"1.12345678e-12f", 14}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double x;
+        const char *text = rows[i].text;
+        assert_ptr_equal(decimal_read_f64(text, text + strlen(text), &x), text + rows[i].bytes);
+    }
+    double x;
+    assert_non_null(decimal_read_f64("12345", &"12345"[2], &x)); /* end is in the number */
+}
+
+static void test_read_i64(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool fine;
+        int64_t x;
+    } rows[] = {{"0", true, 0},
+                {"-0", true, 0},
+                {"0e99999999999", true, 0},
+                {"0.000e-5", true, 0},
+                {"7", true, 7},
+                {"3.0", true, 3},
+                {"1e2", true, 100},
+                {"-1.50e1", true, -15},
+                {"1500e-2", true, 15},
+                {"9223372036854775807", true, INT64_MAX},
+                {"9223372036854775807.000000000000000000000000000", true, INT64_MAX},
+                {"-9223372036854775808", true, INT64_MIN},
+                {"9223372036854775807"
+                 "00000000000000000000000"
+                 "e-23",
+                 true, INT64_MAX},
+                {"1e18", true, 1000000000000000000},
+                {"9223372036854775808", false, 0},
+                {"-9223372036854775809", false, 0},
+                {"18446744073709551616", false, 0},
+                {"1e19", false, 0},
+                {"1e99999999999", false, 0},
+                {"1.5", false, 0},
+                {"1e-1", false, 0},
+                {"1e-99999999999", false, 0},
+                {"1.00000000000000000000000000001", false, 0},
+                {"12345678901234567890123e-10", false, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int64_t x = 0;
+        const char *end = rows[i].text + strlen(rows[i].text);
+        bool fine = decimal_read_i64(rows[i].text, end, &x) == end;
+        if (fine != rows[i].fine || (fine && x != rows[i].x))
+            fail_msg("%s read as %lld", rows[i].text, (long long)x);
+    }
+}
+
+/* ---- writing ---- */
+
+static void check_text_f64(double x, const char *expected)
+{
+    char *block = malloc(DECIMAL_F64_BYTES);
+    assert_non_null(block);
+    size_t bytes = decimal_write_f64(x, block);
+    if (bytes != strlen(expected) || memcmp(block, expected, bytes) != 0)
+        fail_msg("%a written as %.*s, not %s", x, (int)bytes, block, expected);
+    free(block);
+}
+
+static void check_text_f32(float x, const char *expected)
+{
+    char *block = malloc(DECIMAL_F32_BYTES);
+    assert_non_null(block);
+    size_t bytes = decimal_write_f32(x, block);
+    if (bytes != strlen(expected) || memcmp(block, expected, bytes) != 0)
+        fail_msg("%a written as %.*s, not %s", (double)x, (int)bytes, block, expected);
+    free(block);
+}
+
+static void test_write_format(void **state)
+{
+    (void)state;
+    check_text_f64(0, "0");
+    check_text_f64(-0.0, "-0");
+    check_text_f64(1, "1");
+    check_text_f64(-3, "-3");
+    check_text_f64(100, "100");
+    check_text_f64(0.1, "0.1");
+    check_text_f64(0.5, "0.5");
+    check_text_f64(-123.456, "-123.456");
+    check_text_f64(0.30000000000000004, "0.30000000000000004");
+    check_text_f64(1e-5, "0.00001");
+    check_text_f64(1.2345678901234567e-5, "0.000012345678901234568");
+    check_text_f64(9.99e-6, "9.99e-6");
+    check_text_f64(1e15, "1000000000000000");
+    check_text_f64(9007199254740992, "9007199254740992");
+    check_text_f64(9999999999999998, "9999999999999998");
+    check_text_f64(1e16, "1e16");
+    check_text_f64(1e30, "1e30");
+    check_text_f64(1e23, "1e23");
+    check_text_f64(9.5367431640625e-7, "9.5367431640625e-7");
+    check_text_f64(5e-324, "5e-324");
+    check_text_f64(DBL_MAX, "1.7976931348623157e308");
+    check_text_f64(-DBL_MIN, "-2.2250738585072014e-308");
+    check_text_f64(9007199254740996, "9007199254740996");
+    check_text_f32(0.0F, "0");
+    check_text_f32(-0.0F, "-0");
+    check_text_f32(3.0F, "3");
+    check_text_f32(0.1F, "0.1");
+    check_text_f32(16777216.0F, "16777216");
+    check_text_f32(123456789.0F, "123456790");
+    check_text_f32(999999936.0F, "999999940");
+    check_text_f32(1e9F, "1e9");
+    check_text_f32(1e-5F, "0.00001");
+    check_text_f32(-0.000012345679F, "-0.000012345679");
+    check_text_f32(9.99e-6F, "9.99e-6");
+    check_text_f32(FLT_MAX, "3.4028235e38");
+    check_text_f32(1e-45F, "1e-45");
+    check_text_f32(-FLT_MIN, "-1.1754944e-38");
+    check_text_f32(8.5899346e9F, "8.589935e9");
+}
+
+static void test_write_i64(void **state)
+{
+    (void)state;
+    static const int64_t rows[] = {0, 1, -1, 9, 10, 99, 100, -12345, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char expected[32], text[DECIMAL_I64_BYTES];
+        int bytes = snprintf(expected, sizeof expected, "%lld", (long long)rows[i]);
+        assert_int_equal(decimal_write_i64(rows[i], text), bytes);
+        assert_memory_equal(text, expected, (size_t)bytes);
+    }
+    int64_t power = 1;
+    for (int digits = 1; digits <= 18; digits++, power *= 10) {
+        char text[DECIMAL_I64_BYTES];
+        assert_int_equal(decimal_write_i64(power, text), digits);
+        assert_int_equal(decimal_write_i64(power - 1, text), digits > 1 ? digits - 1 : 1);
+    }
+}
+
+static void check_round_trip_f64(double x)
+{
+    char text[DECIMAL_F64_BYTES + 1];
+    double back;
+    size_t bytes = decimal_write_f64(x, text);
+    assert_true(bytes <= DECIMAL_F64_BYTES);
+    text[bytes] = '\0';
+    if (decimal_read_f64(text, text + bytes, &back) != text + bytes ||
+        pattern_of(back) != pattern_of(x) || pattern_of(strtod(text, NULL)) != pattern_of(x))
+        fail_msg("%a became %s", x, text);
+}
+
+static void check_round_trip_f32(float x)
+{
+    char text[DECIMAL_F32_BYTES + 1];
+    float back;
+    size_t bytes = decimal_write_f32(x, text);
+    assert_true(bytes <= DECIMAL_F32_BYTES);
+    text[bytes] = '\0';
+    if (decimal_read_f32(text, text + bytes, &back) != text + bytes ||
+        pattern_of_f32(back) != pattern_of_f32(x) ||
+        pattern_of_f32(strtof(text, NULL)) != pattern_of_f32(x))
+        fail_msg("%a became %s", (double)x, text);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    for (int i = 0; i < RANDOM_PATTERNS; i++) {
+        double x = f64_of(random_next());
+        float y = f32_of((uint32_t)random_next());
+        if (isfinite(x))
+            check_round_trip_f64(x);
+        if (isfinite(y))
+            check_round_trip_f32(y);
+        check_round_trip_f64((double)(random_next() >> 11) * 0x1p-53);
+    }
+}
+
+/* Every binary exponent: the power of two itself, where the number below is nearer, and both its
+ * neighbours. */
+static void test_round_trip_powers(void **state)
+{
+    (void)state;
+    for (int q = -1074; q <= 1023; q++) {
+        check_round_trip_f64(ldexp(1, q));
+        check_round_trip_f64(nextafter(ldexp(1, q), 0));
+        check_round_trip_f64(nextafter(ldexp(1, q), INFINITY));
+    }
+    for (int q = -149; q <= 127; q++) {
+        check_round_trip_f32(ldexpf(1, q));
+        check_round_trip_f32(nextafterf(ldexpf(1, q), 0));
+        check_round_trip_f32(nextafterf(ldexpf(1, q), INFINITY));
+    }
+}
+
+/* A decimal without leading or trailing zeros. */
+struct parts {
+    uint64_t digits;
+    int power;
+};
+
+static struct parts parts_of(const char *text)
+{
+    struct parts p = {0, 0};
+    bool behind = false;
+    for (; *text && *text != 'e'; text++) {
+        if (*text == '.')
+            behind = true;
+        if (*text < '0' || *text > '9')
+            continue;
+        p.digits = p.digits * 10 + (uint64_t)(*text - '0');
+        p.power -= behind;
+    }
+    p.power += *text ? atoi(text + 1) : 0;
+    for (; p.digits && p.digits % 10 == 0; p.power++)
+        p.digits /= 10;
+    return p;
+}
+
+static bool is_same(struct parts p, double x, bool single)
+{
+    char text[48];
+    snprintf(text, sizeof text, "%llue%d", (unsigned long long)p.digits, p.power);
+    return single ? strtof(text, NULL) == (float)x : strtod(text, NULL) == x;
+}
+
+/* The shortest decimal for x > 0 by search. Of n digits printf's is the closest one. It may lie
+ * outside, and one of its neighbours inside, where the number below x is nearer than the one
+ * above. */
+static struct parts search_shortest(double x, bool single)
+{
+    char text[48];
+    for (int n = 1; n < 17; n++) {
+        snprintf(text, sizeof text, "%.*e", n - 1, x);
+        struct parts p = parts_of(text);
+        if (is_same(p, x, single))
+            return p;
+        int unit = atoi(strchr(text, 'e') + 1) - (n - 1);
+        for (; p.power > unit; p.power--)
+            p.digits *= 10;
+        p.digits++;
+        if (is_same(p, x, single))
+            return p;
+    }
+    snprintf(text, sizeof text, "%.16e", x);
+    return parts_of(text);
+}
+
+static void check_shortest(double x, bool single)
+{
+    char text[DECIMAL_F64_BYTES + 1];
+    size_t bytes = single ? decimal_write_f32((float)x, text) : decimal_write_f64(x, text);
+    text[bytes] = '\0';
+    struct parts ours = parts_of(text), best = search_shortest(x, single);
+    for (; best.digits && best.digits % 10 == 0; best.power++)
+        best.digits /= 10;
+    if (ours.digits != best.digits || ours.power != best.power)
+        fail_msg("%a written as %s, but %llue%d is shorter or closer", x, text,
+                 (unsigned long long)best.digits, best.power);
+}
+
+static void test_shortest(void **state)
+{
+    (void)state;
+    for (int i = 0; i < RANDOM_SHORTEST; i++) {
+        double x = f64_of(random_next() >> 1);
+        float y = f32_of((uint32_t)random_next() >> 1);
+        if (isfinite(x) && x > 0)
+            check_shortest(x, false);
+        if (isfinite(y) && y > 0)
+            check_shortest((double)y, true);
+        double u = (double)(random_next() >> 11) * 0x1p-53 + 0x1p-60;
+        check_shortest(u, false);
+        check_shortest((double)(float)u, true);
+        check_shortest((double)(random_next() % 100000) / 100 + 0.01, false);
+    }
+    for (int q = -1074; q <= 1023; q++)
+        check_shortest(ldexp(1, q), false);
+    for (int q = -149; q <= 127; q++)
+        check_shortest(ldexp(1, q), true);
+    for (uint64_t pattern = 1; pattern < 3000; pattern++) {
+        check_shortest(f64_of(pattern), false);
+        check_shortest((double)f32_of((uint32_t)pattern), true);
+    }
+}
+
+/* What decimal_write.c relies on when it rounds a power up, and the estimate of its exponent. */
+static void test_powers(void **state)
+{
+    (void)state;
+    for (int q = POWER_MIN; q <= POWER_MAX; q++) {
+        struct power p = power_get(q);
+        assert_true(p.high >> 63);
+        assert_true(p.low != UINT64_MAX);
+        char text[16];
+        snprintf(text, sizeof text, "1e%d", q);
+        assert_int_equal(power_log2(q), ilogbl(strtold(text, NULL)));
+    }
+    assert_true(power_get(0).high == (uint64_t)1 << 63 && power_get(0).low == 0);
+    assert_true(power_get(1).high == (uint64_t)10 << 60 && power_get(1).low == 0);
+    assert_true(power_get(-1).high == 0xCCCCCCCCCCCCCCCC &&
+                power_get(-1).low == 0xCCCCCCCCCCCCCCCC);
+    assert_true(power_get(55).low != 0 && power_is_exact(55) && !power_is_exact(56));
+}
+
+static void test_sweep_f32(void **state)
+{
+    (void)state;
+    uint64_t step = getenv("DECIMAL_LONG") ? 1 : 4099;
+    for (uint64_t pattern = 0; pattern <= UINT32_MAX; pattern += step) {
+        float x = f32_of((uint32_t)pattern);
+        if (isfinite(x))
+            check_round_trip_f32(x);
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    decimal_init();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_powers),
+        cmocka_unit_test(test_read_hard),
+        cmocka_unit_test(test_read_all_exponents),
+        cmocka_unit_test(test_read_long),
+        cmocka_unit_test(test_read_middles),
+        cmocka_unit_test(test_read_random),
+        cmocka_unit_test(test_read_refuses),
+        cmocka_unit_test(test_read_longest),
+        cmocka_unit_test(test_read_i64),
+        cmocka_unit_test(test_write_format),
+        cmocka_unit_test(test_write_i64),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_round_trip_powers),
+        cmocka_unit_test(test_shortest),
+        cmocka_unit_test(test_sweep_f32),
+    };
+    return cmocka_run_group_tests_name("decimal", tests, set_up, NULL);
+}

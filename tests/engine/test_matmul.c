@@ -1,0 +1,351 @@
+/* engine/matmul.h: every instruction set gives the bits of the chain that the header promises. */
+#include "engine/kernels.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/mem.h"
+
+/* How a matrix lies in memory. */
+enum layout {
+    ROWS,        /* dense in rows */
+    COLUMNS,     /* dense in columns */
+    PADDED_ROWS, /* rows a little apart */
+    PADDED_COLUMNS,
+    ONE_ROW,    /* broadcast: row stride 0 */
+    ONE_COLUMN, /* broadcast: column stride 0 */
+    SPREAD,     /* neither stride is 1 */
+    NOTHING     /* no matrix: for `add` */
+};
+static const enum layout of_input[] = {ROWS,    COLUMNS,    PADDED_ROWS, PADDED_COLUMNS,
+                                       ONE_ROW, ONE_COLUMN, SPREAD};
+static const enum layout of_add[] = {NOTHING, ONE_ROW, ROWS, ONE_COLUMN, COLUMNS, SPREAD};
+static const enum layout of_result[] = {ROWS, COLUMNS, PADDED_ROWS, PADDED_COLUMNS};
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static uint64_t seed;
+static void *workspace;
+
+static uint64_t next(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return seed >> 33;
+}
+
+static double number(void)
+{
+    return ((double)next() - 0x1p30) * 0x1p-29;
+}
+
+static double get(enum dtype dtype, const void *data, int64_t i)
+{
+    return dtype == DTYPE_FLOAT32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
+}
+
+static void set(enum dtype dtype, void *data, int64_t i, double x)
+{
+    if (dtype == DTYPE_FLOAT32)
+        ((float *)data)[i] = (float)x;
+    else
+        ((double *)data)[i] = x;
+}
+
+static double at(enum dtype dtype, struct matrix x, int64_t i, int64_t j)
+{
+    return get(dtype, x.data, i * x.row_stride + j * x.col_stride);
+}
+
+static struct matrix strides(enum layout layout, int64_t rows, int64_t columns)
+{
+    switch (layout) {
+    case ROWS:
+        return (struct matrix){NULL, columns, 1};
+    case COLUMNS:
+        return (struct matrix){NULL, 1, rows};
+    case PADDED_ROWS:
+        return (struct matrix){NULL, columns + 3, 1};
+    case PADDED_COLUMNS:
+        return (struct matrix){NULL, 1, rows + 5};
+    case ONE_ROW:
+        return (struct matrix){NULL, 0, 1};
+    case ONE_COLUMN:
+        return (struct matrix){NULL, 1, 0};
+    case SPREAD:
+        return (struct matrix){NULL, 2 * columns + 1, 2};
+    case NOTHING:
+        break;
+    }
+    return (struct matrix){NULL, 0, 0};
+}
+
+static int64_t extent(struct matrix x, int64_t rows, int64_t columns)
+{
+    if (rows == 0 || columns == 0)
+        return 0;
+    return (rows - 1) * x.row_stride + (columns - 1) * x.col_stride + 1;
+}
+
+/* Exactly as long as it must be, so that AddressSanitizer sees a read or write beyond. */
+static struct matrix make(enum dtype dtype, enum layout layout, int64_t rows, int64_t columns)
+{
+    struct matrix x = strides(layout, rows, columns);
+    if (layout == NOTHING)
+        return x;
+    int64_t count = extent(x, rows, columns);
+    x.data = malloc((size_t)count * dtype_bytes(dtype) + 1);
+    assert_non_null(x.data);
+    for (int64_t i = 0; i < count; i++)
+        set(dtype, x.data, i, number());
+    return x;
+}
+
+static double chain(const struct matmul_args *p, int64_t i, int64_t j)
+{
+    double s = 0;
+    for (int64_t k = 0; k < p->k; k++) {
+        double a = at(p->dtype, p->a, i, k), b = at(p->dtype, p->b, k, j);
+        s = p->dtype == DTYPE_FLOAT32 ? (double)fmaf((float)a, (float)b, (float)s) : fma(a, b, s);
+    }
+    if (!p->add.data)
+        return s;
+    double add = at(p->dtype, p->add, i, j);
+    return p->dtype == DTYPE_FLOAT32 ? (double)((float)s + (float)add) : s + add;
+}
+
+static bool same(double x, double y)
+{
+    return (isnan(x) && isnan(y)) || (x == y && signbit(x) == signbit(y));
+}
+
+/* What c must hold: the chains, and in the gaps between its rows or columns what was there. */
+static void *expected(const struct matmul_args *p, int64_t count)
+{
+    size_t bytes = (size_t)count * dtype_bytes(p->dtype);
+    void *c = malloc(bytes + 1);
+    assert_non_null(c);
+    memcpy(c, p->c.data, bytes);
+    for (int64_t i = 0; i < p->m; i++)
+        for (int64_t j = 0; j < p->n; j++)
+            set(p->dtype, c, i * p->c.row_stride + j * p->c.col_stride, chain(p, i, j));
+    return c;
+}
+
+static void check_variants(const struct matmul_args *p)
+{
+    int64_t count = extent(p->c, p->m, p->n);
+    void *want = expected(p, count);
+    for (const char *const *isa = kernels_names; *isa; isa++) {
+        const struct kernels *k = kernels_find(*isa);
+        if (!k)
+            continue;
+        for (int64_t i = 0; i < p->m; i++)
+            for (int64_t j = 0; j < p->n; j++)
+                set(p->dtype, p->c.data, i * p->c.row_stride + j * p->c.col_stride, 12345);
+        k->matmul(p);
+        for (int64_t i = 0; i < count; i++)
+            if (!same(get(p->dtype, p->c.data, i), get(p->dtype, want, i)))
+                fail_msg("%s %s m=%lld n=%lld k=%lld element %lld: %a, not %a", *isa,
+                         dtype_name(p->dtype), (long long)p->m, (long long)p->n, (long long)p->k,
+                         (long long)i, get(p->dtype, p->c.data, i), get(p->dtype, want, i));
+    }
+    free(want);
+}
+
+struct layouts {
+    enum layout a, b, add, c;
+};
+
+static void check_product(enum dtype dtype, int64_t m, int64_t n, int64_t k, struct layouts l)
+{
+    struct matmul_args p = {.dtype = dtype,
+                            .m = m,
+                            .n = n,
+                            .k = k,
+                            .a = make(dtype, l.a, m, k),
+                            .b = make(dtype, l.b, k, n),
+                            .add = make(dtype, l.add, m, n),
+                            .c = make(dtype, l.c, m, n),
+                            .workspace = workspace};
+    check_variants(&p);
+    free(p.a.data), free(p.b.data), free(p.add.data), free(p.c.data);
+}
+
+static struct layouts any_layouts(void)
+{
+    return (struct layouts){of_input[next() % COUNT(of_input)], of_input[next() % COUNT(of_input)],
+                            of_add[next() % COUNT(of_add)], of_result[next() % COUNT(of_result)]};
+}
+
+static void every_small_shape_is_the_chain(void **state)
+{
+    (void)state;
+    static const int64_t sizes[] = {0, 1, 2, 3, 7, 8, 13, 16, 17, 33, 65};
+    seed = 1;
+    for (size_t m = 0; m < COUNT(sizes); m++)
+        for (size_t n = 0; n < COUNT(sizes); n++)
+            for (size_t k = 0; k < COUNT(sizes); k++) {
+                check_product(DTYPE_FLOAT32, sizes[m], sizes[n], sizes[k], any_layouts());
+                check_product(DTYPE_FLOAT64, sizes[m], sizes[n], sizes[k], any_layouts());
+            }
+}
+
+static void check_all_layouts(int64_t m, int64_t n, int64_t k)
+{
+    for (size_t a = 0; a < COUNT(of_input); a++)
+        for (size_t b = 0; b < COUNT(of_input); b++)
+            for (size_t add = 0; add < COUNT(of_add); add++)
+                for (size_t c = 0; c < COUNT(of_result); c++) {
+                    struct layouts l = {of_input[a], of_input[b], of_add[add], of_result[c]};
+                    check_product(DTYPE_FLOAT32, m, n, k, l);
+                    check_product(DTYPE_FLOAT64, m, n, k, l);
+                }
+}
+
+static void every_layout_is_the_chain(void **state)
+{
+    (void)state;
+    seed = 2;
+    check_all_layouts(1, 1, 1);
+    check_all_layouts(13, 19, 21);
+    check_all_layouts(2, 35, 17);
+    check_all_layouts(34, 3, 18);
+}
+
+/* Beyond every block of rows, columns and depth, for wide, high and deep products. */
+static void blocks_continue_the_chain(void **state)
+{
+    (void)state;
+    static const int64_t shapes[][3] = {{200, 40, 300}, {40, 200, 300},  {1, 1100, 530},
+                                        {3, 300, 600},  {1100, 1, 530},  {33, 33, 1030},
+                                        {400, 33, 10},  {30, 1100, 260}, {30, 530, 1100}};
+    static const struct layouts layouts[] = {{ROWS, COLUMNS, ONE_ROW, ROWS},
+                                             {ROWS, ROWS, NOTHING, ROWS},
+                                             {COLUMNS, ROWS, ROWS, COLUMNS}};
+    seed = 3;
+    for (size_t s = 0; s < COUNT(shapes); s++)
+        for (size_t l = 0; l < COUNT(layouts); l++)
+            check_product((s + l) % 2 ? DTYPE_FLOAT32 : DTYPE_FLOAT64, shapes[s][0], shapes[s][1],
+                          shapes[s][2], layouts[l]);
+}
+
+/* One NaN and one infinity in each operand, and a row of zeros that must not hide them. */
+static void nan_and_infinity_spread_as_in_the_chain(void **state)
+{
+    (void)state;
+    enum { M = 14, N = 37, K = 19 };
+    seed = 4;
+    struct matmul_args p = {.dtype = DTYPE_FLOAT32,
+                            .m = M,
+                            .n = N,
+                            .k = K,
+                            .a = make(DTYPE_FLOAT32, ROWS, M, K),
+                            .b = make(DTYPE_FLOAT32, COLUMNS, K, N),
+                            .c = make(DTYPE_FLOAT32, ROWS, M, N),
+                            .workspace = workspace};
+    float *a = p.a.data, *b = p.b.data, *c = p.c.data;
+    memset(a + 3 * K, 0, K * sizeof *a);
+    a[5 * K + 2] = NAN, a[6 * K + 3] = INFINITY;
+    b[7 * K + 4] = NAN, b[8 * K + 5] = -INFINITY;
+    check_variants(&p);
+    kernels_best()->matmul(&p);
+    assert_true(isnan(c[3 * N + 7]) && isnan(c[3 * N + 8]) && isnan(c[5 * N + 0]));
+    assert_true(isinf(c[6 * N + 0]) && c[3 * N + 0] == 0.0f && isfinite(c[0]));
+    free(a), free(b), free(c);
+}
+
+/* -0 products sum to +0, since a chain starts from +0; overflow and denormal sums are kept. */
+static void edges_of_the_range_are_kept(void **state)
+{
+    (void)state;
+    float a[3] = {-0.0f, 0x1p-149f, 0x1p127f}, b[1] = {1.0f}, c[3], zero[3] = {-0.0f, 0, 0x1p127f};
+    struct matmul_args p = {.dtype = DTYPE_FLOAT32,
+                            .m = 3,
+                            .n = 1,
+                            .k = 1,
+                            .a = {a, 1, 1},
+                            .b = {b, 1, 1},
+                            .add = {zero, 1, 1},
+                            .c = {c, 1, 1},
+                            .workspace = workspace};
+    for (const char *const *isa = kernels_names; *isa; isa++) {
+        const struct kernels *k = kernels_find(*isa);
+        if (!k)
+            continue;
+        k->matmul(&p);
+        assert_true(c[0] == 0.0f && !signbit(c[0]) && c[1] == 0x1p-149f && isinf(c[2]));
+    }
+}
+
+static void a_row_is_the_same_alone_and_in_a_batch(void **state)
+{
+    (void)state;
+    enum { M = 35, N = 70, K = 300 };
+    seed = 5;
+    struct matmul_args p = {.dtype = DTYPE_FLOAT32,
+                            .m = M,
+                            .n = N,
+                            .k = K,
+                            .a = make(DTYPE_FLOAT32, ROWS, M, K),
+                            .b = make(DTYPE_FLOAT32, COLUMNS, K, N),
+                            .add = make(DTYPE_FLOAT32, ONE_ROW, M, N),
+                            .c = make(DTYPE_FLOAT32, ROWS, M, N),
+                            .workspace = workspace};
+    kernels_best()->matmul(&p);
+    for (int i = 0; i < M; i++) {
+        float row[N];
+        struct matmul_args one = p;
+        one.m = 1;
+        one.a.data = (float *)p.a.data + i * K;
+        one.c.data = row;
+        kernels_best()->matmul(&one);
+        assert_memory_equal(row, (float *)p.c.data + i * N, sizeof row);
+    }
+    free(p.a.data), free(p.b.data), free(p.add.data), free(p.c.data);
+}
+
+static void variants_are_found_by_name(void **state)
+{
+    (void)state;
+    assert_null(kernels_find("sse9"));
+    assert_non_null(kernels_find("baseline"));
+    for (const char *const *isa = kernels_names; *isa; isa++)
+        if (kernels_find(*isa)) {
+            assert_string_equal(kernels_find(*isa)->isa, *isa);
+            assert_ptr_equal(kernels_find(kernels_best()->isa), kernels_best());
+        }
+}
+
+static int make_workspace(void **state)
+{
+    (void)state;
+    workspace = mem_array(MATMUL_WORKSPACE_BYTES, 1);
+    return workspace ? 0 : -1;
+}
+
+static int free_workspace(void **state)
+{
+    (void)state;
+    mem_free(workspace);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_small_shape_is_the_chain),
+        cmocka_unit_test(every_layout_is_the_chain),
+        cmocka_unit_test(blocks_continue_the_chain),
+        cmocka_unit_test(nan_and_infinity_spread_as_in_the_chain),
+        cmocka_unit_test(edges_of_the_range_are_kept),
+        cmocka_unit_test(a_row_is_the_same_alone_and_in_a_batch),
+        cmocka_unit_test(variants_are_found_by_name),
+    };
+    return cmocka_run_group_tests(tests, make_workspace, free_workspace);
+}

@@ -1,0 +1,287 @@
+#include "tests/server/fake/fake_api.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "api/api.h"
+#include "engine/mem.h"
+
+void (*fake_hook)(const char *model, const char *name, int slice);
+
+struct api {
+    size_t max_body;
+    bool fail_close;
+    atomic_bool draining;
+    atomic_int calls; /* an api must not be closed under a call */
+};
+
+struct scratch {
+    int unused;
+};
+
+struct call {
+    struct api *api;
+    enum call_mode mode;
+    bool ready_check;
+    char model[65], name[33], id[65];
+    int slices, ms, slice;
+    size_t out, body;
+    char text[400], allow[16], retry[16];
+    char *large;
+    struct answer answer;
+};
+
+enum err_kind api_open(const struct api_config *config, struct api **out, struct err *e)
+{
+    *out = NULL;
+    if (!strcmp(config->data, "fail-open"))
+        return err_set(e, ERR_CONFLICT, "", "the file belongs to another daemon");
+    *out = mem_array(1, sizeof **out);
+    if (!*out)
+        return err_set(e, ERR_NOMEM, "", "no memory");
+    (*out)->max_body = config->max_body;
+    (*out)->fail_close = !strcmp(config->data, "fail-close");
+    return ERR_OK;
+}
+
+enum err_kind api_close(struct api *a, struct err *e)
+{
+    bool fail = a && a->fail_close, early = a && atomic_load(&a->calls) > 0;
+    mem_free(a);
+    if (early)
+        return err_set(e, ERR_INTERNAL, "", "closed under a call");
+    return fail ? err_set(e, ERR_IO, "", "the disk is full") : ERR_OK;
+}
+
+const char *api_isa(const struct api *a)
+{
+    (void)a;
+    return "fake";
+}
+
+void api_drain(struct api *a)
+{
+    atomic_store(&a->draining, true);
+}
+
+struct scratch *scratch_new(struct api *a)
+{
+    (void)a;
+    return mem_array(1, sizeof(struct scratch));
+}
+
+void scratch_free(struct scratch *s)
+{
+    mem_free(s);
+}
+
+struct call *call_new(struct api *a)
+{
+    static atomic_int number;
+    struct call *c = mem_array(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->api = a;
+    c->slices = 1;
+    atomic_fetch_add(&a->calls, 1);
+    snprintf(c->id, sizeof c->id, "fake-%d", atomic_fetch_add(&number, 1));
+    return c;
+}
+
+void call_free(struct call *c)
+{
+    if (!c)
+        return;
+    atomic_fetch_sub(&c->api->calls, 1);
+    mem_free(c->large);
+    mem_free(c);
+}
+
+static const int status_of[ERR_KIND_COUNT] = {
+    [ERR_MALFORMED] = 400,   [ERR_INVALID] = 422,   [ERR_FORBIDDEN] = 403, [ERR_NOT_FOUND] = 404,
+    [ERR_METHOD] = 405,      [ERR_TOO_LARGE] = 413, [ERR_BUSY] = 429,      [ERR_MEDIA_TYPE] = 415,
+    [ERR_UNAVAILABLE] = 503, [ERR_NOMEM] = 503,
+};
+
+void call_refuse(struct call *c, enum err_kind kind, int retry_after, const char *format, ...)
+{
+    char detail[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(detail, sizeof detail, format, args);
+    va_end(args);
+    snprintf(c->text, sizeof c->text, "%s: %s", err_slug(kind), detail);
+    snprintf(c->retry, sizeof c->retry, "%d", retry_after);
+    c->answer = (struct answer){.status = status_of[kind],
+                                .body = c->text,
+                                .bytes = strlen(c->text),
+                                .header = {"Content-Type", "application/problem+json"}};
+    if (retry_after > 0) {
+        c->answer.header[2] = "Retry-After";
+        c->answer.header[3] = c->retry;
+    } else if (*c->allow) {
+        c->answer.header[2] = "Allow";
+        c->answer.header[3] = c->allow;
+    }
+}
+
+/* ---- the request
+ * --------------------------------------------------------------------------------- */
+
+static int query_int(const char *query, const char *key, int fallback)
+{
+    const char *at = query ? strstr(query, key) : NULL;
+    return at ? atoi(at + strlen(key)) : fallback;
+}
+
+static void read_query(struct call *c, const char *query)
+{
+    c->slices = query_int(query, "slices=", 1);
+    c->ms = query_int(query, "ms=", 0);
+    c->out = (size_t)query_int(query, "out=", 0);
+    const char *name = query ? strstr(query, "name=") : NULL;
+    if (name)
+        snprintf(c->name, sizeof c->name, "%.*s", (int)strcspn(name + 5, "&"), name + 5);
+}
+
+static bool read_path(struct call *c, const char *path, size_t bytes)
+{
+    static const struct {
+        const char *prefix;
+        enum call_mode mode;
+    } route[] = {{"/inline", CALL_INLINE}, {"/healthz", CALL_INLINE},   {"/readyz", CALL_INLINE},
+                 {"/read/", CALL_READ},    {"/between/", CALL_BETWEEN}, {"/change/", CALL_CHANGE}};
+    for (size_t i = 0; i < sizeof route / sizeof route[0]; i++) {
+        size_t length = strlen(route[i].prefix);
+        bool whole = route[i].mode == CALL_INLINE;
+        if (bytes < length || (whole && bytes != length) || memcmp(path, route[i].prefix, length))
+            continue;
+        c->mode = route[i].mode;
+        c->ready_check = !strcmp(route[i].prefix, "/readyz");
+        snprintf(c->model, sizeof c->model, "%.*s", (int)(bytes - length), path + length);
+        return true;
+    }
+    return false;
+}
+
+bool call_target(struct call *c, const char *method, const char *target)
+{
+    size_t bytes = strcspn(target, "?");
+    if (!read_path(c, target, bytes)) {
+        call_refuse(c, ERR_NOT_FOUND, 0, "no %s", target);
+        return false;
+    }
+    if (strcmp(method, "GET") && strcmp(method, "POST")) {
+        snprintf(c->allow, sizeof c->allow, "GET, POST");
+        call_refuse(c, ERR_METHOD, 0, "not %s", method);
+        return false;
+    }
+    read_query(c, target[bytes] ? target + bytes : NULL);
+    return true;
+}
+
+bool call_header(struct call *c, const char *name, const char *value)
+{
+    if (!strcasecmp(name, "X-Request-Id"))
+        snprintf(c->id, sizeof c->id, "%s", value);
+    return true;
+}
+
+bool call_admit(struct call *c, int64_t length)
+{
+    if (length <= 0 || (size_t)length <= c->api->max_body)
+        return true;
+    call_refuse(c, ERR_TOO_LARGE, 0, "%lld bytes", (long long)length);
+    return false;
+}
+
+bool call_body(struct call *c, const void *data, size_t bytes)
+{
+    (void)data;
+    c->body += bytes;
+    if (c->body <= c->api->max_body)
+        return true;
+    call_refuse(c, ERR_TOO_LARGE, 0, "over the limit");
+    return false;
+}
+
+enum call_mode call_mode(const struct call *c)
+{
+    return c->mode;
+}
+
+const char *call_model(const struct call *c)
+{
+    return c->mode == CALL_READ || c->mode == CALL_INLINE ? "" : c->model;
+}
+
+size_t call_bytes(const struct call *c)
+{
+    return c->body;
+}
+
+/* ---- running
+ * ------------------------------------------------------------------------------------- */
+
+static void finish(struct call *c)
+{
+    static const char *const mode[] = {"inline", "read", "between", "change"};
+    int status = c->ready_check && atomic_load(&c->api->draining) ? 503 : 200;
+    snprintf(c->text, sizeof c->text, "%s %s %d %zu", mode[c->mode], c->model, c->slice, c->body);
+    c->answer = (struct answer){.status = status,
+                                .body = c->text,
+                                .bytes = strlen(c->text),
+                                .header = {"Content-Type", "text/plain"}};
+    if (c->out == 0)
+        return;
+    c->large = mem_array(c->out, 1);
+    if (!c->large) {
+        call_refuse(c, ERR_NOMEM, 1, "no memory");
+        return;
+    }
+    for (size_t i = 0; i < c->out; i++)
+        c->large[i] = (char)('a' + i % 26);
+    c->answer.body = c->large;
+    c->answer.bytes = c->out;
+}
+
+bool call_work(struct call *c, struct scratch *s, int64_t slice_ns)
+{
+    const struct timespec time = {.tv_sec = c->ms / 1000, .tv_nsec = c->ms % 1000 * 1000000L};
+    (void)s;
+    (void)slice_ns;
+    if (fake_hook)
+        fake_hook(c->model, c->name, c->slice);
+    else if (c->ms > 0)
+        nanosleep(&time, NULL);
+    if (++c->slice < c->slices)
+        return false;
+    finish(c);
+    return true;
+}
+
+const struct answer *call_answer(const struct call *c)
+{
+    return &c->answer;
+}
+
+const char *call_request_id(const struct call *c)
+{
+    return c->id;
+}
+
+const char *call_origin(const struct call *c)
+{
+    return c->answer.status >= 500 ? "fake_api.c:1" : "";
+}
+
+struct call *api_due(struct api *a)
+{
+    (void)a;
+    return NULL;
+}

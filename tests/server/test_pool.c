@@ -1,0 +1,541 @@
+/* The pool over canned calls: order in a line, fairness between lines, what is let in between,
+ * bounds, stopping. A hook in the fake api writes down each slice and can hold a worker. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/mem.h"
+#include "server/pool.h"
+#include "tests/server/fake/fake_api.h"
+
+#define MODELS 8
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static char trace[1 << 16]; /* the names of the slices that ran, a blank between */
+static bool gate_open;      /* calls named "hold" wait for it */
+static int inside[256];     /* calls at work, by the first letter of the model */
+static int most_inside;     /* of one model, ever */
+
+static struct api *api;
+static struct pool *pool;
+
+/* ---- the fixture
+ * --------------------------------------------------------------------------------- */
+
+/* Waits on `changed` for a moment; a test that waits for ever fails. mutex is held. */
+static void wait_change(time_t deadline)
+{
+    struct timespec until = {.tv_sec = deadline};
+    assert_int_equal(pthread_cond_timedwait(&changed, &mutex, &until), 0);
+}
+
+static time_t in_a_minute(void)
+{
+    return time(NULL) + 60;
+}
+
+static void on_slice(const char *model, const char *name, int slice)
+{
+    int *count = &inside[(unsigned char)model[0]];
+    (void)slice;
+    pthread_mutex_lock(&mutex);
+    if (++*count > most_inside && model[0] != 'r') /* reads may be together */
+        most_inside = *count;
+    if (strlen(trace) + strlen(name) + 2 < sizeof trace) {
+        strcat(trace, name);
+        strcat(trace, " ");
+    }
+    pthread_cond_broadcast(&changed);
+    while (!strcmp(name, "hold") && !gate_open)
+        pthread_cond_wait(&changed, &mutex);
+    --*count;
+    pthread_mutex_unlock(&mutex);
+}
+
+static void open_gate(void)
+{
+    pthread_mutex_lock(&mutex);
+    gate_open = true;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&mutex);
+}
+
+static void wait_trace(const char *text)
+{
+    time_t deadline = in_a_minute();
+    pthread_mutex_lock(&mutex);
+    while (!strstr(trace, text))
+        wait_change(deadline);
+    pthread_mutex_unlock(&mutex);
+}
+
+struct probe {
+    struct job job;
+    int ran, refused; /* how often its done was called */
+};
+
+static void on_done(struct job *job, bool ran)
+{
+    struct probe *p = (struct probe *)job;
+    pthread_mutex_lock(&mutex);
+    if (ran)
+        p->ran++;
+    else
+        p->refused++;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&mutex);
+}
+
+static void make(struct probe *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void make(struct probe *p, const char *format, ...)
+{
+    char target[128];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(target, sizeof target, format, args);
+    va_end(args);
+    *p = (struct probe){.job = {.call = call_new(api), .done = on_done}};
+    assert_non_null(p->job.call);
+    assert_true(call_target(p->job.call, "POST", target));
+}
+
+static enum err_kind reserve(struct probe *p)
+{
+    struct err e;
+    return pool_reserve(pool, &p->job, &e);
+}
+
+static void commit(struct probe *p)
+{
+    assert_int_equal(reserve(p), ERR_OK);
+    pool_commit(pool, &p->job);
+}
+
+static void finish(struct probe *p)
+{
+    time_t deadline = in_a_minute();
+    pthread_mutex_lock(&mutex);
+    while (p->ran + p->refused == 0)
+        wait_change(deadline);
+    pthread_mutex_unlock(&mutex);
+    call_free(p->job.call);
+    p->job.call = NULL;
+}
+
+static void start_pool(size_t workers, size_t line_calls, size_t calls)
+{
+    const struct pool_config config = {
+        .workers = workers, .line_calls = line_calls, .calls = calls, .slice_ns = 5000000};
+    struct err e;
+    assert_int_equal(pool_new(api, &config, &pool, &e), ERR_OK);
+}
+
+static int set_up(void **state)
+{
+    const struct api_config config = {.data = "fake", .max_body = 1024};
+    struct err e;
+    (void)state;
+    fake_hook = on_slice;
+    trace[0] = '\0';
+    gate_open = false;
+    most_inside = 0;
+    return api_open(&config, &api, &e) ? -1 : 0;
+}
+
+/* api_close of the fake fails if a call is left. */
+static int tear_down(void **state)
+{
+    struct err e;
+    (void)state;
+    open_gate();
+    pool_free(pool);
+    pool = NULL;
+    return api_close(api, &e) ? -1 : 0;
+}
+
+/* ---- the tests
+ * ----------------------------------------------------------------------------------- */
+
+static void test_order_in_a_line(void **state)
+{
+    enum { N = 30 };
+    struct probe hold, probe[N];
+    char expected[1024] = "hold ";
+    (void)state;
+    start_pool(4, 100, 100);
+    make(&hold, "/change/m?name=hold");
+    commit(&hold);
+    for (int i = 0; i < N; i++) {
+        make(&probe[i], "/change/m?name=c%d", i);
+        commit(&probe[i]);
+        snprintf(expected + strlen(expected), 8, "c%d ", i);
+    }
+    open_gate();
+    finish(&hold);
+    for (int i = 0; i < N; i++)
+        finish(&probe[i]);
+    assert_string_equal(trace, expected);
+    assert_int_equal(most_inside, 1);
+    struct pool_stats s = pool_stats(pool);
+    assert_int_equal(s.done, N + 1);
+    assert_int_equal(s.queued + s.running, 0);
+}
+
+static void test_lines_take_turns(void **state)
+{
+    struct probe hold, a, b, c, r;
+    (void)state;
+    start_pool(1, 100, 100);
+    make(&hold, "/change/z?name=hold");
+    make(&a, "/change/a?name=a&slices=4");
+    make(&b, "/change/b?name=b&slices=4");
+    make(&c, "/change/c?name=c");
+    make(&r, "/read/r?name=r&slices=2");
+    commit(&hold);
+    wait_trace("hold ");
+    commit(&a);
+    commit(&b);
+    commit(&c);
+    commit(&r);
+    open_gate();
+    struct probe *all[] = {&hold, &a, &b, &c, &r};
+    for (size_t i = 0; i < 5; i++)
+        finish(all[i]);
+    assert_string_equal(trace, "hold a b c r a b r a b a b ");
+}
+
+static void test_a_long_call_keeps_its_place(void **state)
+{
+    struct probe a, b;
+    (void)state;
+    start_pool(2, 100, 100);
+    make(&a, "/change/a?name=a&slices=5");
+    make(&b, "/change/a?name=b&slices=2");
+    commit(&a);
+    commit(&b);
+    finish(&a);
+    finish(&b);
+    assert_string_equal(trace, "a a a a a b b ");
+}
+
+static void test_let_in_between_slices(void **state)
+{
+    struct probe hold, a, next, b1, b2;
+    (void)state;
+    start_pool(1, 100, 100);
+    make(&hold, "/change/z?name=hold");
+    make(&a, "/change/m?name=a&slices=3");
+    make(&next, "/change/m?name=n");
+    make(&b1, "/between/m?name=b1");
+    make(&b2, "/between/m?name=b2&slices=2");
+    commit(&hold);
+    wait_trace("hold ");
+    commit(&a);
+    commit(&next);
+    commit(&b1);
+    commit(&b2);
+    open_gate();
+    struct probe *all[] = {&hold, &a, &next, &b1, &b2};
+    for (size_t i = 0; i < 5; i++)
+        finish(all[i]);
+    assert_string_equal(trace, "hold a b1 b2 b2 a a n ");
+}
+
+static void test_between_alone(void **state)
+{
+    struct probe b;
+    (void)state;
+    start_pool(1, 100, 100);
+    make(&b, "/between/m?name=b&slices=3");
+    commit(&b);
+    finish(&b);
+    assert_string_equal(trace, "b b b ");
+}
+
+/* A probe that comes back as soon as it is done. */
+static int returns_left;
+static void come_back(struct job *job, bool ran)
+{
+    struct probe *p = (struct probe *)job;
+    struct err e;
+    bool again = ran && returns_left-- > 0;
+    call_free(p->job.call);
+    if (again) {
+        make(p, "/between/m?name=b");
+        p->job.done = come_back;
+        assert_int_equal(pool_reserve(pool, job, &e), ERR_OK);
+        pool_commit(pool, job);
+        return;
+    }
+    p->job.call = NULL;
+    on_done(job, ran);
+}
+
+static void test_between_does_not_starve(void **state)
+{
+    struct probe hold, a, b[2];
+    (void)state;
+    start_pool(1, 100, 100);
+    returns_left = 100;
+    make(&hold, "/change/z?name=hold");
+    make(&a, "/change/m?name=a&slices=4");
+    commit(&hold);
+    wait_trace("hold ");
+    commit(&a);
+    for (int i = 0; i < 2; i++) {
+        make(&b[i], "/between/m?name=b");
+        b[i].job.done = come_back;
+        commit(&b[i]);
+    }
+    open_gate();
+    finish(&hold);
+    finish(&a);
+    finish(&b[0]);
+    finish(&b[1]);
+    char *last = strrchr(trace, 'a');
+    assert_true(last - trace < 40); /* of some 200 letters: not after the hundred others */
+}
+
+static void test_reads_beside_a_change(void **state)
+{
+    struct probe hold, r;
+    (void)state;
+    start_pool(2, 1, 100);
+    make(&hold, "/change/m?name=hold");
+    make(&r, "/read/m?name=r");
+    commit(&hold);
+    wait_trace("hold ");
+    commit(&r);
+    finish(&r); /* while the model's line is held, and full */
+    assert_int_equal(hold.ran, 0);
+    open_gate();
+    finish(&hold);
+}
+
+static void test_bounds(void **state)
+{
+    struct probe hold, second, third, other, fifth;
+    (void)state;
+    start_pool(1, 2, 3);
+    make(&hold, "/change/m?name=hold");
+    make(&second, "/between/m");
+    make(&third, "/change/m");
+    make(&other, "/change/o");
+    make(&fifth, "/read/m");
+    commit(&hold);
+    commit(&second);
+    assert_int_equal(reserve(&third), ERR_BUSY);
+    assert_int_equal(reserve(&other), ERR_OK); /* a place counts from here on */
+    assert_int_equal(reserve(&fifth), ERR_UNAVAILABLE);
+    pool_commit(pool, &other.job);
+    open_gate();
+    finish(&hold);
+    finish(&second);
+    finish(&other);
+    commit(&third);
+    finish(&third);
+    commit(&fifth);
+    finish(&fifth);
+    assert_int_equal(third.ran, 1);
+}
+
+static void test_internal_calls_pass_the_bounds(void **state)
+{
+    struct probe hold, one;
+    (void)state;
+    start_pool(1, 1, 1);
+    make(&hold, "/change/m?name=hold");
+    make(&one, "/change/m?name=internal");
+    commit(&hold);
+    assert_int_equal(reserve(&one), ERR_UNAVAILABLE);
+    pool_submit(pool, one.job.call);
+    open_gate();
+    finish(&hold);
+    wait_trace("internal ");
+}
+
+static bool fail_all(size_t bytes)
+{
+    (void)bytes;
+    return true;
+}
+
+static void test_no_memory(void **state)
+{
+    struct probe p, internal;
+    (void)state;
+    start_pool(1, 10, 10);
+    make(&p, "/change/m");
+    make(&internal, "/change/m");
+    mem_fault = fail_all;
+    enum err_kind rc = reserve(&p);
+    pool_submit(pool, internal.job.call); /* freed: a leak or a call left would be told */
+    mem_fault = NULL;
+    assert_int_equal(rc, ERR_NOMEM);
+    commit(&p);
+    finish(&p);
+    assert_int_equal(p.ran, 1);
+}
+
+static void *stop_pool(void *arg)
+{
+    (void)arg;
+    pool_stop(pool);
+    return NULL;
+}
+
+/* Commits further calls until the pool says that it is stopping; returns how many. */
+static size_t commit_until_stopping(struct probe *late, size_t most)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+    for (size_t n = 0; n < most; n++) {
+        make(&late[n], "/change/m");
+        enum err_kind rc = reserve(&late[n]);
+        if (rc) {
+            assert_int_equal(rc, ERR_UNAVAILABLE);
+            call_free(late[n].job.call);
+            return n;
+        }
+        pool_commit(pool, &late[n].job);
+        nanosleep(&moment, NULL);
+    }
+    fail_msg("pool_stop does not begin");
+    return 0;
+}
+
+static void assert_refused(struct probe *p)
+{
+    assert_int_equal(p->ran, 0);
+    assert_int_equal(p->refused, 1);
+    finish(p);
+}
+
+static void test_stop(void **state)
+{
+    enum { N = 12, LATE = 10000 };
+    static struct probe late[LATE];
+    static const char *const kind[] = {"change", "between", "read"};
+    struct probe hold, uncommitted, probe[N];
+    pthread_t stopper;
+    (void)state;
+    start_pool(1, 2 * LATE, 2 * LATE);
+    make(&hold, "/change/m?name=hold");
+    make(&uncommitted, "/change/u");
+    commit(&hold);
+    wait_trace("hold ");
+    for (int i = 0; i < N; i++) {
+        make(&probe[i], "/%s/%c", kind[i % 3], "mo"[i % 2]);
+        commit(&probe[i]);
+    }
+    assert_int_equal(reserve(&uncommitted), ERR_OK);
+    pthread_create(&stopper, NULL, stop_pool, NULL);
+    size_t lates = commit_until_stopping(late, LATE);
+    open_gate();
+    pthread_join(stopper, NULL);
+    pool_commit(pool, &uncommitted.job);
+    assert_int_equal(hold.ran, 1);
+    finish(&hold);
+    assert_refused(&uncommitted);
+    for (size_t i = 0; i < N; i++)
+        assert_refused(&probe[i]);
+    for (size_t i = 0; i < lates; i++)
+        assert_refused(&late[i]);
+    struct pool_stats s = pool_stats(pool);
+    assert_int_equal(s.queued + s.running, 0);
+}
+
+static void test_stop_in_the_middle_of_a_long_call(void **state)
+{
+    struct probe a;
+    (void)state;
+    start_pool(2, 100, 100);
+    make(&a, "/change/m?name=a&slices=2000000000");
+    commit(&a);
+    wait_trace("a a ");
+    pool_stop(pool);
+    assert_int_equal(a.refused, 1);
+    finish(&a);
+}
+
+/* ---- many at once
+ * -------------------------------------------------------------------------------- */
+
+#define PRODUCERS 4
+#define EACH      150
+
+struct producer {
+    pthread_t thread;
+    int number;
+    struct probe probe[EACH];
+};
+
+static void *produce(void *arg)
+{
+    static const char *const kind[] = {"change", "change", "between", "read"};
+    struct producer *p = arg;
+    for (int i = 0; i < EACH; i++) {
+        char model = i % 4 == 3 ? 'r' : (char)('a' + i % MODELS);
+        make(&p->probe[i], "/%s/%c?slices=%d&name=p%dm%c%s%03d", kind[i % 4], model, 1 + i % 3,
+             p->number, model, i % 4 < 2 ? "c" : "x", i);
+        commit(&p->probe[i]);
+    }
+    return NULL;
+}
+
+static void test_many_at_once(void **state)
+{
+    static struct producer producer[PRODUCERS];
+    (void)state;
+    start_pool(4, 1000, 10000);
+    for (int i = 0; i < PRODUCERS; i++) {
+        producer[i].number = i;
+        pthread_create(&producer[i].thread, NULL, produce, &producer[i]);
+    }
+    for (int i = 0; i < PRODUCERS; i++)
+        pthread_join(producer[i].thread, NULL);
+    for (int i = 0; i < PRODUCERS * EACH; i++)
+        finish(&producer[i / EACH].probe[i % EACH]);
+    assert_int_equal(most_inside, 1);
+    /* Each producer's changes of each model have run in the order of their numbers. */
+    int last[PRODUCERS][MODELS] = {{0}};
+    for (const char *p = trace; *p; p = strchr(p, ' ') + 1) {
+        int from, number;
+        char model;
+        if (sscanf(p, "p%dm%cc%d", &from, &model, &number) != 3)
+            continue;
+        assert_true(number >= last[from][model - 'a']);
+        last[from][model - 'a'] = number;
+    }
+    assert_int_equal(pool_stats(pool).done, PRODUCERS * EACH);
+}
+
+#define POOL_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        POOL_TEST(test_order_in_a_line),
+        POOL_TEST(test_lines_take_turns),
+        POOL_TEST(test_a_long_call_keeps_its_place),
+        POOL_TEST(test_let_in_between_slices),
+        POOL_TEST(test_between_alone),
+        POOL_TEST(test_between_does_not_starve),
+        POOL_TEST(test_reads_beside_a_change),
+        POOL_TEST(test_bounds),
+        POOL_TEST(test_internal_calls_pass_the_bounds),
+        POOL_TEST(test_no_memory),
+        POOL_TEST(test_stop),
+        POOL_TEST(test_stop_in_the_middle_of_a_long_call),
+        POOL_TEST(test_many_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
