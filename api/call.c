@@ -256,9 +256,20 @@ static bool is_request_id(const char *value)
     return n >= 1 && n <= CALL_REQUEST_ID_MAX;
 }
 
+/* Promises that this version cannot keep: to ignore them would be to break them. */
+static bool is_unkept_promise(const char *name)
+{
+    return !strcasecmp(name, "Idempotency-Key") || !strcasecmp(name, "If-Match");
+}
+
 bool call_header(struct call *c, const char *name, const char *value)
 {
     struct err e;
+    if (is_unkept_promise(name)) {
+        err_set(&e, ERR_INVALID, "",
+                "this version does not act on %s: send the request without it", name);
+        return answer_problem(c, &e);
+    }
     if (!strcasecmp(name, "X-Request-Id")) {
         if (!is_request_id(value)) {
             err_set(&e, ERR_MALFORMED, "",

@@ -183,6 +183,7 @@ static void test_invalid(void **state)
         {"\"\\uD800\"", "half of a surrogate pair"},
         {"\"\\uDC00\"", "half of a surrogate pair"},
         {"\"\\uD800x\"", "half of a surrogate pair"},
+        {"\"\\uDC00\\uDC00\"", "half of a surrogate pair"},
         {"\"\\uD800\\n\"", "half of a surrogate pair"},
         {"\"\\uD800\\uD800\"", "half of a surrogate pair"},
         {"\"\\uD800\\u0041\"", "half of a surrogate pair"},

@@ -46,8 +46,8 @@ int isa_labs_close(void **state)
 double lab_draw(struct lab *l)
 {
     l->seed = l->seed * 6364136223846793005u + 1442695040888963407u;
-    double x = (double)(l->seed >> 44) + 1; /* 1 .. 2^20 */
-    return (l->seed >> 43 & 1 ? -x : x) / (1 << 20) * 0.984375;
+    double x = (double)(l->seed >> 47) + 0.5; /* below 2^17 */
+    return (l->seed >> 46 & 1 ? -x : x) / (1 << 17);
 }
 
 struct tensor *lab_zeros(struct lab *l, enum dtype dtype, struct shape shape)

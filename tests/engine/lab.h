@@ -46,7 +46,8 @@ extern int isa_labs;
 int isa_labs_open(void **state);
 int isa_labs_close(void **state);
 
-/* In (-1, 1), exact in float32, and no nearer to 0 than 2^-20. */
+/* In (-1, 1), never 0: a multiple of 2^-18, so that a few sums and products are exact in float32.
+ */
 double lab_draw(struct lab *l);
 
 /* A row-major leaf of zeros; it asks for no gradient and has no slot. */

@@ -11,44 +11,47 @@
 #include <string.h>
 #include <strings.h>
 
+struct text {
+    char *start;
+    size_t bytes, room;
+};
+
 struct http_client {
     CURL *curl;
     char base[200];
+    struct text headers, body;
     struct http_reply reply;
-    size_t header_bytes;
 };
 
-static size_t append(char **text, size_t *bytes, const char *data, size_t more)
+static size_t append(struct text *t, const char *data, size_t more)
 {
-    char *grown = realloc(*text, *bytes + more + 1);
-    assert_non_null(grown);
-    memcpy(grown + *bytes, data, more);
-    *bytes += more;
-    grown[*bytes] = '\0';
-    *text = grown;
+    if (t->bytes + more >= t->room) {
+        t->room = 2 * (t->bytes + more) + 1024;
+        t->start = realloc(t->start, t->room);
+        assert_non_null(t->start);
+    }
+    memcpy(t->start + t->bytes, data, more);
+    t->bytes += more;
+    t->start[t->bytes] = '\0';
     return more;
 }
 
 static size_t take_body(char *data, size_t size, size_t count, void *arg)
 {
     struct http_client *c = arg;
-    return append(&c->reply.body, &c->reply.bytes, data, size * count);
+    return append(&c->body, data, size * count);
 }
 
 static size_t take_header(char *data, size_t size, size_t count, void *arg)
 {
     struct http_client *c = arg;
-    return append(&c->reply.headers, &c->header_bytes, data, size * count);
+    return append(&c->headers, data, size * count);
 }
 
-static void clear(struct http_client *c)
+static void clear(struct text *t)
 {
-    free(c->reply.body);
-    free(c->reply.headers);
-    c->reply = (struct http_reply){0};
-    c->header_bytes = 0;
-    append(&c->reply.body, &c->reply.bytes, "", 0);
-    append(&c->reply.headers, &c->header_bytes, "", 0);
+    t->bytes = 0;
+    append(t, "", 0);
 }
 
 struct http_client *http_client_new(const char *base_url)
@@ -66,8 +69,8 @@ void http_client_free(struct http_client *c)
     if (!c)
         return;
     curl_easy_cleanup(c->curl);
-    free(c->reply.body);
-    free(c->reply.headers);
+    free(c->body.start);
+    free(c->headers.start);
     free(c);
 }
 
@@ -95,7 +98,8 @@ const struct http_reply *http_send(struct http_client *c, const char *method, co
                                    const char *const *headers, const void *body, size_t bytes)
 {
     struct curl_slist *list = NULL;
-    clear(c);
+    clear(&c->headers);
+    clear(&c->body);
     prepare(c, method, path);
     for (; headers && *headers; headers++)
         list = curl_slist_append(list, *headers);
@@ -108,6 +112,8 @@ const struct http_reply *http_send(struct http_client *c, const char *method, co
     curl_slist_free_all(list);
     if (code != CURLE_OK)
         fail_msg("%s %s: %s", method, path, curl_easy_strerror(code));
+    c->reply = (struct http_reply){
+        .headers = c->headers.start, .body = c->body.start, .bytes = c->body.bytes};
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &c->reply.status);
     curl_easy_getinfo(c->curl, CURLINFO_NUM_CONNECTS, &c->reply.connects);
     return &c->reply;
