@@ -87,16 +87,13 @@ void scratch_free(struct scratch *s)
 
 struct call *api_due(struct api *a)
 {
-    char id[STORE_ID_BYTES];
     int64_t by = clock_ns() - a->config.checkpoint_seconds * 1000000000;
-    if (!registry_take_due(&a->registry, by, id))
-        return NULL;
     struct call *c = call_new(a);
     if (c)
-        c->target = mem_string(id);
-    if (!c || !c->target) {
+        c->target = mem_array(1, STORE_ID_BYTES);
+    if (!c || !c->target || !registry_take_due(&a->registry, by, c->target)) {
         call_free(c);
-        return NULL; /* the model stays changed: its next change, or the end, saves it */
+        return NULL; /* without memory the model stays in the list */
     }
     c->route = &route_checkpoint_due;
     c->param[0] = c->target;

@@ -40,6 +40,15 @@ static enum err_kind check_room(const struct session *s, const struct batch *b, 
     return ERR_OK;
 }
 
+/* Found before the batch is kept, so that nothing can fail after it. */
+static enum err_kind make_room(struct session *s, struct err *e)
+{
+    pthread_rwlock_wrlock(&s->lock);
+    enum err_kind rc = session_reserve_batch(s, e);
+    pthread_rwlock_unlock(&s->lock);
+    return rc;
+}
+
 enum err_kind post_batches(struct call *c, struct err *e)
 {
     static const char *const names[] = {"inputs", "targets", NULL};
@@ -55,17 +64,17 @@ enum err_kind post_batches(struct call *c, struct err *e)
     b->created_at = clock_millis();
     rc = check_room(s, b, e);
     if (!rc)
+        rc = make_room(s, e);
+    if (!rc)
         rc = keep(s, b, e);
-    if (!rc) {
-        pthread_rwlock_wrlock(&s->lock);
-        s->last_batch = b->n;
-        rc = session_add_batch(s, b, e);
-        pthread_rwlock_unlock(&s->lock);
-    }
     if (rc) {
         batch_free(b);
         return rc;
     }
+    pthread_rwlock_wrlock(&s->lock);
+    s->last_batch = b->n;
+    session_add_batch(s, b);
+    pthread_rwlock_unlock(&s->lock);
     call_location(c, "/models/%s/batches/%lld", s->id, (long long)b->n);
     json_begin_object(&c->out);
     batch_write(&c->out, b);

@@ -1,4 +1,5 @@
 /* api/history.c - GET losses: the loss of every step, whole or thinned out for a chart. */
+#include <math.h>
 #include <string.h>
 
 #include "api/handlers.h"
@@ -15,6 +16,7 @@ struct bucket {
 
 struct collector {
     int64_t first, last; /* steps that are wanted */
+    int64_t until;       /* the last step of the source at hand: what follows is another's */
     int64_t buckets;     /* 0: every step is kept */
     struct bucket now;   /* the bucket that is being filled, */
     int64_t number;      /* its number, -1: none yet */
@@ -40,7 +42,12 @@ static void close_bucket(struct collector *k)
         keep(k, low_first ? b->high_step : b->low_step, low_first ? b->high : b->low);
 }
 
-/* A loss that is not finite is an extreme: it must not vanish from the chart. */
+/* NaN is above everything: it is an extreme, and must not vanish from the chart. */
+static bool is_above(double a, double b)
+{
+    return a > b || (isnan(a) && !isnan(b));
+}
+
 static void thin(struct collector *k, int64_t step, double loss)
 {
     int64_t steps = k->last - k->first + 1;
@@ -49,10 +56,10 @@ static void thin(struct collector *k, int64_t step, double loss)
         close_bucket(k);
         k->number = number;
         k->now = (struct bucket){step, step, loss, loss};
-    } else if (loss < k->now.low) {
+    } else if (is_above(k->now.low, loss)) {
         k->now.low = loss;
         k->now.low_step = step;
-    } else if (!(loss <= k->now.high)) {
+    } else if (is_above(loss, k->now.high)) {
         k->now.high = loss;
         k->now.high_step = step;
     }
@@ -65,7 +72,7 @@ static bool collect(void *arg, int64_t first, const double *loss, size_t count)
         int64_t step = first + (int64_t)i;
         if (step < k->first)
             continue;
-        if (step > k->last)
+        if (step > k->until)
             return false;
         if (k->buckets)
             thin(k, step, loss[i]);
@@ -131,9 +138,11 @@ enum err_kind get_losses(struct call *c, struct err *e)
     k.loss = mem_array(room, sizeof *k.loss);
     if (!k.step || !k.loss)
         rc = err_set(e, ERR_NOMEM, "", "no memory for the losses");
-    if (!rc && steps && k.first < tail_first)
-        rc = store_each_loss(s->api->store, s->key, k.first,
-                             k.last < tail_first ? k.last : tail_first - 1, collect, &k, e);
+    /* The store may have more than this by now: what the tail had is taken from the tail. */
+    k.until = k.last < tail_first ? k.last : tail_first - 1;
+    if (!rc && k.first <= k.until)
+        rc = store_each_loss(s->api->store, s->key, k.first, k.until, collect, &k, e);
+    k.until = k.last;
     if (!rc && steps)
         collect(&k, tail_first, tail, (size_t)(last_step - tail_first + 1));
     if (!rc && k.buckets)

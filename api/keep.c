@@ -218,6 +218,8 @@ static void snapshot_done(void *arg, const struct err *e)
     else
         atomic_store(&s->save_failed, true);
     atomic_store(&s->saving, false);
+    if (e->kind)
+        registry_note_change(&s->api->registry, s); /* what failed may pass: once more, later */
     snapshot_free(p);
     registry_put(&s->api->registry, s);
 }

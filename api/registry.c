@@ -118,7 +118,7 @@ enum err_kind registry_get(struct registry *r, const char *id, struct session **
 void registry_put(struct registry *r, struct session *s)
 {
     lock_take(&r->lock);
-    bool last = --s->references == 0 && s->gone && !s->due;
+    bool last = --s->references == 0 && s->gone;
     lock_give(&r->lock);
     if (last)
         session_free(s);

@@ -67,15 +67,14 @@ static enum err_kind load_batch(void *arg, const struct store_batch *stored, str
     struct session *s = arg;
     struct batch_rules rules = session_rules(s);
     struct batch *b;
-    enum err_kind rc = batch_restore(stored->n, stored->layout, stored->data, stored->bytes,
-                                     &rules, &b, e);
+    enum err_kind rc = session_reserve_batch(s, e);
+    if (!rc)
+        rc = batch_restore(stored->n, stored->layout, stored->data, stored->bytes, &rules, &b, e);
     if (rc)
         return rc;
     b->created_at = stored->created_at;
-    rc = session_add_batch(s, b, e);
-    if (rc)
-        batch_free(b);
-    return rc;
+    session_add_batch(s, b);
+    return ERR_OK;
 }
 
 static enum err_kind fill(struct session *s, const char *spec, struct err *e)
@@ -127,19 +126,23 @@ struct batch_rules session_rules(const struct session *s)
                                 .max_activation_bytes = s->api->config.max_model_bytes};
 }
 
-enum err_kind session_add_batch(struct session *s, struct batch *b, struct err *e)
+enum err_kind session_reserve_batch(struct session *s, struct err *e)
 {
-    if (s->batches == s->batches_room) {
-        size_t room = s->batches_room ? 2 * s->batches_room : 8;
-        struct batch **more = mem_resize(s->batch, s->batches, room, sizeof *more);
-        if (!more)
-            return err_set(e, ERR_NOMEM, "", "no memory for the batch");
-        s->batch = more;
-        s->batches_room = room;
-    }
+    if (s->batches < s->batches_room)
+        return ERR_OK;
+    size_t room = s->batches_room ? 2 * s->batches_room : 8;
+    struct batch **more = mem_resize(s->batch, s->batches, room, sizeof *more);
+    if (!more)
+        return err_set(e, ERR_NOMEM, "", "no memory for the batch");
+    s->batch = more;
+    s->batches_room = room;
+    return ERR_OK;
+}
+
+void session_add_batch(struct session *s, struct batch *b)
+{
     s->batch[s->batches++] = b;
     s->batch_bytes += b->bytes;
-    return ERR_OK;
 }
 
 /* The place of the first batch with a number over n. */

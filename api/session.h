@@ -65,8 +65,11 @@ MUST_USE enum err_kind session_load(struct api *a, const char *id, struct sessio
 void session_free(struct session *s);
 
 struct batch_rules session_rules(const struct session *s);
-/* Puts a batch (owned) into the list. errors NOMEM */
-MUST_USE enum err_kind session_add_batch(struct session *s, struct batch *b, struct err *e);
+/* Makes room in the list for one more batch, so that the next session_add_batch cannot fail.
+ *   errors NOMEM */
+MUST_USE enum err_kind session_reserve_batch(struct session *s, struct err *e);
+/* Puts a batch (owned) at the end of the list, where there is room. */
+void session_add_batch(struct session *s, struct batch *b);
 /* NULL: there is none. */
 struct batch *session_find_batch(const struct session *s, int64_t n);
 void session_remove_batch(struct session *s, int64_t n);

@@ -132,12 +132,24 @@ void spec_close(struct spec *s)
     s->layers = 0;
 }
 
+/* A merge patch removes a member by null: the default is back. */
+static bool is_removed(const cJSON *object, const char *name)
+{
+    return cJSON_IsNull(field_find(object, name));
+}
+
 enum err_kind spec_patch(struct spec *s, const cJSON *object, struct err *e)
 {
     struct spec next = *s;
     const cJSON *optimizer;
+    bool reset = is_removed(object, "optimizer");
+    if (is_removed(object, "on_divergence"))
+        next.on_divergence = DIVERGENCE_STOP;
+    if (is_removed(object, "durability"))
+        next.durability = DURABILITY_PROCESS;
     enum err_kind rc = field_object(object, "optimizer", OPTIONAL, &optimizer, e);
-    if (!rc && optimizer && optimizer_read(optimizer, &s->optimizer, &next.optimizer, e) != ERR_OK)
+    if (!rc && (optimizer || reset) &&
+        optimizer_read(optimizer, reset ? NULL : &s->optimizer, &next.optimizer, e) != ERR_OK)
         rc = err_prefix(e, "/optimizer");
     if (!rc)
         rc = field_choice(object, "on_divergence", OPTIONAL, on_divergence_names,

@@ -144,12 +144,15 @@ static void steps_write(struct call *c, const struct steps *t)
 
 static enum err_kind one_step(struct call *c, struct steps *t, struct err *e)
 {
+    int64_t cursor = c->session->cursor;
     const struct batch *b = data_next(c->session, &t->data);
     enum err_kind rc = session_step(c->session, c->scratch, b, &t->last, e);
     if (rc == ERR_DIVERGED)
         tell_divergence(c, b, &t->last);
-    if (rc)
+    if (rc) {
+        c->session->cursor = cursor; /* a step that was not made used no batch */
         return rc;
+    }
     if (t->losses)
         t->losses[t->done] = t->last.loss;
     t->batch = b->n;
@@ -202,6 +205,7 @@ enum err_kind post_backward(struct call *c, struct err *e)
     struct step_result r;
     struct tensor *dx = NULL;
     bool want_dx = false;
+    int64_t cursor = s->cursor;
     enum err_kind rc = fields_check(c->in.root, names, e);
     if (!rc)
         rc = field_bool(c->in.root, "input_gradients", OPTIONAL, &want_dx, e);
@@ -225,6 +229,8 @@ enum err_kind post_backward(struct call *c, struct err *e)
         }
         json_end_object(w);
     }
+    if (rc)
+        s->cursor = cursor;
     batch_free(data.inline_batch);
     return rc;
 }

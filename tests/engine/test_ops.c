@@ -116,7 +116,7 @@ static struct tensor *make_input(struct lab *l, const struct trial *t, int i, en
     enum dtype type = is_class(t->id, i) ? DTYPE_INT64 : dtype;
     struct tensor *x = *leaf = lay_out(l, type, t->in[i].shape, layout);
     x->requires_grad = wanted;
-    if (layout == ROWS || layout == T_OF_LEAF)
+    if (wanted && (layout == ROWS || layout == T_OF_LEAF))
         lab_slot(l, x);
     if (layout == T_OF_LEAF)
         x = lab_apply(l, OP_T, NULL, x, NULL, NULL);
