@@ -59,6 +59,14 @@ void ISA_FN(sum_to)(struct tensor *dst, const struct tensor *x, const struct ten
                     double scale)
 {
     struct rows kept;
+    struct tensor scalar = *dst, run = *x;
+    if (!times && tensor_count(dst) == 1 && tensor_is_contiguous(x)) {
+        scalar.shape.rank = 0; /* all of it is one row, not many */
+        dst = &scalar;
+        run.shape = (struct shape){.rank = 1, .dim = {tensor_count(x)}};
+        run.stride[0] = 1;
+        x = &run;
+    }
     struct reduction_rows over = split(dst, x, times, &kept);
     size_t bytes = dtype_bytes(dst->dtype);
     for (; kept.left > 0; rows_next(&kept))
