@@ -22,6 +22,7 @@
  *   checkpoints  automatic ones have n = 0 and count up in serial, clients' have serial = 0
  *   losses     runs of steps [first, first + length of data / 8); prior: where the run before
  *              ends
+ *   answers    by Idempotency-Key; serial is their age
  *   garbage    chunks that nobody owns any more, waiting to be deleted piece by piece */
 static const char *const migrations[] = {
     "CREATE TABLE models ("
@@ -94,6 +95,20 @@ static const char *const migrations[] = {
     ") STRICT;"
     "PRAGMA application_id = 0x67726164;"
     "PRAGMA user_version = 1;",
+
+    "CREATE TABLE answers ("
+    "  serial INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  key TEXT NOT NULL UNIQUE,"
+    "  request INTEGER NOT NULL,"
+    "  status INTEGER NOT NULL,"
+    "  location TEXT NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  first_chunk INTEGER NOT NULL,"
+    "  bytes INTEGER NOT NULL,"
+    "  digest INTEGER NOT NULL,"
+    "  seal INTEGER NOT NULL"
+    ") STRICT;"
+    "PRAGMA user_version = 2;",
 };
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))
 

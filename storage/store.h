@@ -114,6 +114,23 @@ void store_delete_checkpoint(struct store_txn *txn, int64_t model, int64_t n);
 void store_replace_losses(struct store_txn *txn, int64_t model, int64_t first, const double *loss,
                           size_t count);
 
+#define STORE_KEY_BYTES 256 /* of an Idempotency-Key, NUL included */
+
+/* The answer to a request, kept under its Idempotency-Key in the transaction of its effect: so
+ * both are there, or neither. */
+struct store_answer {
+    char key[STORE_KEY_BYTES];
+    int64_t digest; /* of the request */
+    int64_t status;
+    char location[STORE_KEY_BYTES]; /* "": none */
+    const void *body;
+    size_t bytes;
+    int64_t created_at;
+};
+/* Answers are kept for a day, and not more than the newest 100,000 of them.
+ * CONFLICT: there is one under that key. */
+void store_insert_answer(struct store_txn *txn, const struct store_answer *answer);
+
 /* ---- reading ------------------------------------------------------------------------------ */
 
 /* NOT_FOUND: there is none. out->spec is owned by the caller: mem_free. */
@@ -151,5 +168,9 @@ MUST_USE enum err_kind store_last_numbers(struct store *s, int64_t model, int64_
 typedef bool store_visit_losses(void *arg, int64_t first, const double *loss, size_t count);
 MUST_USE enum err_kind store_each_loss(struct store *s, int64_t model, int64_t first, int64_t last,
                                        store_visit_losses *visit, void *arg, struct err *e);
+
+/* *found false: there is none, or its day is over. out->body is the caller's: mem_free. */
+MUST_USE enum err_kind store_find_answer(struct store *s, const char *key,
+                                         struct store_answer *out, bool *found, struct err *e);
 
 #endif

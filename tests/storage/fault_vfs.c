@@ -25,7 +25,7 @@ struct change {
 struct disk {
     char *path;
     unsigned char *data;
-    size_t bytes;
+    size_t bytes, room;
     struct change *first, **end;
 };
 
@@ -35,8 +35,11 @@ static bool remembering;
 
 static void resize(struct disk *d, size_t bytes)
 {
-    d->data = realloc(d->data, bytes + 1);
-    assert(d->data);
+    if (bytes > d->room) {
+        d->room = 2 * bytes;
+        d->data = realloc(d->data, d->room);
+        assert(d->data);
+    }
     if (bytes > d->bytes)
         memset(d->data + d->bytes, 0, bytes - d->bytes);
     d->bytes = bytes;
@@ -199,7 +202,7 @@ static int fault(enum fault_call call)
 struct file {
     sqlite3_file base;
     struct disk *disk; /* NULL: not remembered */
-    _Alignas(16) unsigned char real[];
+    _Alignas(8) unsigned char real[];
 };
 
 static sqlite3_vfs *os; /* the operating system's */

@@ -281,7 +281,7 @@ static void torture_disk(struct fixture *f, unsigned calls, bool forever, int co
     bool failed = true;
     char path[96];
     snprintf(path, sizeof path, "%s/torture.db", f->folder);
-    for (long nth = 1; failed; nth += 1 + nth / 40) {
+    for (long nth = 1; failed; nth += 1 + nth / 20) {
         struct result r;
         remove_store(path);
         fault_vfs_arm(calls, nth, forever, code);
@@ -378,7 +378,7 @@ static void every_allocation_of_sqlite_fails(void **state)
     bool failed = true;
     char path[96];
     snprintf(path, sizeof path, "%s/torture.db", f->folder);
-    for (long nth = 1; failed; nth += 1 + nth / 25) {
+    for (long nth = 1; failed; nth += 1 + nth / 15) {
         struct result r;
         remove_store(path);
         arm_allocations(nth);

@@ -10,7 +10,7 @@
 #include "engine/mem.h"
 #include "tests/storage/fault_vfs.h"
 
-#define STEPS        40     /* of one life of the child */
+#define STEPS        36     /* of one life of the child */
 #define BATCH_BYTES  600000 /* so that the log is copied to the main file on the way */
 #define POWER_LOSSES 40
 
