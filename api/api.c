@@ -29,6 +29,7 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
         return rc;
     }
     registry_init(&a->registry, a);
+    answers_init(&a->answers);
     *out = a;
     return ERR_OK;
 }
@@ -51,6 +52,7 @@ enum err_kind api_close(struct api *a, struct err *e)
     registry_each(&a->registry, save_changed, &first);
     store_close(a->store); /* before the sessions that its last callbacks may still name */
     registry_close(&a->registry);
+    answers_close(&a->answers);
     mem_free(a);
     if (first.kind)
         *e = first;

@@ -118,8 +118,8 @@ static enum err_kind check_values(const struct batch *b, const struct batch_rule
 
 /* Both shapes: y_given is false when there are no targets. */
 static enum err_kind shapes_read(const struct json *j, const cJSON *x_item, const cJSON *y_item,
-                                 const struct batch_rules *rules, struct shape *x,
-                                 struct shape *y, struct err *e)
+                                 const struct batch_rules *rules, struct shape *x, struct shape *y,
+                                 struct err *e)
 {
     struct shape want;
     if (shape_read(j, x_item, x, e) != ERR_OK || check_inputs(x, rules, &want, e) != ERR_OK)
@@ -135,9 +135,8 @@ static enum err_kind shapes_read(const struct json *j, const cJSON *x_item, cons
     return ERR_OK;
 }
 
-enum err_kind batch_read(const struct json *j, const cJSON *object,
-                         const struct batch_rules *rules, enum targets targets,
-                         struct batch **out, struct err *e)
+enum err_kind batch_read(const struct json *j, const cJSON *object, const struct batch_rules *rules,
+                         enum targets targets, struct batch **out, struct err *e)
 {
     const cJSON *x_item = field_find(object, "inputs"), *y_item = field_find(object, "targets");
     enum dtype x_type = rules->module->dtype;

@@ -4,8 +4,9 @@
 #include "api/state.h"
 
 /* The batch goes to the store first and then into the list, so that what was answered is kept. */
-static enum err_kind keep(struct session *s, struct batch *b, struct err *e)
+static enum err_kind keep(struct call *c, struct batch *b, struct err *e)
 {
+    struct session *s = c->session;
     struct json_out layout = {0};
     enum err_kind rc = ERR_OK;
     batch_layout(&layout, b);
@@ -21,6 +22,7 @@ static enum err_kind keep(struct session *s, struct batch *b, struct err *e)
                                      .bytes = b->bytes,
                                      .created_at = b->created_at};
         store_insert_batch(txn, s->key, &stored);
+        call_keep_answer(c, txn);
         rc = store_commit(txn, e);
     }
     json_out_close(&layout);
@@ -65,8 +67,12 @@ enum err_kind post_batches(struct call *c, struct err *e)
     rc = check_room(s, b, e);
     if (!rc)
         rc = make_room(s, e);
+    call_location(c, "/models/%s/batches/%lld", s->id, (long long)b->n);
+    json_begin_object(&c->out);
+    batch_write(&c->out, b);
+    json_end_object(&c->out);
     if (!rc)
-        rc = keep(s, b, e);
+        rc = keep(c, b, e);
     if (rc) {
         batch_free(b);
         return rc;
@@ -75,10 +81,6 @@ enum err_kind post_batches(struct call *c, struct err *e)
     s->last_batch = b->n;
     session_add_batch(s, b);
     pthread_rwlock_unlock(&s->lock);
-    call_location(c, "/models/%s/batches/%lld", s->id, (long long)b->n);
-    json_begin_object(&c->out);
-    batch_write(&c->out, b);
-    json_end_object(&c->out);
     return ERR_OK;
 }
 

@@ -51,10 +51,13 @@ static void drop_state(struct call *c)
     c->state_free = NULL;
 }
 
-/* What only the handler needed, once the answer stands. */
+/* What only the handler needed, once the answer stands. A key that still runs had no effect. */
 static void settle(struct call *c)
 {
     drop_state(c);
+    if (c->kept)
+        answers_forget(&c->api->answers, c->kept);
+    c->kept = NULL;
     json_close(&c->in);
     mem_free(c->body);
     c->body = NULL;
@@ -71,6 +74,7 @@ void call_free(struct call *c)
     settle(c);
     json_out_close(&c->out);
     json_out_close(&c->extra);
+    mem_free(c->replayed);
     mem_free(c->target);
     mem_free(c);
 }
@@ -110,6 +114,108 @@ static void answer_body(struct call *c, int status, const char *content_type)
         add_header(c, "Content-Type", content_type);
 }
 
+/* ---- the Idempotency-Key ------------------------------------------------------------------- */
+
+static void describe_answer(const struct call *c, int status, const char *body, size_t bytes,
+                            struct store_answer *out)
+{
+    *out = (struct store_answer){
+        .digest = c->kept->answer.digest,
+        .status = status,
+        .body = body,
+        .bytes = bytes,
+        .created_at = clock_millis(),
+    };
+    snprintf(out->key, sizeof out->key, "%s", c->key);
+    if (status < 400)
+        snprintf(out->location, sizeof out->location, "%s", c->location);
+}
+
+const struct store_answer *call_answer_to_keep(struct call *c, struct store_answer *out)
+{
+    if (!c->kept || !json_out_end(&c->out))
+        return NULL;
+    describe_answer(c, c->route->status, c->out.text, c->out.bytes, out);
+    c->answer_is_kept = true;
+    return out;
+}
+
+void call_keep_answer(struct call *c, struct store_txn *txn)
+{
+    struct store_answer answer;
+    if (call_answer_to_keep(c, &answer))
+        store_insert_answer(txn, &answer);
+}
+
+/* The answer stands: what becomes of its key? Without memory for a copy of an answer that has had
+ * an effect the key is lost, which a repeat would feel. */
+static void keep_answer(struct call *c)
+{
+    struct answers *a = &c->api->answers;
+    struct store_answer answer;
+    if (!c->kept)
+        return;
+    describe_answer(c, c->answer.status, c->answer.body, c->answer.bytes, &answer);
+    if (c->answer_is_kept)
+        answers_forget(a, c->kept);
+    else if (c->route->mode != CALL_CHANGE)
+        answers_note(a, c->kept, &answer);
+    else if (!answers_add(a, c->kept, &answer, &c->session->unkept))
+        answers_forget(a, c->kept);
+    c->kept = NULL;
+}
+
+/* FNV-1a over what makes a request another one. */
+static uint64_t hash(uint64_t h, const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        h = (h ^ (unsigned char)text[i]) * 1099511628211u;
+    return (h ^ 0xff) * 1099511628211u; /* ends it: no byte of UTF-8 */
+}
+
+static int64_t digest(const struct call *c)
+{
+    uint64_t h = hash(14695981039346656037u, c->route->path, strlen(c->route->path));
+    for (int i = 0; i < ROUTE_PARAMS_MAX; i++)
+        h = hash(h, c->param[i], strlen(c->param[i]));
+    h = hash(h, c->body ? c->body : "", c->bytes);
+    return (int64_t)(h >> 1);
+}
+
+/* The answer that the request's key had before. */
+static void answer_again(struct call *c, const struct store_answer *was)
+{
+    bool problem = was->status >= 400;
+    memset(c->answer.header, 0, sizeof c->answer.header);
+    c->answer.status = (int)was->status;
+    c->answer.body = c->replayed = (void *)was->body;
+    c->answer.bytes = was->bytes;
+    if (was->bytes)
+        add_header(c, "Content-Type", problem ? "application/problem+json" : "application/json");
+    snprintf(c->location, sizeof c->location, "%s", was->location);
+    if (c->location[0])
+        add_header(c, "Location", c->location);
+    add_header(c, "Idempotent-Replayed", "true");
+    settle(c);
+}
+
+/* *replayed: the key has an answer, which was given. */
+static enum err_kind take_key(struct call *c, bool *replayed, struct err *e)
+{
+    struct store_answer found;
+    *replayed = false;
+    if (!c->key[0] || strcmp(c->route->method, "POST") != 0)
+        return ERR_OK;
+    enum err_kind rc =
+        answers_begin(&c->api->answers, c->api->store, c->key, digest(c), &c->kept, &found, e);
+    *replayed = !rc && !c->kept;
+    if (*replayed)
+        answer_again(c, &found);
+    return rc;
+}
+
+/* ---- problems ------------------------------------------------------------------------------ */
+
 static bool answer_problem(struct call *c, const struct err *e)
 {
     snprintf(c->origin, sizeof c->origin, "%s:%d", e->file, e->line);
@@ -122,6 +228,8 @@ static bool answer_problem(struct call *c, const struct err *e)
         add_header(c, "Retry-After", c->retry_after);
     if (e->kind == ERR_METHOD)
         add_header(c, "Allow", c->location);
+    if (c->error_had_effect)
+        keep_answer(c);
     settle(c);
     return false;
 }
@@ -131,6 +239,7 @@ static void answer_success(struct call *c)
     answer_body(c, c->route->status, "application/json");
     if (c->location[0])
         add_header(c, "Location", c->location);
+    keep_answer(c);
     settle(c);
 }
 
@@ -256,21 +365,30 @@ static bool is_request_id(const char *value)
     return n >= 1 && n <= CALL_REQUEST_ID_MAX;
 }
 
-/* Promises that this version cannot keep: to ignore them would be to break them. */
-static bool is_unkept_promise(const char *name)
+static bool is_key(const char *value)
 {
-    return !strcasecmp(name, "Idempotency-Key") || !strcasecmp(name, "If-Match");
+    size_t n = strlen(value);
+    for (size_t i = 0; i < n; i++)
+        if (value[i] < '!' || value[i] > '~')
+            return false;
+    return n >= 1 && n < STORE_KEY_BYTES;
 }
 
 bool call_header(struct call *c, const char *name, const char *value)
 {
     struct err e;
-    if (is_unkept_promise(name)) {
-        err_set(&e, ERR_INVALID, "",
-                "this version does not act on %s: send the request without it", name);
+    if (!strcasecmp(name, "If-Match")) { /* to ignore it would be to break its promise */
+        err_set(&e, ERR_INVALID, "", "this version does not act on If-Match: leave it out");
         return answer_problem(c, &e);
     }
-    if (!strcasecmp(name, "X-Request-Id")) {
+    if (!strcasecmp(name, "Idempotency-Key")) {
+        if (!is_key(value)) {
+            err_set(&e, ERR_MALFORMED, "", "Idempotency-Key must be 1 to %d visible characters",
+                    STORE_KEY_BYTES - 1);
+            return answer_problem(c, &e);
+        }
+        snprintf(c->key, sizeof c->key, "%s", value);
+    } else if (!strcasecmp(name, "X-Request-Id")) {
         if (!is_request_id(value)) {
             err_set(&e, ERR_MALFORMED, "",
                     "X-Request-Id must be 1 to %d letters, digits or ._-:/+=", CALL_REQUEST_ID_MAX);
@@ -368,10 +486,12 @@ size_t call_bytes(const struct call *c)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-/* The first slice: the body is parsed and the model found. */
-static enum err_kind prepare(struct call *c, struct err *e)
+/* The first slice: the key is taken, the body is parsed and the model found. */
+static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
 {
-    enum err_kind rc = ERR_OK;
+    enum err_kind rc = take_key(c, replayed, e);
+    if (rc || *replayed)
+        return rc;
     if (c->bytes)
         rc = json_parse(c->body, c->bytes, &c->in, e);
     if (!rc && c->in.root && !cJSON_IsObject(c->in.root))
@@ -384,13 +504,15 @@ static enum err_kind prepare(struct call *c, struct err *e)
 bool call_work(struct call *c, struct scratch *scratch, int64_t slice_ns)
 {
     struct err e = {.kind = ERR_OK};
-    bool first = !c->again;
+    bool first = !c->again, replayed = false;
     enum err_kind rc = ERR_OK;
     c->scratch = scratch;
     c->slice_end = clock_ns() + slice_ns;
     c->again = false;
     if (first)
-        rc = prepare(c, &e);
+        rc = prepare(c, &replayed, &e);
+    if (replayed)
+        return true;
     if (!rc)
         rc = c->route->handler(c, &e);
     if (rc) {

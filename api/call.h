@@ -24,8 +24,8 @@ struct scratch {
 
 struct call {
     struct api *api;
-    const struct route *route; /* NULL until matched */
-    char *target;              /* the path, cut into its parts, and the query */
+    const struct route *route;           /* NULL until matched */
+    char *target;                        /* the path, cut into its parts, and the query */
     const char *param[ROUTE_PARAMS_MAX]; /* {id}, {n} or {name}, in order; "" if none */
     struct {
         const char *name, *value;
@@ -33,11 +33,17 @@ struct call {
     int queries;
     uint64_t number; /* of the call in this run of the daemon */
     char request_id[CALL_REQUEST_ID_MAX + 1];
-    char content_type[64]; /* without its parameters, lower case; "" if none */
+    char key[STORE_KEY_BYTES]; /* Idempotency-Key; "" if none */
+    char content_type[64];     /* without its parameters, lower case; "" if none */
 
     char *body;
     size_t bytes, room;
     struct json in; /* the parsed body; root NULL: there was none */
+
+    struct kept *kept;     /* its key, while it runs; NULL: it has none */
+    bool answer_is_kept;   /* the handler's transaction holds the answer */
+    bool error_had_effect; /* … so the key keeps this error */
+    void *replayed;        /* the body of an earlier answer; owned */
 
     struct session *session; /* of {id}, held for the call */
     struct scratch *scratch;
@@ -48,9 +54,9 @@ struct call {
 
     struct json_out out;   /* the answer's body */
     struct json_out extra; /* further members of a problem: `{"step":3` without its end */
-    char location[192];
+    char location[STORE_KEY_BYTES];
     char retry_after[16];
-    char origin[96];       /* where the answered error was born, for the log */
+    char origin[96]; /* where the answered error was born, for the log */
     struct answer answer;
 };
 
@@ -64,6 +70,12 @@ MUST_USE enum err_kind call_query_int(const struct call *c, const char *name, in
 MUST_USE enum err_kind call_param_int(const struct call *c, int i, int64_t *out, struct err *e);
 /* Sets Location: "/models/%s". */
 void call_location(struct call *c, const char *format, ...) PRINTF_LIKE(2, 3);
+/* For a handler whose effect has a transaction of its own: puts the answer, which c->out holds
+ * whole, into it, if the request has a key. Once the commit has succeeded it is kept. */
+void call_keep_answer(struct call *c, struct store_txn *txn);
+/* The same answer as a value, for who makes the transaction elsewhere; NULL: the request has no
+ * key. Lives as long as c->out is unchanged. */
+const struct store_answer *call_answer_to_keep(struct call *c, struct store_answer *out);
 /* The writer for further members of the problem that is about to be answered. */
 struct json_out *call_extra(struct call *c);
 bool call_slice_is_over(const struct call *c);

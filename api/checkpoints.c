@@ -32,18 +32,20 @@ enum err_kind post_checkpoints(struct call *c, struct err *e)
     struct store_checkpoint k = {.n = s->last_checkpoint + 1,
                                  .step = s->step,
                                  .loss = s->loss_last,
+                                 .bytes = session_checkpoint_bytes(s),
                                  .created_at = clock_millis()};
+    struct store_answer answer;
     enum err_kind rc = fields_check(c->in.root, names, e);
     if (!rc)
         rc = field_string(c->in.root, "label", OPTIONAL, LABEL_MAX, &k.label, e);
-    if (!rc)
-        rc = session_save(s, k.n, k.label, k.created_at, &k.bytes, e);
     if (rc)
         return rc;
-    s->last_checkpoint = k.n;
     call_location(c, "/models/%s/checkpoints/%lld", s->id, (long long)k.n);
     write_checkpoint(&c->out, s, &k);
-    return ERR_OK;
+    rc = session_save(s, k.n, k.label, k.created_at, call_answer_to_keep(c, &answer), e);
+    if (!rc)
+        s->last_checkpoint = k.n;
+    return rc;
 }
 
 enum err_kind get_checkpoints(struct call *c, struct err *e)
@@ -83,14 +85,17 @@ enum err_kind post_restore(struct call *c, struct err *e)
 {
     static const char *const names[] = {NULL};
     int64_t n;
+    struct store_answer answer;
     enum err_kind rc = fields_check(c->in.root, names, e);
     if (!rc)
         rc = call_param_int(c, 1, &n, e);
     if (!rc)
         rc = session_restore(c->session, n, e);
-    if (!rc)
-        model_write(&c->out, c->session);
-    return rc;
+    if (rc)
+        return rc;
+    model_write(&c->out, c->session);
+    rc = session_save(c->session, 0, NULL, clock_millis(), call_answer_to_keep(c, &answer), e);
+    return rc ? err_wrap(e, "restored, but not kept yet: ") : ERR_OK;
 }
 
 enum err_kind delete_checkpoint(struct call *c, struct err *e)

@@ -74,9 +74,8 @@ enum err_kind field_int(const cJSON *object, const char *name, enum need need, i
         return wrong(e, name, "a whole number");
     int64_t x = (int64_t)field->valuedouble;
     if (x < min || x > max)
-        return err_set(e, ERR_INVALID, pointer_to(name, pointer),
-                       "must be %lld to %lld, got %lld", (long long)min, (long long)max,
-                       (long long)x);
+        return err_set(e, ERR_INVALID, pointer_to(name, pointer), "must be %lld to %lld, got %lld",
+                       (long long)min, (long long)max, (long long)x);
     *out = x;
     return ERR_OK;
 }
@@ -121,8 +120,7 @@ static const char *join(const char *const *choices, char *text, size_t bytes)
     return text;
 }
 
-static enum err_kind choose(const cJSON *field, const char *const *choices, int *out,
-                            struct err *e)
+static enum err_kind choose(const cJSON *field, const char *const *choices, int *out, struct err *e)
 {
     char pointer[POINTER_BYTES], text[160];
     if (cJSON_IsString(field))
@@ -143,8 +141,8 @@ enum err_kind field_choice(const cJSON *object, const char *name, enum need need
     return field ? choose(field, choices, out, e) : rc;
 }
 
-enum err_kind field_object(const cJSON *object, const char *name, enum need need,
-                           const cJSON **out, struct err *e)
+enum err_kind field_object(const cJSON *object, const char *name, enum need need, const cJSON **out,
+                           struct err *e)
 {
     enum err_kind rc;
     *out = find(object, name, need, &rc, e);

@@ -135,16 +135,13 @@ static enum err_kind describe(const struct session *s, struct store_checkpoint *
     state_write(state, s);
     if (!json_out_end(state))
         return err_set(e, ERR_NOMEM, "", "no memory for a checkpoint");
-    *c = (struct store_checkpoint){.step = s->step,
-                                   .loss = s->loss_last,
-                                   .state = state->text,
-                                   .created_at = clock_millis()};
+    *c = (struct store_checkpoint){
+        .step = s->step, .loss = s->loss_last, .state = state->text, .created_at = clock_millis()};
     add_section(c, "parameters", s->module->values.data, bytes);
     if (any(s, has_gradient))
         add_section(c, "gradients", s->module->gradients.data, bytes);
     if (any(s, has_momentum))
         add_section(c, "momentum", s->sgd.momentum, bytes);
-    c->bytes = bytes * (size_t)c->sections;
     return ERR_OK;
 }
 
@@ -165,6 +162,7 @@ static void trim_tail(struct session *s)
 /* A background checkpoint's copy of the model, so that training goes on meanwhile. */
 struct snapshot {
     struct session *session; /* held: the registry frees it when this gives it back */
+    struct unkept answers;
     struct store_checkpoint checkpoint;
     struct json_out state;
     void *blocks;
@@ -213,21 +211,25 @@ static void snapshot_done(void *arg, const struct err *e)
 {
     struct snapshot *p = arg;
     struct session *s = p->session;
-    if (e->kind == ERR_OK)
+    if (e->kind == ERR_OK) {
         atomic_store(&s->kept, p->last);
-    else
+        answers_forget_all(&s->api->answers, &p->answers);
+    } else {
+        answers_move(&s->api->answers, &p->answers, &s->unkept);
         atomic_store(&s->save_failed, true);
+    }
     atomic_store(&s->saving, false);
-    if (e->kind)
-        registry_note_change(&s->api->registry, s); /* what failed may pass: once more, later */
     snapshot_free(p);
     registry_put(&s->api->registry, s);
 }
 
 void session_checkpoint(struct session *s)
 {
-    if (!s->changed && !atomic_load(&s->save_failed))
+    if (!s->changed && !atomic_load(&s->save_failed)) {
+        if (!atomic_load(&s->saving))
+            registry_forget_change(&s->api->registry, s);
         return;
+    }
     trim_tail(s);
     struct snapshot *p = atomic_load(&s->saving) ? NULL : snapshot_new(s);
     struct store_txn *txn = p ? store_txn_new(s->api->store) : NULL;
@@ -239,6 +241,8 @@ void session_checkpoint(struct session *s)
     }
     store_save_checkpoint(txn, s->key, &p->checkpoint);
     store_replace_losses(txn, s->key, p->first, p->losses, (size_t)(p->last - p->first + 1));
+    answers_move(&s->api->answers, &s->unkept, &p->answers);
+    answers_insert(&s->api->answers, &p->answers, txn);
     s->changed = false;
     s->steps_unsaved = 0;
     atomic_store(&s->save_failed, false);
@@ -247,9 +251,16 @@ void session_checkpoint(struct session *s)
     store_commit_then(txn, snapshot_done, p);
 }
 
-enum err_kind session_save(struct session *s, int64_t n, const char *label, int64_t created_at,
-                           size_t *bytes, struct err *e)
+size_t session_checkpoint_bytes(const struct session *s)
 {
+    int sections = 1 + any(s, has_gradient) + any(s, has_momentum);
+    return (size_t)sections * module_bytes(s->module);
+}
+
+enum err_kind session_save(struct session *s, int64_t n, const char *label, int64_t created_at,
+                           const struct store_answer *answer, struct err *e)
+{
+    struct answers *answers = &s->api->answers;
     struct store_checkpoint c;
     struct json_out state = {0};
     enum err_kind rc = describe(s, &c, &state, e);
@@ -262,14 +273,16 @@ enum err_kind session_save(struct session *s, int64_t n, const char *label, int6
         c.created_at = created_at;
         store_save_checkpoint(txn, s->key, &c);
         store_replace_losses(txn, s->key, s->tail_first, s->tail, s->tail_count);
+        if (n == 0) /* what a crash brings back is an automatic one */
+            answers_insert(answers, &s->unkept, txn);
+        if (answer)
+            store_insert_answer(txn, answer);
         rc = store_commit(txn, e);
     }
-    if (!rc) {
+    if (!rc)
         atomic_store(&s->kept, s->step);
-        if (bytes)
-            *bytes = c.bytes;
-    }
     if (!rc && n == 0) {
+        answers_forget_all(answers, &s->unkept);
         s->changed = false;
         s->steps_unsaved = 0;
         atomic_store(&s->save_failed, false);
@@ -280,8 +293,7 @@ enum err_kind session_save(struct session *s, int64_t n, const char *label, int6
 
 /* ---- out of a checkpoint ------------------------------------------------------------------- */
 
-static const struct store_section *find_section(const struct store_checkpoint *c,
-                                                const char *name)
+static const struct store_section *find_section(const struct store_checkpoint *c, const char *name)
 {
     for (int i = 0; i < c->sections; i++)
         if (!strcmp(c->section[i].name, name))
@@ -395,7 +407,5 @@ enum err_kind session_restore(struct session *s, int64_t n, struct err *e)
         return rc;
     session_begin_change(s);
     session_end_change(s);
-    /* Until the store has it the model would come back, after a crash, as it was before. */
-    rc = session_save(s, 0, NULL, clock_millis(), NULL, e);
-    return rc ? err_wrap(e, "restored, but not kept yet: ") : ERR_OK;
+    return ERR_OK;
 }

@@ -91,30 +91,52 @@ static enum err_kind choose_id(struct call *c, char id[STORE_ID_BYTES], struct e
     return ERR_OK;
 }
 
-/* What the store keeps of it: the same text that a client could post. */
-static enum err_kind insert(struct call *c, const char *id, const struct spec *spec,
-                            struct err *e)
+/* Makes the model of the text that the store keeps of it, and keeps it, with the answer. */
+static enum err_kind make(struct call *c, const char *id, const char *spec, struct session **out,
+                          struct err *e)
+{
+    struct session *s;
+    struct store_model model = {.spec = spec, .created_at = clock_millis()};
+    enum err_kind rc = session_new(c->api, id, model.created_at, spec, &s, e);
+    if (rc)
+        return rc;
+    snprintf(model.id, sizeof model.id, "%s", id);
+    call_location(c, "/models/%s", id);
+    model_write(&c->out, s);
+    struct store_txn *txn = store_txn_new(c->api->store);
+    if (!txn) {
+        rc = err_set(e, ERR_NOMEM, "", "no memory for the model");
+    } else {
+        store_insert_model(txn, &model);
+        call_keep_answer(c, txn);
+        rc = store_commit(txn, e);
+    }
+    if (rc == ERR_CONFLICT)
+        err_set(e, ERR_CONFLICT, "/id", "the id \"%s\" is taken", id);
+    s->key = model.key;
+    if (rc)
+        session_free(s);
+    else
+        *out = s;
+    return rc;
+}
+
+/* The id is ours from before the model is kept until it can be found. */
+static enum err_kind create(struct call *c, const char *id, const struct spec *spec, struct err *e)
 {
     struct json_out text = {0};
-    struct store_model model = {.created_at = clock_millis()};
-    snprintf(model.id, sizeof model.id, "%s", id);
     json_begin_object(&text);
     spec_write(&text, spec);
     json_end_object(&text);
-    struct store_txn *txn = store_txn_new(c->api->store);
-    enum err_kind rc = ERR_OK;
-    if (!json_out_end(&text) || !txn)
-        rc = err_set(e, ERR_NOMEM, "", "no memory for the model");
-    if (rc) {
-        store_txn_drop(txn);
-    } else {
-        model.spec = text.text;
-        store_insert_model(txn, &model);
-        rc = store_commit(txn, e);
+    enum err_kind rc =
+        json_out_end(&text) ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for the model");
+    if (!rc)
+        rc = registry_begin_create(&c->api->registry, id, e);
+    if (!rc) {
+        rc = make(c, id, text.text, &c->session, e);
+        registry_end_create(&c->api->registry, id, rc ? NULL : c->session);
     }
     json_out_close(&text);
-    if (rc == ERR_CONFLICT)
-        err_set(e, ERR_CONFLICT, "/id", "the id \"%s\" is taken", id);
     return rc;
 }
 
@@ -126,15 +148,9 @@ enum err_kind post_models(struct call *c, struct err *e)
     if (!rc)
         rc = choose_id(c, id, e);
     if (!rc)
-        rc = insert(c, id, &spec, e);
+        rc = create(c, id, &spec, e);
     spec_close(&spec);
-    if (!rc) /* made from what was kept, as after a restart: there is one way to make a model */
-        rc = registry_get(&c->api->registry, id, &c->session, e);
-    if (rc)
-        return rc;
-    call_location(c, "/models/%s", id);
-    model_write(&c->out, c->session);
-    return ERR_OK;
+    return rc;
 }
 
 /* ---- GET ----------------------------------------------------------------------------------- */
@@ -166,8 +182,8 @@ enum err_kind get_models(struct call *c, struct err *e)
     const char *after = call_query(c, "after");
     enum err_kind rc = call_limit(c, &limit, e);
     if (!rc) /* one more than asked for tells whether there is more */
-        rc = store_list_models(c->api->store, after ? after : "", (size_t)limit + 1, ids, &count,
-                               e);
+        rc =
+            store_list_models(c->api->store, after ? after : "", (size_t)limit + 1, ids, &count, e);
     if (rc)
         return rc;
     bool more = count > (size_t)limit;
@@ -208,11 +224,12 @@ static enum err_kind freeze(struct module *m, const cJSON *names, bool apply, st
 
 enum err_kind patch_model(struct call *c, struct err *e)
 {
-    static const char *const names[] = {"optimizer", "requires_grad", "on_divergence",
-                                        "durability", NULL};
+    static const char *const names[] = {"optimizer", "requires_grad", "on_divergence", "durability",
+                                        NULL};
     struct session *s = c->session;
     struct spec spec = s->spec;
     const cJSON *frozen;
+    bool thaw = cJSON_IsNull(field_find(c->in.root, "requires_grad")); /* removed: the default */
     enum err_kind rc = fields_check(c->in.root, names, e);
     if (!rc)
         rc = spec_patch(&spec, c->in.root, e);
@@ -227,6 +244,8 @@ enum err_kind patch_model(struct call *c, struct err *e)
     s->sgd.options = spec.optimizer;
     s->diverged = false;
     sgd_touch(&s->sgd);
+    for (int i = 0; thaw && i < s->module->parameters; i++)
+        s->module->parameter[i].tensor.requires_grad = true;
     rc = freeze(s->module, frozen, true, e);
     session_end_change(s);
     model_write(&c->out, s);

@@ -152,8 +152,7 @@ static enum err_kind check_shape(const struct json *j, const cJSON *item, const 
         return err_prefix(e, "/shape");
     if (rank != 1 || dim[0] != want->rank ||
         memcmp(value, want->dim, (size_t)want->rank * sizeof *value) != 0)
-        return err_set(e, ERR_INVALID, "/shape", "must be %s",
-                       shape_text(want, text, sizeof text));
+        return err_set(e, ERR_INVALID, "/shape", "must be %s", shape_text(want, text, sizeof text));
     return ERR_OK;
 }
 
@@ -180,8 +179,8 @@ static enum err_kind parameter_read(const struct json *j, const cJSON *item,
     if (rc)
         return rc;
     rc = json_tensor_shape(j, data, dim, &rank, e);
-    if (!rc && (rank != t->shape.rank ||
-                memcmp(dim, t->shape.dim, (size_t)rank * sizeof *dim) != 0))
+    if (!rc &&
+        (rank != t->shape.rank || memcmp(dim, t->shape.dim, (size_t)rank * sizeof *dim) != 0))
         rc = err_set(e, ERR_INVALID, "", "must be of shape %s",
                      shape_text(&t->shape, text, sizeof text));
     void *to = (char *)block + (size_t)t->offset * dtype_bytes(t->dtype);

@@ -28,8 +28,8 @@ void registry_init(struct registry *r, struct api *a)
     pthread_cond_init(&r->settled, NULL);
 }
 
-void registry_each(struct registry *r, void (*visit)(struct session *s, void *arg), void *arg)
-    UNCHECKED_LOCKS
+void registry_each(struct registry *r, void (*visit)(struct session *s, void *arg),
+                   void *arg) UNCHECKED_LOCKS
 {
     for (size_t i = 0; i < REGISTRY_BUCKETS; i++)
         for (struct registry_entry *entry = r->bucket[i]; entry; entry = entry->next)
@@ -91,8 +91,23 @@ static bool find_or_reserve(struct registry *r, const char *id, struct session *
     return ok;
 }
 
-enum err_kind registry_get(struct registry *r, const char *id, struct session **out,
-                           struct err *e)
+/* Puts s into our busy entry, held once, or removes that. */
+static void settle(struct registry *r, const char *id, struct session *s)
+{
+    lock_take(&r->lock);
+    if (s) {
+        struct registry_entry *entry = *find_locked(r, id);
+        s->references = 1;
+        entry->session = s;
+        entry->busy = false;
+    } else {
+        remove_locked(r, id);
+    }
+    pthread_cond_broadcast(&r->settled);
+    lock_give(&r->lock);
+}
+
+enum err_kind registry_get(struct registry *r, const char *id, struct session **out, struct err *e)
 {
     if (strlen(id) >= STORE_ID_BYTES)
         return err_set(e, ERR_NOT_FOUND, "", "there is no model \"%.64s…\"", id);
@@ -101,18 +116,24 @@ enum err_kind registry_get(struct registry *r, const char *id, struct session **
     if (*out)
         return ERR_OK;
     enum err_kind rc = session_load(r->api, id, out, e);
-    lock_take(&r->lock);
-    if (rc) {
-        remove_locked(r, id);
-    } else {
-        struct registry_entry *entry = *find_locked(r, id);
-        (*out)->references = 1;
-        entry->session = *out;
-        entry->busy = false;
-    }
-    pthread_cond_broadcast(&r->settled);
-    lock_give(&r->lock);
+    settle(r, id, rc ? NULL : *out);
     return rc;
+}
+
+enum err_kind registry_begin_create(struct registry *r, const char *id, struct err *e)
+{
+    struct session *resident;
+    if (!find_or_reserve(r, id, &resident))
+        return err_set(e, ERR_NOMEM, "", "no memory for the model");
+    if (!resident)
+        return ERR_OK;
+    registry_put(r, resident);
+    return err_set(e, ERR_CONFLICT, "/id", "the id \"%s\" is taken", id);
+}
+
+void registry_end_create(struct registry *r, const char *id, struct session *s)
+{
+    settle(r, id, s);
 }
 
 void registry_put(struct registry *r, struct session *s)
@@ -165,16 +186,27 @@ void registry_end_delete(struct registry *r, struct session *s, bool deleted)
     lock_give(&r->lock);
 }
 
+static void append_due_locked(struct registry *r, struct session *s) REQUIRES(r->lock)
+{
+    s->due = true;
+    s->due_since = clock_ns();
+    s->next_due = NULL;
+    *(r->due_last ? &r->due_last->next_due : &r->due_first) = s;
+    r->due_last = s;
+}
+
 void registry_note_change(struct registry *r, struct session *s)
 {
     lock_take(&r->lock);
-    if (!s->due && !s->gone) {
-        s->due = true;
-        s->due_since = clock_ns();
-        s->next_due = NULL;
-        *(r->due_last ? &r->due_last->next_due : &r->due_first) = s;
-        r->due_last = s;
-    }
+    if (!s->due && !s->gone)
+        append_due_locked(r, s);
+    lock_give(&r->lock);
+}
+
+void registry_forget_change(struct registry *r, struct session *s)
+{
+    lock_take(&r->lock);
+    drop_due_locked(r, s);
     lock_give(&r->lock);
 }
 
@@ -186,6 +218,7 @@ bool registry_take_due(struct registry *r, int64_t by, char id[STORE_ID_BYTES])
     if (found) {
         memcpy(id, s->id, STORE_ID_BYTES);
         drop_due_locked(r, s);
+        append_due_locked(r, s);
     }
     lock_give(&r->lock);
     return found;

@@ -1,8 +1,8 @@
 /* api/registry.h - id -> resident model. A miss is loaded from the store.
  *
- * Threads: any; [r] is guarded by `lock`, which is a leaf: nothing of another module is called while it is held. Two who
- * ask for the same model at once load it once; who asks for one that is being deleted waits until
- * that is decided.
+ * Threads: any; [r] is guarded by `lock`, which is a leaf: nothing of another module is called
+ * while it is held. Two who ask for the same model at once load it once; who asks for one that is
+ * being deleted waits until that is decided.
  */
 #ifndef API_REGISTRY_H
 #define API_REGISTRY_H
@@ -31,6 +31,12 @@ void registry_put(struct registry *r, struct session *s);
 /* Once more, for who has it already. */
 void registry_hold(struct registry *r, struct session *s);
 
+/* Around the making of a model: nobody else makes or gets it in between; afterwards it is there,
+ * held as after registry_get, or (s NULL) was never there. errors CONFLICT it is resident · NOMEM
+ */
+MUST_USE enum err_kind registry_begin_create(struct registry *r, const char *id, struct err *e);
+void registry_end_create(struct registry *r, const char *id, struct session *s);
+
 /* Around the deletion of a model: nobody gets it in between; afterwards it is gone for new callers
  * (who holds it may finish), or there again if the deletion failed. */
 void registry_begin_delete(struct registry *r, struct session *s);
@@ -38,8 +44,11 @@ void registry_end_delete(struct registry *r, struct session *s, bool deleted);
 
 /* Puts s at the end of the list of changed models, once. */
 void registry_note_change(struct registry *r, struct session *s);
-/* Takes the first changed model off the list if it changed at or before `by` (ns) and writes its
- * id. false: none is due. */
+/* Takes it off that list: it is kept as it is. */
+void registry_forget_change(struct registry *r, struct session *s);
+/* Writes the id of the first changed model, if it changed at or before `by` (ns), and puts it at
+ * the list's end as if it changed now: only registry_forget_change takes it off, so that a
+ * checkpoint that was refused or failed is tried again. false: none is due. */
 bool registry_take_due(struct registry *r, int64_t by, char id[STORE_ID_BYTES]);
 /* Calls visit for every resident model while nobody else uses the registry (at the end). */
 void registry_each(struct registry *r, void (*visit)(struct session *s, void *arg), void *arg);

@@ -94,9 +94,8 @@ static void allow_one_more(char *allow, size_t bytes, const char *method)
         snprintf(allow + strlen(allow), bytes - strlen(allow), ", HEAD");
 }
 
-const struct route *route_match(const char *method, char *path,
-                                const char *param[ROUTE_PARAMS_MAX], char *allow,
-                                size_t allow_bytes)
+const struct route *route_match(const char *method, char *path, const char *param[ROUTE_PARAMS_MAX],
+                                char *allow, size_t allow_bytes)
 {
     char *segment[SEGMENTS_MAX];
     int segments = cut(path, segment);

@@ -34,9 +34,8 @@ extern const struct route route_checkpoint_due;
 /* Finds the route of method and path. path is cut into pieces in place, param gets its variable
  * ones. NULL: none; allow (if not NULL) then holds the path's methods, "" if there is no such
  * path. */
-const struct route *route_match(const char *method, char *path,
-                                const char *param[ROUTE_PARAMS_MAX], char *allow,
-                                size_t allow_bytes);
+const struct route *route_match(const char *method, char *path, const char *param[ROUTE_PARAMS_MAX],
+                                char *allow, size_t allow_bytes);
 
 /* The endpoint table of the README, in Markdown. */
 void routes_write_markdown(void (*write)(void *arg, const char *line), void *arg);

@@ -1,6 +1,7 @@
 #include "api/session.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/call.h"
@@ -20,6 +21,7 @@ void session_free(struct session *s)
 {
     if (!s)
         return;
+    answers_release(&s->api->answers, &s->unkept);
     free_batches(s);
     sgd_close(&s->sgd);
     module_free(s->module);
@@ -34,7 +36,7 @@ static void lock_preferring_writers(pthread_rwlock_t *lock)
 {
     pthread_rwlockattr_t attr;
     pthread_rwlockattr_init(&attr);
-#ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
+#ifdef __GLIBC__
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 #endif
     pthread_rwlock_init(lock, &attr);
@@ -77,12 +79,31 @@ static enum err_kind load_batch(void *arg, const struct store_batch *stored, str
     return ERR_OK;
 }
 
-static enum err_kind fill(struct session *s, const char *spec, struct err *e)
+enum err_kind session_new(struct api *a, const char *id, int64_t created_at, const char *spec,
+                          struct session **out, struct err *e)
+{
+    struct session *s = mem_array(1, sizeof *s);
+    if (!s)
+        return err_set(e, ERR_NOMEM, "", "no memory for the model");
+    s->api = a;
+    snprintf(s->id, sizeof s->id, "%s", id);
+    s->created_at = s->updated_at = created_at;
+    s->loss_last = s->loss_pending = NAN;
+    s->tail_first = 1;
+    lock_preferring_writers(&s->lock);
+    enum err_kind rc = build(s, spec, e);
+    if (rc)
+        session_free(s);
+    else
+        *out = s;
+    return rc;
+}
+
+/* What came to it since it was made. */
+static enum err_kind recover(struct session *s, struct err *e)
 {
     struct store *store = s->api->store;
-    enum err_kind rc = build(s, spec, e);
-    if (!rc)
-        rc = store_each_batch(store, s->key, load_batch, s, e);
+    enum err_kind rc = store_each_batch(store, s->key, load_batch, s, e);
     if (!rc)
         rc = store_last_numbers(store, s->key, &s->last_checkpoint, &s->last_batch, e);
     if (!rc)
@@ -93,23 +114,16 @@ static enum err_kind fill(struct session *s, const char *spec, struct err *e)
 enum err_kind session_load(struct api *a, const char *id, struct session **out, struct err *e)
 {
     struct store_model stored;
+    struct session *s;
     enum err_kind rc = store_find_model(a->store, id, &stored, e);
     if (rc)
         return rc;
-    struct session *s = mem_array(1, sizeof *s);
-    if (!s) {
-        mem_free((void *)stored.spec);
-        return err_set(e, ERR_NOMEM, "", "no memory for the model");
-    }
-    s->api = a;
-    memcpy(s->id, stored.id, sizeof s->id);
-    s->key = stored.key;
-    s->created_at = s->updated_at = stored.created_at;
-    s->loss_last = s->loss_pending = NAN;
-    s->tail_first = 1;
-    lock_preferring_writers(&s->lock);
-    rc = fill(s, stored.spec, e);
+    rc = session_new(a, stored.id, stored.created_at, stored.spec, &s, e);
     mem_free((void *)stored.spec);
+    if (rc)
+        return rc;
+    s->key = stored.key;
+    rc = recover(s, e);
     if (rc)
         session_free(s);
     else
@@ -294,8 +308,8 @@ enum err_kind session_step(struct session *s, struct scratch *scratch, const str
                            struct step_result *r, struct err *e)
 {
     session_zero_grad(s);
-    enum err_kind rc = train_backward(s->module, &s->spec.loss, &scratch->tape, &b->x, &b->y,
-                                      &r->loss, NULL, e);
+    enum err_kind rc =
+        train_backward(s->module, &s->spec.loss, &scratch->tape, &b->x, &b->y, &r->loss, NULL, e);
     if (!rc)
         rc = measure(s, r, e);
     if (!rc)

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "api/answers.h"
 #include "api/batch.h"
 #include "api/spec.h"
 #include "storage/store.h"
@@ -21,24 +22,24 @@ struct api;
 struct scratch;
 
 struct session {
-    struct api *api;          /* [I] */
-    char id[STORE_ID_BYTES];  /* [I] */
-    int64_t key, created_at;  /* [I] the store's number; ms */
+    struct api *api;         /* [I] */
+    char id[STORE_ID_BYTES]; /* [I] */
+    int64_t key, created_at; /* [I] the store's number; ms */
     pthread_rwlock_t lock;
-    struct spec spec;         /* [l] layers, loss, dtype and seed [I] */
-    struct module *module;    /* [l] parameters and requires_grad; gradients [L] */
-    struct sgd sgd;           /* [l] */
-    int64_t step;             /* [l] optimizer steps applied */
-    double loss_last;         /* [l] NaN: none */
-    int64_t updated_at;       /* [l] */
-    bool training, diverged;  /* [l] */
-    struct batch **batch;     /* [l] in order of n */
+    struct spec spec;        /* [l] layers, loss, dtype and seed [I] */
+    struct module *module;   /* [l] parameters and requires_grad; gradients [L] */
+    struct sgd sgd;          /* [l] */
+    int64_t step;            /* [l] optimizer steps applied */
+    double loss_last;        /* [l] NaN: none */
+    int64_t updated_at;      /* [l] */
+    bool training, diverged; /* [l] */
+    struct batch **batch;    /* [l] in order of n */
     size_t batches, batches_room;
-    size_t batch_bytes;       /* [l] of all batches */
+    size_t batch_bytes;                  /* [l] of all batches */
     int64_t last_batch, last_checkpoint; /* [l] the highest numbers ever given */
-    int64_t cursor;           /* [L] the batch that was used last in turn */
-    int64_t accumulated;      /* [L] backward calls since the gradients were cleared */
-    double loss_pending;      /* [L] of the last of them */
+    int64_t cursor;                      /* [L] the batch that was used last in turn */
+    int64_t accumulated;                 /* [L] backward calls since the gradients were cleared */
+    double loss_pending;                 /* [L] of the last of them */
 
     /* Losses that the store may not have yet: of the steps tail_first, tail_first + 1, … [l] */
     double *tail;
@@ -51,6 +52,8 @@ struct session {
     atomic_bool save_failed;  /* [a] … and did not arrive */
     atomic_int_fast64_t kept; /* [a] losses up to this step are in the store */
 
+    struct unkept unkept; /* [k] answers that go with the next checkpoint */
+
     struct session *next_due; /* [r] in the list of changed models */
     int64_t due_since;        /* [r] ns: when it came into that list */
     bool due;                 /* [r] it is in it */
@@ -58,6 +61,10 @@ struct session {
     bool gone;                /* [r] deleted: nobody finds it any more */
 };
 
+/* A new model as its spec (text) says, with its initial parameters. Its key is 0: set it before it
+ * is shared. errors NOMEM */
+MUST_USE enum err_kind session_new(struct api *a, const char *id, int64_t created_at,
+                                   const char *spec, struct session **out, struct err *e);
 /* From the store: spec, newest checkpoint, batches.
  *   errors NOT_FOUND · IO damaged · NOMEM */
 MUST_USE enum err_kind session_load(struct api *a, const char *id, struct session **out,
@@ -93,8 +100,7 @@ MUST_USE enum err_kind session_backward(struct session *s, struct scratch *scrat
                                         struct tensor **dx, struct err *e);
 /* Applies what has been accumulated; result->loss is that of the last backward.
  *   errors CONFLICT there is nothing · DIVERGED · NOMEM */
-MUST_USE enum err_kind session_apply(struct session *s, struct step_result *result,
-                                     struct err *e);
+MUST_USE enum err_kind session_apply(struct session *s, struct step_result *result, struct err *e);
 void session_zero_grad(struct session *s);
 
 /* Writing what others read: take the lock, change, say that it changed. */
@@ -108,13 +114,16 @@ void session_set_training(struct session *s, bool training);
  * model stays due. In line. */
 void session_checkpoint(struct session *s);
 /* Writes one and waits: a client's (n > 0, with its label) or an automatic one (n = 0).
- * bytes (may be NULL): its size. In line.
+ * answer (may be NULL) is kept with it. In line.
  *   errors IO · NOMEM */
 MUST_USE enum err_kind session_save(struct session *s, int64_t n, const char *label,
-                                    int64_t created_at, size_t *bytes, struct err *e);
-/* Back to the client's checkpoint n; keeps that as the newest automatic one. In line.
- *   errors NOT_FOUND · NOMEM · IO: it cannot be read, or (the model is back) it could not be kept
- *          as the newest; the message says which */
+                                    int64_t created_at, const struct store_answer *answer,
+                                    struct err *e);
+/* The size that a checkpoint has now. In line. */
+size_t session_checkpoint_bytes(const struct session *s);
+/* Back to the client's checkpoint n. Until session_save (n = 0) has kept that, a crash brings the
+ * model back as it was before. In line.
+ *   errors NOT_FOUND · IO it cannot be read · NOMEM; after one the model is as it was */
 MUST_USE enum err_kind session_restore(struct session *s, int64_t n, struct err *e);
 /* Fills a fresh session from its newest automatic checkpoint, if there is one. */
 MUST_USE enum err_kind session_recover(struct session *s, struct err *e);

@@ -17,8 +17,7 @@ static const char *const dtype_names[] = {"float32", "float64", NULL};
 /* ---- reading ------------------------------------------------------------------------------- */
 
 /* A number of types could be listed; the message names the one that is not there. */
-static enum err_kind no_type(struct err *e, const char *pointer, const char *what,
-                             const char *type)
+static enum err_kind no_type(struct err *e, const char *pointer, const char *what, const char *type)
 {
     return err_set(e, ERR_INVALID, pointer, "there is no %s \"%s\"", what, type);
 }
@@ -115,8 +114,8 @@ enum err_kind spec_read(const struct json *j, size_t max_bytes, struct spec *out
     if (!rc)
         rc = field_int(root, "seed", OPTIONAL, 0, SEED_MAX, &out->seed, e);
     if (!rc)
-        rc = field_choice(root, "on_divergence", OPTIONAL, on_divergence_names,
-                          &out->on_divergence, e);
+        rc = field_choice(root, "on_divergence", OPTIONAL, on_divergence_names, &out->on_divergence,
+                          e);
     if (!rc)
         rc = field_choice(root, "durability", OPTIONAL, durability_names, &out->durability, e);
     out->dtype = dtype == 0 ? DTYPE_FLOAT32 : DTYPE_FLOAT64;

@@ -2,14 +2,16 @@
 #ifndef API_STATE_H
 #define API_STATE_H
 
+#include "api/answers.h"
 #include "api/registry.h"
 #include "engine/kernels.h"
 
 struct api {
-    struct api_config config; /* [I] */
+    struct api_config config;      /* [I] */
     const struct kernels *kernels; /* [I] */
     struct store *store;           /* [I] */
     struct registry registry;
+    struct answers answers;
     atomic_bool draining;          /* [a] */
     atomic_uint_fast64_t requests; /* [a] made so far, for the request ids */
     uint64_t boot;                 /* [I] tells one run's request ids from another's */

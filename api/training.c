@@ -182,6 +182,7 @@ enum err_kind post_step(struct call *c, struct err *e)
         rc = run_slice(c, t, e);
     c->again = !rc && t->done < t->wanted;
     if (t && t->wanted > 1 && rc && t->done) {
+        c->error_had_effect = true;
         json_key_int(call_extra(c), "steps_done", t->done);
         if (rc == ERR_UNAVAILABLE)
             json_key_int(call_extra(c), "step", c->session->step);

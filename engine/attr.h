@@ -4,7 +4,7 @@
 #define ENGINE_ATTR_H
 
 #define PRINTF_LIKE(text, args) __attribute__((format(printf, text, args)))
-#define MUST_USE                   __attribute__((warn_unused_result))
+#define MUST_USE                __attribute__((warn_unused_result))
 
 /* Checked by clang -Wthread-safety: which lock guards a datum, which function needs it held. */
 #if defined(__clang__)

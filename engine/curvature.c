@@ -1,8 +1,9 @@
 /* engine/curvature.c - train_curvature: the largest eigenvalue of the Hessian.
  *
  * H v = (g(w + h v) - g(w - h v)) / 2h, exact but for rounding where the loss is quadratic.
- * Power iteration finds the eigenvalue of the largest magnitude; if that is negative, a second run
- * on H - lambda I finds the largest one.
+ * The Lanczos method makes of such products a small tridiagonal matrix, whose largest eigenvalue
+ * soon is that of H. Power iteration would not do: the Hessians of nets have large eigenvalues of
+ * both signs, often in near-opposite pairs, between which it stays undecided.
  */
 #include <math.h>
 #include <string.h>
@@ -19,9 +20,8 @@ struct hessian {
     const struct loss *loss;
     struct tape *tape;
     struct tensor x, y;
-    double *origin; /* the parameters, and then three vectors of their size */
-    double *v, *hv, *plus;
-    double shift; /* of all eigenvalues */
+    double *origin; /* the parameters, and then two vectors of their size */
+    double *v, *hv;
     size_t n;
 };
 
@@ -37,72 +37,101 @@ static double norm(const double *x, size_t n)
     return largest * sqrt(sum);
 }
 
-/* out = the gradient at origin + h v; frozen parameters have none, and get 0. */
-static enum err_kind gradient_at(struct hessian *s, double h, double *out, struct err *e)
+/* hv += weight * the gradient at origin + h v; frozen parameters have none. */
+static enum err_kind add_gradient(struct hessian *s, double weight, double h, struct err *e)
 {
     double ignored, *w = s->at->values.data;
     for (size_t i = 0; i < s->n; i++)
         w[i] = s->origin[i] + h * s->v[i];
     module_touch(s->at);
     module_zero_grad(s->at);
-    enum err_kind rc =
-        train_backward(s->at, s->loss, s->tape, &s->x, &s->y, &ignored, NULL, e);
-    if (rc)
-        return rc;
-    for (int i = 0; i < s->at->parameters; i++) {
+    enum err_kind rc = train_backward(s->at, s->loss, s->tape, &s->x, &s->y, &ignored, NULL, e);
+    for (int i = 0; !rc && i < s->at->parameters; i++) {
         const struct tensor *p = &s->at->parameter[i].tensor;
-        size_t bytes = (size_t)tensor_count(p) * sizeof *out;
-        if (p->grad)
-            memcpy(out + p->offset, tensor_data(p->grad), bytes);
-        else
-            memset(out + p->offset, 0, bytes);
+        const double *gradient = p->grad ? tensor_data(p->grad) : NULL;
+        for (int64_t j = 0; gradient && j < tensor_count(p); j++)
+            s->hv[p->offset + j] += weight * gradient[j];
     }
-    return ERR_OK;
-}
-
-/* hv = (H - shift I) v for a v of length 1. */
-static enum err_kind multiply(struct hessian *s, struct err *e)
-{
-    /* The cube root of the rounding error balances it against that of the difference. */
-    double h = 6e-6 * (1 + norm(s->origin, s->n));
-    enum err_kind rc = gradient_at(s, h, s->plus, e);
-    if (!rc)
-        rc = gradient_at(s, -h, s->hv, e);
-    for (size_t i = 0; !rc && i < s->n; i++)
-        s->hv[i] = (s->plus[i] - s->hv[i]) / (2 * h) - s->shift * s->v[i];
     return rc;
 }
 
-/* The eigenvalue of the largest magnitude of H - shift I; 0 if there is none in finite numbers. */
-static enum err_kind iterate(struct hessian *s, int iterations, double *lambda, struct err *e)
+/* hv += H v for a v of length 1. */
+static enum err_kind add_product(struct hessian *s, struct err *e)
+{
+    /* The cube root of the rounding error balances it against that of the difference. */
+    double h = 6e-6 * (1 + norm(s->origin, s->n));
+    enum err_kind rc = add_gradient(s, 1 / (2 * h), h, e);
+    return rc ? rc : add_gradient(s, -1 / (2 * h), -h, e);
+}
+
+/* Has the tridiagonal matrix an eigenvalue above x? Then not all pivots of it - x I are negative.
+ *   a (n) the diagonal, b (n-1) beside it */
+static bool has_above(const double *a, const double *b, int n, double x)
+{
+    double pivot = a[0] - x;
+    for (int i = 1; i < n && pivot < 0; i++)
+        pivot = a[i] - x - b[i - 1] * b[i - 1] / pivot;
+    return !(pivot < 0);
+}
+
+/* The largest eigenvalue of a tridiagonal matrix, between its largest diagonal element and
+ * Gershgorin's bound. */
+static double largest_eigenvalue(const double *a, const double *b, int n)
+{
+    double low = a[0], high = a[0];
+    for (int i = 0; i < n; i++) {
+        double beside = (i > 0 ? fabs(b[i - 1]) : 0) + (i + 1 < n ? fabs(b[i]) : 0);
+        low = fmax(low, a[i]);
+        high = fmax(high, a[i] + beside);
+    }
+    for (int halving = 0; halving < 64; halving++) {
+        double middle = low + (high - low) / 2;
+        *(has_above(a, b, n, middle) ? &low : &high) = middle;
+    }
+    return low;
+}
+
+/* hv = a random vector, to begin with; 0 for frozen parameters. */
+static void begin(struct hessian *s)
 {
     struct rng rng;
     rng_seed(&rng, 0);
-    rng_uniform_f64(&rng, s->v, s->n, -1, 1);
+    rng_uniform_f64(&rng, s->hv, s->n, -1, 1);
     for (int i = 0; i < s->at->parameters; i++) {
         const struct tensor *p = &s->at->parameter[i].tensor;
         if (!p->requires_grad)
-            memset(s->v + p->offset, 0, (size_t)tensor_count(p) * sizeof *s->v);
+            memset(s->hv + p->offset, 0, (size_t)tensor_count(p) * sizeof *s->hv);
     }
-    *lambda = 0;
-    double length = norm(s->v, s->n);
-    for (int k = 0; k < iterations && length > 0 && isfinite(length); k++) {
-        double before = *lambda;
-        for (size_t i = 0; i < s->n; i++)
-            s->v[i] /= length;
-        enum err_kind rc = multiply(s, e);
+}
+
+/* The Lanczos recurrence, which needs no vectors but the last two:
+ *     b[k] v[k+1] = H v[k] - a[k] v[k] - b[k-1] v[k-1],  a[k] = v[k] H v[k]
+ * hv becomes the right side, and v its predecessor. *lambda: 0 if a number is not finite. */
+static enum err_kind iterate(struct hessian *s, int iterations, double *lambda, struct err *e)
+{
+    double a[ITERATIONS_MAX], b[ITERATIONS_MAX];
+    begin(s);
+    double length = norm(s->hv, s->n);
+    for (int k = 0; k < iterations && length > 0; k++) {
+        for (size_t i = 0; i < s->n; i++) {
+            double next = s->hv[i] / length;
+            s->hv[i] = -length * s->v[i];
+            s->v[i] = next;
+        }
+        enum err_kind rc = add_product(s, e);
         if (rc)
             return rc;
-        *lambda = 0;
+        a[k] = 0;
         for (size_t i = 0; i < s->n; i++)
-            *lambda += s->v[i] * s->hv[i];
+            a[k] += s->v[i] * s->hv[i];
+        for (size_t i = 0; i < s->n; i++)
+            s->hv[i] -= a[k] * s->v[i];
+        b[k] = length = norm(s->hv, s->n);
+        double before = *lambda;
+        *lambda = isfinite(a[k]) && isfinite(length) ? largest_eigenvalue(a, b, k + 1) : 0;
         if (fabs(*lambda - before) <= TOLERANCE * fabs(*lambda))
             break;
-        memcpy(s->v, s->hv, s->n * sizeof *s->v);
-        length = norm(s->v, s->n);
     }
-    if (!isfinite(*lambda))
-        *lambda = 0;
     return ERR_OK;
 }
 
@@ -123,12 +152,11 @@ static bool prepare(struct hessian *s, const struct module *m, struct storage *x
 {
     s->at = module_new(m->layer, m->layers, DTYPE_FLOAT64);
     s->n = (size_t)m->count;
-    s->origin = s->n < SIZE_MAX / 4 ? mem_array(4 * s->n, sizeof *s->origin) : NULL;
+    s->origin = s->n < SIZE_MAX / 3 ? mem_array(3 * s->n, sizeof *s->origin) : NULL;
     if (!s->at || !s->origin || !widen(x, x_storage, &s->x) || !widen(y, y_storage, &s->y))
         return false;
     s->v = s->origin + s->n;
     s->hv = s->v + s->n;
-    s->plus = s->hv + s->n;
     for (int i = 0; i < m->parameters; i++) {
         tensor_copy(&s->at->parameter[i].tensor, &m->parameter[i].tensor);
         s->at->parameter[i].tensor.requires_grad = m->parameter[i].tensor.requires_grad;
@@ -144,7 +172,6 @@ enum err_kind train_curvature(const struct module *m, const struct loss *l, stru
     struct hessian s = {.loss = l, .tape = t};
     struct storage x_storage = {0}, y_storage = {0};
     enum err_kind rc = ERR_OK;
-    double first = 0, second = 0;
     double one = (double)m->count * (double)(x->shape.rank ? x->shape.dim[0] : 1) + 1;
     int iterations = ITERATIONS_MAX * one > WORK_MAX ? (int)(WORK_MAX / one) : ITERATIONS_MAX;
     iterations = iterations < 4 ? 4 : iterations;
@@ -153,13 +180,8 @@ enum err_kind train_curvature(const struct module *m, const struct loss *l, stru
         rc = err_set(e, ERR_NOMEM, "", "no memory for the curvature");
         goto out;
     }
-    rc = iterate(&s, iterations, &first, e);
-    if (!rc && first < 0) {
-        s.shift = first;
-        rc = iterate(&s, iterations, &second, e);
-    }
-    *lambda = first < 0 ? first + second : first;
-    if (*lambda < 0)
+    rc = iterate(&s, iterations, lambda, e);
+    if (rc || *lambda < 0)
         *lambda = 0;
 out:
     module_free(s.at);

@@ -183,9 +183,14 @@ static enum err_kind flatten_forward(const struct layer *l, struct parameter *p,
 static const char *const gelu_forms[] = {"none", "tanh", NULL};
 
 #define FEATURES(which)                                                                            \
-    {.name = which, .kind = OPTION_INTEGER, .required = true, .min = 1, .max = OPTION_INT_MAX}
+    {                                                                                              \
+        .name = which, .kind = OPTION_INTEGER, .required = true, .min = 1, .max = OPTION_INT_MAX   \
+    }
 #define DIM(which, value)                                                                          \
-    {.name = which, .kind = OPTION_INTEGER, .fallback = value, .min = -RANK_MAX, .max = RANK_MAX - 1}
+    {                                                                                              \
+        .name = which, .kind = OPTION_INTEGER, .fallback = value, .min = -RANK_MAX,                \
+        .max = RANK_MAX - 1                                                                        \
+    }
 
 const struct layer_type layer_types[] = {
     {{"linear",

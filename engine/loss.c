@@ -58,7 +58,10 @@ static enum err_kind cross_entropy(const double *value, struct tape *t, struct t
     return rc ? rc : apply(OP_NLL_LOSS, value, t, log_probability, target, loss, e);
 }
 
-#define BY_REDUCTION {.name = "reduction", .kind = OPTION_CHOICE, .choices = reductions}
+#define BY_REDUCTION                                                                               \
+    {                                                                                              \
+        .name = "reduction", .kind = OPTION_CHOICE, .choices = reductions                          \
+    }
 
 const struct loss_type loss_types[] = {
     {{"mse", {BY_REDUCTION}}, TARGET_LIKE_OUTPUT, mse},

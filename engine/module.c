@@ -165,15 +165,15 @@ enum err_kind module_shape(const struct module *m, const struct shape *x, struct
     return follow(m, x, y, &elements, e);
 }
 
-enum err_kind module_activations(const struct module *m, const struct shape *x,
-                                 int64_t *elements, struct err *e)
+enum err_kind module_activations(const struct module *m, const struct shape *x, int64_t *elements,
+                                 struct err *e)
 {
     struct shape y;
     return follow(m, x, &y, elements, e);
 }
 
-enum err_kind module_forward(struct module *m, struct tape *t, struct tensor *x,
-                             struct tensor **y, struct err *e)
+enum err_kind module_forward(struct module *m, struct tape *t, struct tensor *x, struct tensor **y,
+                             struct err *e)
 {
     struct parameter *p = m->parameter;
     *y = x;

@@ -34,9 +34,9 @@ struct module {
     int layers;
     struct parameter *parameter; /* in state_dict order */
     int parameters;
-    int64_t count;             /* elements of all parameters */
-    struct storage values;     /* the block of parameters */
-    struct storage gradients;  /* the block of gradients; data NULL until the first is needed */
+    int64_t count;            /* elements of all parameters */
+    struct storage values;    /* the block of parameters */
+    struct storage gradients; /* the block of gradients; data NULL until the first is needed */
 };
 
 /* The layers there are, by PyTorch's module names in snake_case; a NULL type name ends them. */
@@ -69,8 +69,8 @@ void module_free(struct module *m);
 void module_reset(struct module *m, struct rng *rng);
 
 /* The shape of the output for inputs of shape x. errors INVALID */
-MUST_USE enum err_kind module_shape(const struct module *m, const struct shape *x,
-                                    struct shape *y, struct err *e);
+MUST_USE enum err_kind module_shape(const struct module *m, const struct shape *x, struct shape *y,
+                                    struct err *e);
 /* Elements of all layers' outputs together, for inputs of shape x; errors INVALID. So that a caller
  * can refuse a batch before its activations are allocated. */
 MUST_USE enum err_kind module_activations(const struct module *m, const struct shape *x,

@@ -46,8 +46,7 @@ static enum err_kind infer_pair(const struct op_call *c, struct tensor *out, str
         return err_set(e, ERR_INVALID, "", "%s needs two floating point tensors of one type",
                        c->op->name);
     if (!shape_equal(&x->shape, &y->shape))
-        return err_set(e, ERR_INVALID, "",
-                       "Target size (%s) must be the same as input size (%s)",
+        return err_set(e, ERR_INVALID, "", "Target size (%s) must be the same as input size (%s)",
                        shape_text(&y->shape, ty, sizeof ty), shape_text(&x->shape, tx, sizeof tx));
     out->shape.rank = 0;
     return ERR_OK;
@@ -106,7 +105,8 @@ void ISA_FN(mse_loss_backward)(const struct op_call *c)
     BY_TYPE(c->grad_out->dtype, mse_slope, c);
 }
 
-enum err_kind ISA_FN(smooth_l1_loss_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+enum err_kind ISA_FN(smooth_l1_loss_infer)(const struct op_call *c, struct tensor *out,
+                                           struct err *e)
 {
     return infer_pair(c, out, e);
 }
@@ -136,7 +136,8 @@ void ISA_FN(huber_loss_backward)(const struct op_call *c)
     BY_TYPE(c->grad_out->dtype, huber_slope, c);
 }
 
-enum err_kind ISA_FN(bce_with_logits_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+enum err_kind ISA_FN(bce_with_logits_infer)(const struct op_call *c, struct tensor *out,
+                                            struct err *e)
 {
     return infer_pair(c, out, e);
 }

@@ -60,8 +60,7 @@ void ISA_FN(softmax_backward)(const struct op_call *c)
     BY_TYPE(c->grad_out->dtype, softmax_slope, c);
 }
 
-enum err_kind ISA_FN(log_softmax_infer)(const struct op_call *c, struct tensor *out,
-                                        struct err *e)
+enum err_kind ISA_FN(log_softmax_infer)(const struct op_call *c, struct tensor *out, struct err *e)
 {
     return infer_along(c, out, e);
 }

@@ -2,12 +2,18 @@
 #include "engine/ops.h"
 #include "engine/sweep.h"
 
-#define STRING(x)   #x
-#define NAME_OF(x)  STRING(x)
+#define STRING(x)  #x
+#define NAME_OF(x) STRING(x)
 
 static const struct op rows[] = {
 #define OP_ROW(id, fn, node, arity, saves, flags)                                                  \
-    [OP_##id] = {#fn, node, arity, saves, flags, ISA_FN(fn##_infer), ISA_FN(fn##_forward),         \
+    [OP_##id] = {#fn,                                                                              \
+                 node,                                                                             \
+                 arity,                                                                            \
+                 saves,                                                                            \
+                 flags,                                                                            \
+                 ISA_FN(fn##_infer),                                                               \
+                 ISA_FN(fn##_forward),                                                             \
                  ISA_FN(fn##_backward)},
     OPS(OP_ROW)
 #undef OP_ROW

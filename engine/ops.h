@@ -24,34 +24,35 @@
 #define SAVE_OUT   (1u << OP_INPUTS_MAX)
 
 #define IS_VIEW     1u /* the output shares its input's storage */
-#define ANY_STRIDES  2u /* takes any strides; other rows are given row-major copies */
-#define PROMOTES 4u /* operands of different types are brought to the wider one */
+#define ANY_STRIDES 2u /* takes any strides; other rows are given row-major copies */
+#define PROMOTES    4u /* operands of different types are brought to the wider one */
 
-/*    id           fn               grad node                              in saves                  flags */
-#define OPS(X)                                                                                                       \
-    X(ADD,         add,             "AddBackward0",                         2, SAVE_NONE,             ANY_STRIDES | PROMOTES) \
-    X(SUB,         sub,             "SubBackward0",                         2, SAVE_NONE,             ANY_STRIDES | PROMOTES) \
-    X(MUL,         mul,             "MulBackward0",                         2, SAVE_IN(0)|SAVE_IN(1), ANY_STRIDES | PROMOTES) \
-    X(ABS,         abs,             "AbsBackward0",                         1, SAVE_IN(0),            0)             \
-    X(SUM,         sum,             "SumBackward0",                         1, SAVE_NONE,             0)             \
-    X(MEAN,        mean,            "MeanBackward0",                        1, SAVE_NONE,             0)             \
-    X(T,           t,               "TBackward0",                           1, SAVE_NONE,             ANY_STRIDES | IS_VIEW) \
-    X(VIEW,        view,            "ViewBackward0",                        1, SAVE_NONE,             IS_VIEW)       \
-    X(MM,          mm,              "MmBackward0",                          2, SAVE_IN(0)|SAVE_IN(1), ANY_STRIDES)    \
-    X(ADDMM,       addmm,           "AddmmBackward0",                       3, SAVE_IN(1)|SAVE_IN(2), ANY_STRIDES)    \
-    X(RELU,        relu,            "ReluBackward0",                        1, SAVE_OUT,              0)             \
-    X(LEAKY_RELU,  leaky_relu,      "LeakyReluBackward0",                   1, SAVE_IN(0),            0)             \
-    X(SIGMOID,     sigmoid,         "SigmoidBackward0",                     1, SAVE_OUT,              0)             \
-    X(TANH,        tanh,            "TanhBackward0",                        1, SAVE_OUT,              0)             \
-    X(GELU,        gelu,            "GeluBackward0",                        1, SAVE_IN(0),            0)             \
-    X(SILU,        silu,            "SiluBackward0",                        1, SAVE_IN(0),            0)             \
-    X(SOFTMAX,     softmax,         "SoftmaxBackward0",                     1, SAVE_OUT,              0)             \
-    X(LOG_SOFTMAX, log_softmax,     "LogSoftmaxBackward0",                  1, SAVE_OUT,              0)             \
-    X(NLL_LOSS,    nll_loss,        "NllLossBackward0",                     2, SAVE_IN(1),            0)             \
-    X(MSE_LOSS,    mse_loss,        "MseLossBackward0",                     2, SAVE_IN(0)|SAVE_IN(1), 0)             \
-    X(SMOOTH_L1,   smooth_l1_loss,  "SmoothL1LossBackward0",                2, SAVE_IN(0)|SAVE_IN(1), 0)             \
-    X(HUBER,       huber_loss,      "HuberLossBackward0",                   2, SAVE_IN(0)|SAVE_IN(1), 0)             \
-    X(BCE_LOGITS,  bce_with_logits, "BinaryCrossEntropyWithLogitsBackward0",2, SAVE_IN(0)|SAVE_IN(1), 0)
+/*    id           fn               grad node                              in saves flags */
+#define OPS(X)                                                                                     \
+    X(ADD, add, "AddBackward0", 2, SAVE_NONE, ANY_STRIDES | PROMOTES)                              \
+    X(SUB, sub, "SubBackward0", 2, SAVE_NONE, ANY_STRIDES | PROMOTES)                              \
+    X(MUL, mul, "MulBackward0", 2, SAVE_IN(0) | SAVE_IN(1), ANY_STRIDES | PROMOTES)                \
+    X(ABS, abs, "AbsBackward0", 1, SAVE_IN(0), 0)                                                  \
+    X(SUM, sum, "SumBackward0", 1, SAVE_NONE, 0)                                                   \
+    X(MEAN, mean, "MeanBackward0", 1, SAVE_NONE, 0)                                                \
+    X(T, t, "TBackward0", 1, SAVE_NONE, ANY_STRIDES | IS_VIEW)                                     \
+    X(VIEW, view, "ViewBackward0", 1, SAVE_NONE, IS_VIEW)                                          \
+    X(MM, mm, "MmBackward0", 2, SAVE_IN(0) | SAVE_IN(1), ANY_STRIDES)                              \
+    X(ADDMM, addmm, "AddmmBackward0", 3, SAVE_IN(1) | SAVE_IN(2), ANY_STRIDES)                     \
+    X(RELU, relu, "ReluBackward0", 1, SAVE_OUT, 0)                                                 \
+    X(LEAKY_RELU, leaky_relu, "LeakyReluBackward0", 1, SAVE_IN(0), 0)                              \
+    X(SIGMOID, sigmoid, "SigmoidBackward0", 1, SAVE_OUT, 0)                                        \
+    X(TANH, tanh, "TanhBackward0", 1, SAVE_OUT, 0)                                                 \
+    X(GELU, gelu, "GeluBackward0", 1, SAVE_IN(0), 0)                                               \
+    X(SILU, silu, "SiluBackward0", 1, SAVE_IN(0), 0)                                               \
+    X(SOFTMAX, softmax, "SoftmaxBackward0", 1, SAVE_OUT, 0)                                        \
+    X(LOG_SOFTMAX, log_softmax, "LogSoftmaxBackward0", 1, SAVE_OUT, 0)                             \
+    X(NLL_LOSS, nll_loss, "NllLossBackward0", 2, SAVE_IN(1), 0)                                    \
+    X(MSE_LOSS, mse_loss, "MseLossBackward0", 2, SAVE_IN(0) | SAVE_IN(1), 0)                       \
+    X(SMOOTH_L1, smooth_l1_loss, "SmoothL1LossBackward0", 2, SAVE_IN(0) | SAVE_IN(1), 0)           \
+    X(HUBER, huber_loss, "HuberLossBackward0", 2, SAVE_IN(0) | SAVE_IN(1), 0)                      \
+    X(BCE_LOGITS, bce_with_logits, "BinaryCrossEntropyWithLogitsBackward0", 2,                     \
+      SAVE_IN(0) | SAVE_IN(1), 0)
 
 enum op_id {
 #define OP_ENUM(id, fn, node, arity, saves, flags) OP_##id,

@@ -6,10 +6,8 @@ const struct options optimizer_types[] = {
     {"sgd",
      {[SGD_LR] = {.name = "lr", .kind = OPTION_NUMBER, .fallback = 1e-3, .max = INFINITY},
       [SGD_MOMENTUM] = {.name = "momentum", .kind = OPTION_NUMBER, .max = INFINITY},
-      [SGD_DAMPENING] = {.name = "dampening",
-                         .kind = OPTION_NUMBER,
-                         .min = -INFINITY,
-                         .max = INFINITY},
+      [SGD_DAMPENING] =
+          {.name = "dampening", .kind = OPTION_NUMBER, .min = -INFINITY, .max = INFINITY},
       [SGD_WEIGHT_DECAY] = {.name = "weight_decay", .kind = OPTION_NUMBER, .max = INFINITY},
       [SGD_NESTEROV] = {.name = "nesterov", .kind = OPTION_BOOL},
       [SGD_MAXIMIZE] = {.name = "maximize", .kind = OPTION_BOOL}}},

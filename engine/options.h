@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-#define OPTIONS_MAX 6
+#define OPTIONS_MAX    6
 #define OPTION_INT_MAX 9007199254740992.0 /* 2^53 */
 
 enum option_kind { OPTION_NONE, OPTION_NUMBER, OPTION_INTEGER, OPTION_BOOL, OPTION_CHOICE };

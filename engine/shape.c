@@ -32,8 +32,7 @@ enum err_kind shape_make(const int64_t *dim, int rank, struct shape *out, struct
 
 bool shape_equal(const struct shape *a, const struct shape *b)
 {
-    return a->rank == b->rank &&
-           memcmp(a->dim, b->dim, (size_t)a->rank * sizeof a->dim[0]) == 0;
+    return a->rank == b->rank && memcmp(a->dim, b->dim, (size_t)a->rank * sizeof a->dim[0]) == 0;
 }
 
 enum err_kind shape_broadcast(const struct shape *a, const struct shape *b, struct shape *out,
@@ -59,8 +58,8 @@ static const char *join(const struct shape *s, const char *open, const char *bet
 {
     size_t n = (size_t)snprintf(text, bytes, "%s", open);
     for (int d = 0; d < s->rank && n < bytes; d++)
-        n += (size_t)snprintf(text + n, bytes - n, "%s%lld", d ? between : "",
-                              (long long)s->dim[d]);
+        n +=
+            (size_t)snprintf(text + n, bytes - n, "%s%lld", d ? between : "", (long long)s->dim[d]);
     if (n < bytes)
         snprintf(text + n, bytes - n, "%s", close);
     return text;

@@ -34,11 +34,23 @@
 #define SIMD_LANES_f32 (SIMD_BYTES / 4)
 #define SIMD_LANES_f64 (SIMD_BYTES / 8)
 
-/* Functions with constant arguments, to be specialized for them; loops to be unrolled whole. */
+/* Functions with constant arguments, to be specialized for them; loops to be unrolled whole. Not
+ * under a sanitizer, whose checks would make minutes of compilation of it. */
+#if defined(__has_feature)
+#define SIMD_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SIMD_SANITIZED 1
+#else
+#define SIMD_SANITIZED 0
+#endif
+#if SIMD_SANITIZED
+#define SIMD_INLINE static inline
+#define SIMD_UNROLL
+#elif defined(__clang__)
 #define SIMD_INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
 #define SIMD_UNROLL _Pragma("clang loop unroll(full)")
 #else
+#define SIMD_INLINE static inline __attribute__((always_inline))
 #define SIMD_UNROLL _Pragma("GCC unroll 16")
 #endif
 

@@ -6,9 +6,10 @@
 #ifndef ENGINE_SWEEP_H
 #define ENGINE_SWEEP_H
 
+#include "engine/kernels.h"
+
 #ifdef ISA
 #include "engine/isa.h"
-#include "engine/kernels.h"
 
 double ISA_FN(sum_squares)(enum dtype dtype, const void *x, size_t n);
 bool ISA_FN(all_finite)(enum dtype dtype, const void *x, size_t n);

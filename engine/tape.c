@@ -175,8 +175,8 @@ static enum err_kind prepare_inputs(struct tape *t, struct op_call *c, struct te
 enum err_kind op_apply(struct tape *t, enum op_id id, const struct op_args *args,
                        struct tensor *const *in, struct tensor **out, struct err *e)
 {
-    struct op_call c = {.op = &t->kernels->ops[id], .kernels = t->kernels,
-                        .workspace = t->workspace};
+    struct op_call c = {
+        .op = &t->kernels->ops[id], .kernels = t->kernels, .workspace = t->workspace};
     if (args)
         c.args = *args;
     enum err_kind rc = prepare_inputs(t, &c, in, e);
@@ -288,8 +288,7 @@ static bool add_to(struct tape *t, struct tensor *y, const struct tensor *x)
             tensor_copy(target, y);
         }
     }
-    t->kernels->accumulate(y->dtype, tensor_data(target), tensor_data(x),
-                           (size_t)tensor_count(x));
+    t->kernels->accumulate(y->dtype, tensor_data(target), tensor_data(x), (size_t)tensor_count(x));
     if (target != y)
         tensor_copy(y, target);
     return true;

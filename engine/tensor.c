@@ -90,23 +90,23 @@ static void copy_row(enum dtype to_type, void *to, int64_t to_stride, enum dtype
                      const void *from, int64_t from_stride, int64_t n)
 {
     switch (to_type * DTYPE_COUNT + from_type) {
-    case DTYPE_INT64 * DTYPE_COUNT + DTYPE_INT64:
+    case DTYPE_INT64 *DTYPE_COUNT + DTYPE_INT64:
         CONVERT(int64_t, int64_t);
-    case DTYPE_INT64 * DTYPE_COUNT + DTYPE_FLOAT32:
+    case DTYPE_INT64 *DTYPE_COUNT + DTYPE_FLOAT32:
         CONVERT(int64_t, float);
-    case DTYPE_INT64 * DTYPE_COUNT + DTYPE_FLOAT64:
+    case DTYPE_INT64 *DTYPE_COUNT + DTYPE_FLOAT64:
         CONVERT(int64_t, double);
-    case DTYPE_FLOAT32 * DTYPE_COUNT + DTYPE_INT64:
+    case DTYPE_FLOAT32 *DTYPE_COUNT + DTYPE_INT64:
         CONVERT(float, int64_t);
-    case DTYPE_FLOAT32 * DTYPE_COUNT + DTYPE_FLOAT32:
+    case DTYPE_FLOAT32 *DTYPE_COUNT + DTYPE_FLOAT32:
         CONVERT(float, float);
-    case DTYPE_FLOAT32 * DTYPE_COUNT + DTYPE_FLOAT64:
+    case DTYPE_FLOAT32 *DTYPE_COUNT + DTYPE_FLOAT64:
         CONVERT(float, double);
-    case DTYPE_FLOAT64 * DTYPE_COUNT + DTYPE_INT64:
+    case DTYPE_FLOAT64 *DTYPE_COUNT + DTYPE_INT64:
         CONVERT(double, int64_t);
-    case DTYPE_FLOAT64 * DTYPE_COUNT + DTYPE_FLOAT32:
+    case DTYPE_FLOAT64 *DTYPE_COUNT + DTYPE_FLOAT32:
         CONVERT(double, float);
-    case DTYPE_FLOAT64 * DTYPE_COUNT + DTYPE_FLOAT64:
+    case DTYPE_FLOAT64 *DTYPE_COUNT + DTYPE_FLOAT64:
         CONVERT(double, double);
     }
 }

@@ -46,8 +46,8 @@ enum err_kind train_backward(struct module *m, const struct loss *l, struct tape
 }
 
 enum err_kind train_evaluate(struct module *m, const struct loss *l, struct tape *t,
-                             const struct tensor *x, const struct tensor *y,
-                             struct tensor **output, double *loss, struct err *e)
+                             const struct tensor *x, const struct tensor *y, struct tensor **output,
+                             double *loss, struct err *e)
 {
     struct tensor *value = NULL;
     tape_reset(t);

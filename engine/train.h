@@ -22,12 +22,11 @@ MUST_USE enum err_kind train_evaluate(struct module *m, const struct loss *l, st
                                       const struct tensor *x, const struct tensor *y,
                                       struct tensor **output, double *loss, struct err *e);
 
-/* The largest eigenvalue of the Hessian of the loss at m's parameters, by power iteration on
- * central differences of the gradient, in float64. Frozen parameters count as constants. m is only
- * read. 0: no curvature, or not to be had in finite numbers.
- *   errors NOMEM */
-MUST_USE enum err_kind train_curvature(const struct module *m, const struct loss *l,
-                                       struct tape *t, const struct tensor *x,
-                                       const struct tensor *y, double *lambda, struct err *e);
+/* The largest eigenvalue of the Hessian of the loss at m's parameters, by the Lanczos method
+ * on central differences of the gradient, in float64. Frozen parameters count as constants. m is
+ * only read. 0: no curvature, or not to be had in finite numbers. errors NOMEM */
+MUST_USE enum err_kind train_curvature(const struct module *m, const struct loss *l, struct tape *t,
+                                       const struct tensor *x, const struct tensor *y,
+                                       double *lambda, struct err *e);
 
 #endif

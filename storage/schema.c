@@ -213,10 +213,14 @@ static enum err_kind check(struct db *db, const char *sql, struct err *e)
 /* Pages and rows hang together. Reads the whole file; content is what the seals are for. The
  * index over the models' ids is compared with its table too: a model that cannot be found by its
  * id would look like one that never was. */
-static enum err_kind check_whole(struct db *db, struct err *e)
+static enum err_kind check_whole(struct db *db, int64_t version, struct err *e)
 {
     enum err_kind rc = check(db, "PRAGMA quick_check(1)", e);
-    return rc ? rc : check(db, "PRAGMA integrity_check(models)", e);
+    if (!rc)
+        rc = check(db, "PRAGMA integrity_check(models)", e);
+    if (!rc && version >= 2)
+        rc = check(db, "PRAGMA integrity_check(answers)", e);
+    return rc;
 }
 
 /* ---- making it ours -------------------------------------------------------------------------- */
@@ -298,7 +302,7 @@ static enum err_kind open_steps(struct db *db, const char *path, struct err *e)
         return rc;
     bool fresh = version == 0;
     /* 16 KiB: large blobs go two to three times faster than with 4 KiB. Only before the WAL. */
-    rc = fresh ? db_exec(db, "PRAGMA page_size = 16384", e) : check_whole(db, e);
+    rc = fresh ? db_exec(db, "PRAGMA page_size = 16384", e) : check_whole(db, version, e);
     if (rc)
         return rc;
     if ((rc = set_up(db, e)))

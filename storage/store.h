@@ -170,7 +170,7 @@ MUST_USE enum err_kind store_each_loss(struct store *s, int64_t model, int64_t f
                                        store_visit_losses *visit, void *arg, struct err *e);
 
 /* *found false: there is none, or its day is over. out->body is the caller's: mem_free. */
-MUST_USE enum err_kind store_find_answer(struct store *s, const char *key,
-                                         struct store_answer *out, bool *found, struct err *e);
+MUST_USE enum err_kind store_find_answer(struct store *s, const char *key, struct store_answer *out,
+                                         bool *found, struct err *e);
 
 #endif

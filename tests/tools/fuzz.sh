@@ -1,7 +1,7 @@
 #!/bin/bash
-# tests/tools/fuzz.sh SECONDS FOLDER - runs each fuzzer FOLDER/fuzz_NAME over tests/fuzz/NAME/.
+# tests/tools/fuzz.sh SECONDS FOLDER - runs each fuzzer FOLDER/fuzz_NAME over tests/fuzz/corpus/NAME/.
 #
-# New inputs and crashes stay in FOLDER; one that crashed belongs into tests/fuzz/NAME/ with the fix.
+# New inputs and crashes stay in FOLDER; one that crashed belongs into tests/fuzz/corpus/NAME/ with the fix.
 # tests/fuzz/NAME.dict, if there, is the fuzzer's dictionary. The last line is "N passed, N failed".
 set -u
 shopt -s nullglob
@@ -12,7 +12,7 @@ run() {
     local fuzzer=$1 name=${1##*/fuzz_} corpus=()
     local found=$folder/$name
     mkdir -p "$found"
-    [[ -d tests/fuzz/$name ]] && corpus=("tests/fuzz/$name")
+    [[ -d tests/fuzz/corpus/$name ]] && corpus=("tests/fuzz/corpus/$name")
     [[ -f tests/fuzz/$name.dict ]] && corpus+=("-dict=tests/fuzz/$name.dict")
     "$fuzzer" "$found" "${corpus[@]}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
         -artifact_prefix="$found-" -print_final_stats=1 >"$found.log" 2>&1

@@ -1,0 +1,636 @@
+/* Many clients at once. One client's models come out as if they had been alone, whatever it shares
+ * the daemon with; whoever reads sees a state that the model really had; and what comes too much is
+ * told so.
+ *
+ * Client threads count and keep; what they have found is judged by the test's own thread. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/server/daemon.h"
+#include "tests/server/http_client.h"
+#include "tests/server/model_client.h"
+#include "tests/server/raw_client.h"
+
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SLOW_BUILD
+#endif
+#endif
+#if defined __SANITIZE_THREAD__ || defined __SANITIZE_ADDRESS__
+#define SLOW_BUILD
+#endif
+#ifdef SLOW_BUILD
+#define COUNT(n) ((n) / 4)
+#else
+#define COUNT(n) (n)
+#endif
+
+#define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static struct daemon d;
+
+static int clean_up(void **state)
+{
+    (void)state;
+    daemon_remove(&d);
+    return 0;
+}
+
+static void start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+    assert_int_equal(pthread_create(thread, NULL, run, arg), 0);
+}
+
+static void rest(long ms)
+{
+    const struct timespec time = {.tv_nsec = ms * 1000000};
+    nanosleep(&time, NULL);
+}
+
+/* ---- one model's script -------------------------------------------------------------------- */
+
+#define LAYERS                                                                                     \
+    "\"layers\":[{\"type\":\"linear\",\"in_features\":3,\"out_features\":16},{\"type\":\"silu\"}," \
+    "{\"type\":\"linear\",\"in_features\":16,\"out_features\":2}]"
+#define PROBE "{\"inputs\":[[0.5,-1,2],[3,0.25,-2]]}"
+
+static long make_model(struct model_client *m, const char *id, int seed)
+{
+    char spec[512];
+    snprintf(spec, sizeof spec,
+             "{\"id\":\"%s\",\"seed\":%d,\"loss\":\"mse\",\"optimizer\":{\"type\":\"sgd\","
+             "\"lr\":0.01,\"momentum\":0.8}," LAYERS "}",
+             id, seed);
+    return try_ask(m, "POST", spec, "/models");
+}
+
+static long push_batch(struct model_client *m, const char *id, int i)
+{
+    char batch[256];
+    snprintf(batch, sizeof batch,
+             "{\"inputs\":[[%d,0.5,-1],[0.25,%d,2]],\"targets\":[[1,%d],[0,-1]]}", i % 3, -i % 5,
+             i % 2);
+    return try_ask(m, "POST", batch, "/models/%s/batches", id);
+}
+
+enum verb { STEP, STEPS, BACKWARD, APPLY, ZERO, PATCH, BATCH, VERBS };
+#define STEPS_AT_ONCE 9
+
+/* What the script says at i: all of it, in an order without a pattern. */
+static enum verb verb_at(int i)
+{
+    static const enum verb verb[] = {STEP,  STEPS, BACKWARD, APPLY, BACKWARD, STEPS,
+                                     PATCH, STEP,  ZERO,     BATCH, STEPS};
+    return verb[i % (int)(sizeof verb / sizeof verb[0])];
+}
+
+/* Returns the status; steps is only for STEPS. */
+static long do_verb(struct model_client *m, const char *id, int i, int steps)
+{
+    char body[64];
+    switch (verb_at(i)) {
+    case STEP:
+        return try_ask(m, "POST", "{}", "/models/%s/step", id);
+    case STEPS:
+        snprintf(body, sizeof body, "{\"steps\":%d}", steps);
+        return try_ask(m, "POST", body, "/models/%s/step", id);
+    case BACKWARD:
+        return try_ask(m, "POST", "{\"batch\":1}", "/models/%s/backward", id);
+    case APPLY:
+        return try_ask(m, "POST", NULL, "/models/%s/optimizer/step", id);
+    case ZERO:
+        return try_ask(m, "POST", NULL, "/models/%s/zero_grad", id);
+    case PATCH:
+        snprintf(body, sizeof body, "{\"optimizer\":{\"lr\":%.4f}}", 0.01 / (1 + i % 4));
+        return try_ask(m, "PATCH", body, "/models/%s", id);
+    case BATCH:
+        return push_batch(m, id, i);
+    case VERBS:
+        break;
+    }
+    return 0;
+}
+
+/* ---- the states that a script passes through ----------------------------------------------- */
+
+enum view { PARAMETERS, FORWARD, GRADIENTS, VIEWS };
+
+static long read_view(struct model_client *m, const char *id, enum view view)
+{
+    if (view == FORWARD)
+        return try_ask(m, "POST", PROBE, "/models/%s/forward", id);
+    return try_ask(m, "GET", NULL,
+                   view == PARAMETERS ? "/models/%s/parameters" : "/models/%s/gradients", id);
+}
+
+/* Every answer to each view, in the order of the script. */
+struct history {
+    char **text[VIEWS];
+    size_t count, room;
+};
+
+static void history_add(struct history *h, struct model_client *m, const char *id)
+{
+    if (h->count == h->room) {
+        h->room = 2 * h->room + 64;
+        for (int v = 0; v < VIEWS; v++) {
+            h->text[v] = realloc(h->text[v], h->room * sizeof *h->text[v]);
+            assert_non_null(h->text[v]);
+        }
+    }
+    for (int v = 0; v < VIEWS; v++) {
+        assert_int_equal(read_view(m, id, (enum view)v), 200);
+        h->text[v][h->count] = strdup(m->reply->body);
+    }
+    h->count++;
+}
+
+static bool history_has(const struct history *h, enum view view, const char *text)
+{
+    for (size_t i = 0; i < h->count; i++)
+        if (!strcmp(h->text[view][i], text))
+            return true;
+    return false;
+}
+
+static void history_free(struct history *h)
+{
+    for (int v = 0; v < VIEWS; v++) {
+        for (size_t i = 0; i < h->count; i++)
+            free(h->text[v][i]);
+        free(h->text[v]);
+    }
+    *h = (struct history){0};
+}
+
+/* ---- four models, eight clients ------------------------------------------------------------ */
+
+enum { MODELS = 4, SCRIPT = COUNT(88), KEPT_MAX = 4000 };
+
+struct client {
+    pthread_t thread;
+    int model;
+    int failed; /* answers that were not 2xx */
+    int stale;  /* reads that came before an acknowledged step */
+    int reads;
+    char *kept[VIEWS][KEPT_MAX]; /* a reader's answers, those that differ from the one before */
+    size_t count[VIEWS];
+};
+static const char *const id_of[MODELS] = {"m0", "m1", "m2", "m3"};
+static atomic_int acknowledged[MODELS]; /* the step that the writer's last answer told */
+static atomic_int writers;              /* still at work */
+
+static void *run_writer(void *arg)
+{
+    struct client *c = arg;
+    struct model_client m;
+    model_client_open(&m, d.url);
+    for (int i = 0; i < SCRIPT; i++) {
+        long status = do_verb(&m, id_of[c->model], i, STEPS_AT_ONCE);
+        c->failed += status != 200 && status != 201;
+        const cJSON *step = member(m.json, "step");
+        if (step)
+            atomic_store(&acknowledged[c->model], step->valueint);
+    }
+    atomic_fetch_sub(&writers, 1);
+    model_client_close(&m);
+    return NULL;
+}
+
+static void keep(struct client *c, enum view view, const char *text)
+{
+    size_t n = c->count[view];
+    if (n == KEPT_MAX || (n && !strcmp(c->kept[view][n - 1], text)))
+        return;
+    c->kept[view][c->count[view]++] = strdup(text);
+}
+
+static void *run_reader(void *arg)
+{
+    struct client *c = arg;
+    struct model_client m;
+    model_client_open(&m, d.url);
+    for (int i = 0; atomic_load(&writers) > 0 || i < VIEWS; i++) {
+        enum view view = (enum view)(i % VIEWS);
+        int step = atomic_load(&acknowledged[c->model]);
+        c->failed += read_view(&m, id_of[c->model], view) != 200;
+        c->stale += !m.json || member(m.json, "step")->valueint < step;
+        c->reads++;
+        keep(c, view, m.reply->body);
+    }
+    model_client_close(&m);
+    return NULL;
+}
+
+/* The script alone, in single steps, and every state on its way. */
+static char *run_alone(int model, struct history *h)
+{
+    struct model_client m;
+    model_client_open(&m, d.url);
+    assert_int_equal(make_model(&m, id_of[model], model), 201);
+    assert_int_equal(push_batch(&m, id_of[model], 0), 201);
+    history_add(h, &m, id_of[model]);
+    for (int i = 0; i < SCRIPT; i++) {
+        int times = verb_at(i) == STEPS ? STEPS_AT_ONCE : 1;
+        for (int k = 0; k < times; k++) {
+            long status = do_verb(&m, id_of[model], i, 1);
+            assert_true(status == 200 || status == 201);
+            history_add(h, &m, id_of[model]);
+        }
+    }
+    char *text = model_text(&m, id_of[model]);
+    model_client_close(&m);
+    return text;
+}
+
+static void judge_reader(struct client *c, const struct history *h)
+{
+    assert_int_equal(c->failed, 0);
+    assert_int_equal(c->stale, 0);
+    for (int v = 0; v < VIEWS; v++)
+        for (size_t i = 0; i < c->count[v]; i++) {
+            if (!history_has(h, (enum view)v, c->kept[v][i]))
+                fail_msg("a state that never was: %.400s", c->kept[v][i]);
+            free(c->kept[v][i]);
+        }
+}
+
+static void run_together(struct client *writer, struct client *reader)
+{
+    struct model_client m;
+    model_client_open(&m, d.url);
+    for (int i = 0; i < MODELS; i++) {
+        assert_int_equal(make_model(&m, id_of[i], i), 201);
+        assert_int_equal(push_batch(&m, id_of[i], 0), 201);
+        atomic_store(&acknowledged[i], 0);
+    }
+    model_client_close(&m);
+    atomic_store(&writers, MODELS);
+    for (int i = 0; i < MODELS; i++) {
+        writer[i].model = reader[i].model = i;
+        start_thread(&writer[i].thread, run_writer, &writer[i]);
+        start_thread(&reader[i].thread, run_reader, &reader[i]);
+    }
+    for (int i = 0; i < MODELS; i++) {
+        pthread_join(writer[i].thread, NULL);
+        pthread_join(reader[i].thread, NULL);
+        assert_int_equal(writer[i].failed, 0);
+    }
+}
+
+static void test_together_as_alone(void **state)
+{
+    static struct client writer[MODELS], reader[MODELS];
+    struct history history[MODELS] = {{{NULL}, 0, 0}};
+    char *alone[MODELS];
+    (void)state;
+    daemon_start(&d, DAEMON_REAL, ARGS("--workers", "1"));
+    for (int i = 0; i < MODELS; i++)
+        alone[i] = run_alone(i, &history[i]);
+    assert_int_equal(daemon_stop(&d), 0);
+    daemon_remove(&d);
+    /* Checkpoints in the background take part too. */
+    daemon_start(&d, DAEMON_REAL, ARGS("--workers", "4", "--checkpoint-steps", "20"));
+    run_together(writer, reader);
+    struct model_client m;
+    model_client_open(&m, d.url);
+    for (int i = 0; i < MODELS; i++) {
+        judge_reader(&reader[i], &history[i]);
+        char *text = model_text(&m, id_of[i]);
+        assert_same_text(text, alone[i]);
+        free(text);
+        free(alone[i]);
+        history_free(&history[i]);
+    }
+    model_client_close(&m);
+    assert_int_equal(daemon_stop(&d), 0);
+}
+
+/* ---- a long call --------------------------------------------------------------------------- */
+
+/* Steps of some 100 us, so that the call would take minutes if nothing ended it. */
+static void make_slow_model(struct model_client *m, const char *id)
+{
+    struct text batch = {0};
+    char spec[300];
+    snprintf(spec, sizeof spec,
+             "{\"id\":\"%s\",\"loss\":\"mse\",\"optimizer\":{\"type\":\"sgd\",\"lr\":1e-6},"
+             "\"layers\":[{\"type\":\"linear\",\"in_features\":256,\"out_features\":64}]}",
+             id);
+    ask(m, 201, "POST", spec, "/models");
+    for (int part = 0; part < 2; part++) {
+        text_add(&batch, part ? "],\"targets\":[" : "{\"inputs\":[");
+        for (int row = 0; row < 64; row++) {
+            text_add(&batch, row ? ",[" : "[");
+            for (int i = 0; i < (part ? 64 : 256); i++)
+                text_add(&batch, i ? ",%d" : "%d", (row * i) % 7);
+            text_add(&batch, "]");
+        }
+    }
+    text_add(&batch, "]}");
+    ask(m, 201, "POST", batch.at, "/models/%s/batches", id);
+    text_free(&batch);
+}
+
+struct long_call {
+    pthread_t thread;
+    const char *id;
+    atomic_bool ended;
+    long status;
+    double steps_done;
+};
+
+static void *run_long_call(void *arg)
+{
+    struct long_call *l = arg;
+    struct model_client m;
+    model_client_open(&m, d.url);
+    l->status = try_ask(&m, "POST", "{\"steps\":1000000}", "/models/%s/step", l->id);
+    const cJSON *done = member(m.json, "steps_done");
+    l->steps_done = done ? done->valuedouble : -1;
+    atomic_store(&l->ended, true);
+    model_client_close(&m);
+    return NULL;
+}
+
+static void start_long_call(struct long_call *l, struct model_client *m, const char *id)
+{
+    *l = (struct long_call){.id = id};
+    start_thread(&l->thread, run_long_call, l);
+    while (strcmp(string(ask(m, 200, "GET", NULL, "/models/%s", id), "state"), "training") != 0)
+        rest(1);
+}
+
+/* With one worker, so that nothing but the slices lets anyone else in. */
+static void test_long_call_lets_others_in(void **state)
+{
+    struct model_client m;
+    struct long_call l;
+    (void)state;
+    daemon_start(&d, DAEMON_REAL, ARGS("--workers", "1"));
+    model_client_open(&m, d.url);
+    make_slow_model(&m, "long");
+    assert_int_equal(make_model(&m, "other", 1), 201);
+    assert_int_equal(push_batch(&m, "other", 1), 201);
+    start_long_call(&l, &m, "long");
+    double before = number(ask(&m, 200, "GET", NULL, "/models/long"), "step");
+    for (int i = 0; i < COUNT(100); i++) {
+        ask(&m, 200, "POST", "{}", "/models/other/step");
+        ask(&m, 200, "GET", NULL, "/models/long/parameters/0.bias"); /* reads do not wait either */
+        ask(&m, 200, "GET", NULL, "/models/long/gradients/0.bias");
+    }
+    assert_int_equal(number(ask(&m, 200, "GET", NULL, "/models/other"), "step"), COUNT(100));
+    assert_true(number(ask(&m, 200, "GET", NULL, "/models/long"), "step") > before);
+    assert_false(atomic_load(&l.ended));
+    model_client_close(&m);
+    assert_int_equal(daemon_stop(&d), 0);
+    pthread_join(l.thread, NULL);
+    assert_int_equal(l.status, 503);
+    assert_true(l.steps_done > before);
+}
+
+static void test_full_line(void **state)
+{
+    enum { CALLS = 6 };
+    static const char call[] = "POST /models/long/step HTTP/1.1\r\nHost: localhost\r\n"
+                               "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    struct model_client m;
+    struct long_call l;
+    struct pollfd open[CALLS];
+    int refused = 0;
+    (void)state;
+    daemon_start(&d, DAEMON_REAL, ARGS("--queue", "2"));
+    model_client_open(&m, d.url);
+    make_slow_model(&m, "long");
+    assert_int_equal(make_model(&m, "other", 1), 201);
+    assert_int_equal(push_batch(&m, "other", 1), 201);
+    start_long_call(&l, &m, "long");
+    for (int i = 0; i < CALLS; i++) {
+        open[i] = (struct pollfd){.fd = raw_connect(d.port), .events = POLLIN};
+        assert_true(raw_send(open[i].fd, call, sizeof call - 1));
+    }
+    while (refused < CALLS - 1) { /* one waits behind the long call */
+        assert_true(poll(open, CALLS, 20000) > 0);
+        for (int i = 0; i < CALLS; i++) {
+            char answer[2048];
+            if (!open[i].revents)
+                continue;
+            assert_true(raw_read_all(open[i].fd, answer, sizeof answer) > 0);
+            assert_non_null(strstr(answer, "HTTP/1.1 429 "));
+            assert_non_null(strstr(answer, "Retry-After: 1\r\n"));
+            assert_non_null(strstr(answer, "\"type\":\"/problems/busy\""));
+            close(open[i].fd);
+            open[i].fd = -1;
+            refused++;
+        }
+    }
+    ask(&m, 200, "POST", "{}", "/models/other/step"); /* its line is its own */
+    ask(&m, 200, "POST", PROBE, "/models/other/forward");
+    ask(&m, 429, "PATCH", "{\"optimizer\":{\"lr\":1}}", "/models/long");
+    ask(&m, 429, "DELETE", NULL, "/models/long");
+    ask(&m, 200, "GET", NULL, "/models/long"); /* a read stands in no line */
+    model_client_close(&m);
+    assert_int_equal(daemon_stop(&d), 0);
+    pthread_join(l.thread, NULL);
+    assert_int_equal(l.status, 503);
+    for (int i = 0; i < CALLS; i++) {
+        char answer[2048];
+        if (open[i].fd < 0)
+            continue;
+        assert_true(raw_read_all(open[i].fd, answer, sizeof answer) > 0);
+        assert_non_null(strstr(answer, "HTTP/1.1 200 ")); /* its turn came before the end */
+        close(open[i].fd);
+    }
+}
+
+/* ---- creating and deleting ----------------------------------------------------------------- */
+
+struct counts {
+    pthread_t thread;
+    int number;
+    int made, refused, deleted, absent, served, strange;
+};
+static atomic_int served; /* by all clients of test_delete_under_load */
+
+/* Trains or predicts until the model is gone. */
+static void *use_until_gone(void *arg)
+{
+    struct counts *c = arg;
+    struct model_client m;
+    long status = 200;
+    model_client_open(&m, d.url);
+    while (status == 200) {
+        if (c->number % 3 == 2)
+            status = try_ask(&m, "POST", PROBE, "/models/gone/forward");
+        else
+            status =
+                try_ask(&m, "POST", c->number % 3 ? "{}" : "{\"steps\":50}", "/models/gone/step");
+        c->served += status == 200;
+        atomic_fetch_add(&served, 1);
+    }
+    c->absent = status == 404;
+    model_client_close(&m);
+    return NULL;
+}
+
+static void test_delete_under_load(void **state)
+{
+    enum { CLIENTS = 6, ROUNDS = COUNT(20) };
+    struct model_client m;
+    char *fresh = NULL;
+    (void)state;
+    daemon_start(&d, DAEMON_REAL, ARGS("--workers", "4"));
+    model_client_open(&m, d.url);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct counts c[CLIENTS] = {{0}};
+        atomic_store(&served, 0);
+        /* At once after the delete, with parameters as if there had never been another. */
+        assert_int_equal(make_model(&m, "gone", 5), 201);
+        char *text = model_text(&m, "gone");
+        if (fresh)
+            assert_same_text(text, fresh);
+        free(fresh);
+        fresh = text;
+        assert_int_equal(push_batch(&m, "gone", 1), 201);
+        for (int i = 0; i < CLIENTS; i++) {
+            c[i].number = i;
+            start_thread(&c[i].thread, use_until_gone, &c[i]);
+        }
+        while (atomic_load(&served) < 5 * CLIENTS)
+            rest(1);
+        ask(&m, 204, "DELETE", NULL, "/models/gone");
+        ask(&m, 404, "GET", NULL, "/models/gone");
+        for (int i = 0; i < CLIENTS; i++) {
+            pthread_join(c[i].thread, NULL);
+            assert_int_equal(c[i].absent, 1);
+        }
+    }
+    free(fresh);
+    model_client_close(&m);
+    assert_int_equal(daemon_stop(&d), 0);
+}
+
+/* Does everything to one id, in an order of its own. */
+static void *storm(void *arg)
+{
+    static const char batch[] = "{\"inputs\":[[1,2,3]],\"targets\":[[1,2]]}";
+    struct counts *c = arg;
+    struct model_client m;
+    model_client_open(&m, d.url);
+    for (int i = 0; i < COUNT(100); i++) {
+        long made = make_model(&m, "storm", c->number);
+        c->made += made == 201;
+        c->refused += made == 409;
+        long step = try_ask(&m, "POST", batch, "/models/storm/step");
+        long push = try_ask(&m, "POST", batch, "/models/storm/batches");
+        long list = try_ask(&m, "GET", NULL, "/models");
+        c->strange += (made != 201 && made != 409) || (step != 200 && step != 404) ||
+                      (push != 201 && push != 404) || list != 200;
+        if ((i + c->number) % 3 == 0)
+            continue;
+        long deleted = try_ask(&m, "DELETE", NULL, "/models/storm");
+        c->deleted += deleted == 204;
+        c->strange += deleted != 204 && deleted != 404;
+    }
+    model_client_close(&m);
+    return NULL;
+}
+
+static void test_create_and_delete_storm(void **state)
+{
+    enum { CLIENTS = 4 };
+    struct counts c[CLIENTS] = {{0}};
+    struct model_client m;
+    int left = 0;
+    (void)state;
+    daemon_start(&d, DAEMON_REAL, ARGS("--workers", "4", "--checkpoint-steps", "1"));
+    model_client_open(&m, d.url);
+    for (int i = 0; i < CLIENTS; i++) {
+        c[i].number = i;
+        start_thread(&c[i].thread, storm, &c[i]);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        pthread_join(c[i].thread, NULL);
+        assert_int_equal(c[i].strange, 0);
+        left += c[i].made - c[i].deleted;
+    }
+    assert_true(left == 0 || left == 1); /* each that was made was deleted once */
+    assert_int_equal(try_ask(&m, "GET", NULL, "/models/storm"), left ? 200 : 404);
+    model_client_close(&m);
+    assert_int_equal(daemon_stop(&d), 0);
+}
+
+static atomic_int ready;
+
+static void *create(void *arg)
+{
+    struct counts *c = arg;
+    struct model_client m;
+    model_client_open(&m, d.url);
+    try_ask(&m, "GET", NULL, "/healthz"); /* the connection stands before the race begins */
+    atomic_fetch_sub(&ready, 1);
+    while (atomic_load(&ready) > 0)
+        continue;
+    for (int i = 0; i < COUNT(20); i++) {
+        char id[32];
+        snprintf(id, sizeof id, "only-%d", i);
+        long status = make_model(&m, id, i);
+        c->made += status == 201;
+        c->refused += status == 409;
+    }
+    model_client_close(&m);
+    return NULL;
+}
+
+static void test_one_creates(void **state)
+{
+    enum { CLIENTS = 8 };
+    struct counts c[CLIENTS] = {{0}};
+    struct model_client m;
+    int made = 0, refused = 0;
+    (void)state;
+    daemon_start(&d, DAEMON_REAL, ARGS("--workers", "4"));
+    atomic_store(&ready, CLIENTS);
+    for (int i = 0; i < CLIENTS; i++)
+        start_thread(&c[i].thread, create, &c[i]);
+    for (int i = 0; i < CLIENTS; i++) {
+        pthread_join(c[i].thread, NULL);
+        made += c[i].made;
+        refused += c[i].refused;
+    }
+    assert_int_equal(made, COUNT(20));
+    assert_int_equal(refused, (CLIENTS - 1) * COUNT(20));
+    model_client_open(&m, d.url);
+    assert_int_equal(
+        cJSON_GetArraySize(member(ask(&m, 200, "GET", NULL, "/models?limit=100"), "models")),
+        COUNT(20));
+    model_client_close(&m);
+    assert_int_equal(daemon_stop(&d), 0);
+}
+
+#define CONCURRENCY_TEST(f) cmocka_unit_test_teardown(f, clean_up)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CONCURRENCY_TEST(test_together_as_alone),
+        CONCURRENCY_TEST(test_long_call_lets_others_in),
+        CONCURRENCY_TEST(test_full_line),
+        CONCURRENCY_TEST(test_delete_under_load),
+        CONCURRENCY_TEST(test_create_and_delete_storm),
+        CONCURRENCY_TEST(test_one_creates),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,464 @@
+/* What outlives the process, to the bit: a model that was stopped, killed, or moved to another
+ * instruction set is compared with a twin in a daemon that never was. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/server/daemon.h"
+#include "tests/server/http_client.h"
+#include "tests/server/model_client.h"
+
+#define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* a: is restarted. b: the twin. */
+static struct daemon a, b;
+
+static int clean_up(void **state)
+{
+    (void)state;
+    daemon_remove(&a);
+    daemon_remove(&b);
+    return 0;
+}
+
+static void rest(long ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+/* ---- models -------------------------------------------------------------------------------- */
+
+static const char *const kinds[][2] = {
+    {"plain", "\"optimizer\":{\"type\":\"sgd\",\"lr\":0.05}"},
+    {"momentum", "\"optimizer\":{\"type\":\"sgd\",\"lr\":0.05,\"momentum\":0.9,\"nesterov\":true,"
+                 "\"weight_decay\":0.01}"},
+    {"dampened", "\"dtype\":\"float64\",\"optimizer\":{\"type\":\"sgd\",\"lr\":0.05,"
+                 "\"momentum\":0.5,\"dampening\":0.1}"},
+    {"seeded", "\"seed\":42,\"on_divergence\":\"continue\""},
+};
+enum { KINDS = sizeof kinds / sizeof kinds[0], BATCHES = 3 };
+
+/* A number that depends on i alone, -1 to 1. */
+static double noise(int i)
+{
+    return (double)((unsigned)(i + 1) * 2654435761u % 2001) / 1000 - 1;
+}
+
+static char *make_batch(int rows, int seed)
+{
+    struct text t = {0};
+    text_add(&t, "{\"inputs\":[");
+    for (int i = 0; i < rows; i++)
+        text_add(&t, "%s[%.3f,%.3f,%.3f]", i ? "," : "", noise(seed + 3 * i),
+                 noise(seed + 3 * i + 1), noise(seed + 3 * i + 2));
+    text_add(&t, "],\"targets\":[");
+    for (int i = 0; i < rows; i++)
+        text_add(&t, "%s[%.3f,%.3f]", i ? "," : "", noise(seed + i + 7), noise(seed + i + 9));
+    text_add(&t, "]}");
+    return t.at;
+}
+
+static void make_model(struct model_client *m, const char *id, const char *options)
+{
+    struct text spec = {0};
+    text_add(&spec, "{\"id\":\"%s\",\"loss\":\"smooth_l1\",%s,\"layers\":", id, options);
+    text_add(&spec, "[{\"type\":\"linear\",\"in_features\":3,\"out_features\":17},"
+                    "{\"type\":\"gelu\"},"
+                    "{\"type\":\"linear\",\"in_features\":17,\"out_features\":2}]}");
+    ask(m, 201, "POST", spec.at, "/models");
+    for (int i = 0; i < BATCHES; i++) {
+        char *batch = make_batch(i + 2, 100 * i);
+        ask(m, 201, "POST", batch, "/models/%s/batches", id);
+        free(batch);
+    }
+    text_free(&spec);
+}
+
+static void make_models(struct daemon *d)
+{
+    struct model_client m;
+    model_client_open(&m, d->url);
+    for (int i = 0; i < KINDS; i++)
+        make_model(&m, kinds[i][0], kinds[i][1]);
+    model_client_close(&m);
+}
+
+/* Every kind of change, ended in the middle of things: between two batches in turn, with gradients
+ * added up and not yet applied. */
+static void change(struct model_client *m, const char *id, int round)
+{
+    char body[128];
+    char *batch = make_batch(4, 1000 + round);
+    ask(m, 200, "POST", "{\"steps\":37}", "/models/%s/step", id);
+    ask(m, 200, "POST", NULL, "/models/%s/zero_grad", id);
+    ask(m, 200, "POST", "{\"batch\":1}", "/models/%s/backward", id);
+    ask(m, 200, "POST", NULL, "/models/%s/optimizer/step", id);
+    snprintf(body, sizeof body, "{\"optimizer\":{\"lr\":%.3f},\"requires_grad\":{\"0.bias\":%s}}",
+             0.01 * (round + 1), round % 2 ? "true" : "false");
+    ask(m, 200, "PATCH", body, "/models/%s", id);
+    ask(m, 201, "POST", "{\"label\":\"kept\"}", "/models/%s/checkpoints", id);
+    ask(m, 200, "POST", "{\"steps\":4}", "/models/%s/step", id);
+    if (round % 3 == 1)
+        ask(m, 200, "POST", NULL, "/models/%s/checkpoints/1/restore", id);
+    ask(m, 201, "POST", batch, "/models/%s/batches", id);
+    ask(m, 204, "DELETE", NULL, "/models/%s/batches/%d", id, BATCHES + 1 + round);
+    ask(m, 200, "POST", batch, "/models/%s/backward", id);
+    ask(m, 200, "POST", "{}", "/models/%s/backward", id);
+    free(batch);
+}
+
+static void change_all(struct daemon *d, int round)
+{
+    struct model_client m;
+    model_client_open(&m, d->url);
+    for (int i = 0; i < KINDS; i++)
+        change(&m, kinds[i][0], round);
+    model_client_close(&m);
+}
+
+static char *text_of(struct daemon *d, const char *id)
+{
+    struct model_client m;
+    model_client_open(&m, d->url);
+    char *text = model_text(&m, id);
+    model_client_close(&m);
+    return text;
+}
+
+static void assert_twins(void)
+{
+    for (int i = 0; i < KINDS; i++) {
+        char *one = text_of(&a, kinds[i][0]), *other = text_of(&b, kinds[i][0]);
+        assert_same_text(one, other);
+        free(one);
+        free(other);
+    }
+}
+
+static void restart(struct daemon *d, const char *const *args)
+{
+    assert_int_equal(daemon_stop(d), 0);
+    daemon_start(d, DAEMON_REAL, args);
+}
+
+static double step_of(struct daemon *d, const char *id)
+{
+    struct model_client m;
+    model_client_open(&m, d->url);
+    double step = number(ask(&m, 200, "GET", NULL, "/models/%s", id), "step");
+    model_client_close(&m);
+    return step;
+}
+
+static void post(struct daemon *d, const char *body, const char *id, const char *what)
+{
+    struct model_client m;
+    model_client_open(&m, d->url);
+    ask(&m, 200, "POST", body, "/models/%s/%s", id, what);
+    model_client_close(&m);
+}
+
+/* ---- a clean stop -------------------------------------------------------------------------- */
+
+static void test_stopped_goes_on_as_its_twin(void **state)
+{
+    (void)state;
+    daemon_start(&a, DAEMON_REAL, NULL);
+    daemon_start(&b, DAEMON_REAL, NULL);
+    make_models(&a);
+    make_models(&b);
+    restart(&a, NULL); /* models that were never trained, too */
+    assert_twins();
+    for (int round = 0; round < 4; round++) {
+        change_all(&a, round);
+        restart(&a, NULL);
+        change_all(&b, round);
+        assert_twins();
+    }
+    restart(&a, NULL);                /* with nothing changed since the last start */
+    for (int i = 0; i < KINDS; i++) { /* momentum and cursor do not show until they are used */
+        post(&a, "{\"steps\":50}", kinds[i][0], "step");
+        post(&b, "{\"steps\":50}", kinds[i][0], "step");
+    }
+    assert_twins();
+    assert_int_equal(daemon_stop(&a), 0);
+    assert_int_equal(daemon_stop(&b), 0);
+}
+
+static void test_deleted_stays_deleted(void **state)
+{
+    struct model_client m;
+    (void)state;
+    daemon_start(&a, DAEMON_REAL, NULL);
+    make_models(&a);
+    change_all(&a, 0);
+    model_client_open(&m, a.url);
+    ask(&m, 204, "DELETE", NULL, "/models/momentum");
+    ask(&m, 204, "DELETE", NULL, "/models/plain");
+    make_model(&m, "plain", kinds[0][1]); /* an id that is used again has nothing of the old one */
+    char *fresh = model_text(&m, "plain");
+    model_client_close(&m);
+    restart(&a, NULL);
+    model_client_open(&m, a.url);
+    ask(&m, 404, "GET", NULL, "/models/momentum");
+    char *after = model_text(&m, "plain");
+    assert_same_text(after, fresh);
+    free(fresh);
+    free(after);
+    model_client_close(&m);
+    assert_int_equal(daemon_stop(&a), 0);
+}
+
+/* ---- kill -9 ------------------------------------------------------------------------------- */
+
+static void kill_and_start(struct daemon *d, const char *const *args)
+{
+    daemon_signal(d, SIGKILL);
+    assert_int_equal(daemon_wait(d), 128 + SIGKILL);
+    daemon_start(d, DAEMON_REAL, args);
+}
+
+/* The twin takes single steps up to where the killed one came back; from there both go on. */
+static void assert_twin_at(const char *id, int step)
+{
+    for (int i = (int)step_of(&b, id); i < step; i++)
+        post(&b, "{}", id, "step");
+    char *one = text_of(&a, id), *other = text_of(&b, id);
+    assert_same_text(one, other);
+    free(one);
+    free(other);
+    post(&a, "{\"steps\":10}", id, "step");
+    post(&b, "{\"steps\":10}", id, "step");
+    one = text_of(&a, id);
+    other = text_of(&b, id);
+    assert_same_text(one, other);
+    free(one);
+    free(other);
+}
+
+/* The store works in order: a batch that is acknowledged proves that the checkpoint before it has
+ * arrived. */
+static void test_killed_after_some_steps(void **state)
+{
+    enum { EVERY = 50, STEPS = 130 };
+    const char *const *args = ARGS("--checkpoint-steps", "50", "--checkpoint-seconds", "3600");
+    (void)state;
+    daemon_start(&a, DAEMON_REAL, args);
+    daemon_start(&b, DAEMON_REAL, NULL);
+    make_models(&a);
+    make_models(&b);
+    for (int i = 0; i < STEPS; i++)
+        post(&a, "{}", "momentum", "step");
+    struct model_client m;
+    model_client_open(&m, a.url);
+    make_model(&m, "proof", kinds[0][1]);
+    model_client_close(&m);
+    kill_and_start(&a, args);
+    int step = (int)step_of(&a, "momentum");
+    assert_true(step >= EVERY && step <= STEPS);
+    assert_twin_at("momentum", step);
+    assert_int_equal(step_of(&a, "plain"), 0);
+    assert_int_equal(daemon_stop(&a), 0);
+    assert_int_equal(daemon_stop(&b), 0);
+}
+
+/* How long the background takes is not ours to say: it is killed later and later until there was
+ * a checkpoint. */
+static void test_killed_after_a_time(void **state)
+{
+    const char *const *args = ARGS("--checkpoint-seconds", "1");
+    int step = 0;
+    (void)state;
+    daemon_start(&a, DAEMON_REAL, args);
+    daemon_start(&b, DAEMON_REAL, NULL);
+    make_models(&a);
+    make_models(&b);
+    for (long ms = 2500; ms < 60000 && step == 0; ms *= 2) {
+        post(&a, "{\"steps\":7}", "dampened", "step");
+        rest(ms);
+        post(&a, "{}", "dampened", "step");
+        kill_and_start(&a, args);
+        step = (int)step_of(&a, "dampened");
+    }
+    assert_true(step == 7 || step == 8);
+    assert_twin_at("dampened", step);
+    assert_int_equal(daemon_stop(&a), 0);
+    assert_int_equal(daemon_stop(&b), 0);
+}
+
+/* Creating, deleting, batches and a client's checkpoints are kept once they are answered. */
+static void test_killed_at_once(void **state)
+{
+    struct model_client m;
+    (void)state;
+    daemon_start(&a, DAEMON_REAL, NULL);
+    make_models(&a);
+    model_client_open(&m, a.url);
+    ask(&m, 200, "POST", "{\"steps\":9}", "/models/momentum/step");
+    ask(&m, 201, "POST", "{\"label\":\"nine\"}", "/models/momentum/checkpoints");
+    char *nine = model_text(&m, "momentum");
+    ask(&m, 204, "DELETE", NULL, "/models/seeded");
+    ask(&m, 204, "DELETE", NULL, "/models/plain/batches/2");
+    model_client_close(&m);
+    kill_and_start(&a, NULL);
+    model_client_open(&m, a.url);
+    ask(&m, 404, "GET", NULL, "/models/seeded");
+    assert_int_equal(number(ask(&m, 200, "GET", NULL, "/models/plain"), "batches"), 2);
+    ask(&m, 404, "GET", NULL, "/models/plain/batches/2");
+    ask(&m, 200, "POST", NULL, "/models/momentum/checkpoints/1/restore");
+    char *restored = model_text(&m, "momentum");
+    assert_same_text(restored, nine);
+    free(nine);
+    free(restored);
+    model_client_close(&m);
+    assert_int_equal(daemon_stop(&a), 0);
+}
+
+/* ---- the same bits everywhere -------------------------------------------------------------- */
+
+static bool machine_runs(const char *isa)
+{
+#ifdef __x86_64__
+    __builtin_cpu_init();
+    if (!strcmp(isa, "avx2"))
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (!strcmp(isa, "avx512"))
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#endif
+    return !strcmp(isa, "baseline");
+}
+
+/* One daemon whose every restart is another machine, so to say; its twin never changes. */
+static void test_every_machine_has_the_same_bits(void **state)
+{
+    static const char *const isa[] = {"baseline", "avx2", "avx512"};
+    static const char *const workers[] = {"1", "4"};
+    int round = 0;
+    (void)state;
+    daemon_start(&a, DAEMON_REAL, ARGS("--isa", "baseline", "--workers", "1"));
+    daemon_start(&b, DAEMON_REAL, ARGS("--isa", "auto"));
+    make_models(&a);
+    make_models(&b);
+    for (size_t i = 0; i < 6; i++) {
+        if (!machine_runs(isa[i / 2]))
+            continue;
+        restart(&a, ARGS("--isa", isa[i / 2], "--workers", workers[i % 2]));
+        change_all(&a, round);
+        change_all(&b, round);
+        assert_twins();
+        round++;
+    }
+    assert_int_equal(daemon_stop(&a), 0);
+    assert_int_equal(daemon_stop(&b), 0);
+}
+
+/* ---- in the middle of a long call ---------------------------------------------------------- */
+
+struct long_call {
+    pthread_t thread;
+    const char *url, *id;
+    long status;
+    double steps_done, step;
+};
+
+static void *run_long_call(void *arg)
+{
+    struct long_call *l = arg;
+    struct model_client m;
+    model_client_open(&m, l->url);
+    l->status = try_ask(&m, "POST", "{\"steps\":1000000}", "/models/%s/step", l->id);
+    const cJSON *done = member(m.json, "steps_done"), *step = member(m.json, "step");
+    l->steps_done = done ? done->valuedouble : -1;
+    l->step = step ? step->valuedouble : -1;
+    model_client_close(&m);
+    return NULL;
+}
+
+static void start_long_call(struct long_call *l, struct daemon *d, const char *id)
+{
+    *l = (struct long_call){.url = d->url, .id = id};
+    assert_int_equal(pthread_create(&l->thread, NULL, run_long_call, l), 0);
+    while (step_of(d, id) < 100)
+        rest(1);
+}
+
+static void test_stopped_in_the_middle_of_a_call(void **state)
+{
+    struct long_call l;
+    (void)state;
+    daemon_start(&a, DAEMON_REAL, ARGS("--workers", "1"));
+    make_models(&a);
+    start_long_call(&l, &a, "momentum");
+    assert_int_equal(daemon_stop(&a), 0);
+    pthread_join(l.thread, NULL);
+    assert_int_equal(l.status, 503);
+    assert_true(l.steps_done >= 100 && l.steps_done < 1000000);
+    assert_int_equal(l.step, l.steps_done);
+
+    daemon_start(&a, DAEMON_REAL, NULL);
+    assert_int_equal(step_of(&a, "momentum"), l.steps_done);
+    daemon_start(&b, DAEMON_REAL, NULL);
+    make_models(&b);
+    char body[64];
+    snprintf(body, sizeof body, "{\"steps\":%.0f}", l.steps_done);
+    post(&b, body, "momentum", "step");
+    assert_twins();
+    assert_int_equal(daemon_stop(&a), 0);
+    assert_int_equal(daemon_stop(&b), 0);
+}
+
+static void test_second_daemon_leaves_the_first_at_work(void **state)
+{
+    struct daemon second = {0};
+    struct long_call l;
+    char data[200];
+    (void)state;
+    daemon_start(&a, DAEMON_REAL, NULL);
+    make_models(&a);
+    start_long_call(&l, &a, "plain");
+    double before = step_of(&a, "plain");
+    snprintf(data, sizeof data, "%s/gradd.db", a.dir);
+    assert_int_equal(
+        daemon_run(&second, DAEMON_REAL, ARGS("--data", data, "--listen", "127.0.0.1:0")), 1);
+    char *log = daemon_log(&second);
+    assert_non_null(strstr(log, "cannot start: "));
+    assert_non_null(strstr(log, "another gradd"));
+    assert_null(strstr(log, "listening"));
+    free(log);
+    daemon_remove(&second);
+    assert_true(step_of(&a, "plain") > before);
+    assert_int_equal(daemon_stop(&a), 0);
+    pthread_join(l.thread, NULL);
+    assert_int_equal(l.status, 503);
+    daemon_start(&a, DAEMON_REAL, NULL);
+    assert_int_equal(step_of(&a, "plain"), l.steps_done);
+    assert_int_equal(daemon_stop(&a), 0);
+}
+
+#define RESTART_TEST(f) cmocka_unit_test_teardown(f, clean_up)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RESTART_TEST(test_stopped_goes_on_as_its_twin),
+        RESTART_TEST(test_deleted_stays_deleted),
+        RESTART_TEST(test_killed_after_some_steps),
+        RESTART_TEST(test_killed_after_a_time),
+        RESTART_TEST(test_killed_at_once),
+        RESTART_TEST(test_every_machine_has_the_same_bits),
+        RESTART_TEST(test_stopped_in_the_middle_of_a_call),
+        RESTART_TEST(test_second_daemon_leaves_the_first_at_work),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
