@@ -101,7 +101,10 @@ static void answer_body(struct call *c, int status, const char *content_type)
 {
     c->answer.status = status;
     memset(c->answer.header, 0, sizeof c->answer.header);
-    if (json_out_end(&c->out)) {
+    if (c->out.bytes == 0 && !c->out.failed) { /* what deletes needs no memory for its answer */
+        c->answer.body = "";
+        c->answer.bytes = 0;
+    } else if (json_out_end(&c->out)) {
         c->answer.body = c->out.text;
         c->answer.bytes = c->out.bytes;
     } else {
@@ -112,6 +115,10 @@ static void answer_body(struct call *c, int status, const char *content_type)
     }
     if (c->answer.bytes)
         add_header(c, "Content-Type", content_type);
+    if (!c->retry_after[0] && (c->answer.status == 503 || c->answer.status == 429))
+        snprintf(c->retry_after, sizeof c->retry_after, "1");
+    if (c->retry_after[0])
+        add_header(c, "Retry-After", c->retry_after);
 }
 
 /* ---- the Idempotency-Key ------------------------------------------------------------------- */
@@ -222,10 +229,6 @@ static bool answer_problem(struct call *c, const struct err *e)
     json_out_close(&c->out);
     problem_write(&c->out, e, c->extra.bytes ? &c->extra : NULL);
     answer_body(c, problem_status(e->kind), "application/problem+json");
-    if (!c->retry_after[0] && (c->answer.status == 503 || c->answer.status == 429))
-        snprintf(c->retry_after, sizeof c->retry_after, "1");
-    if (c->retry_after[0])
-        add_header(c, "Retry-After", c->retry_after);
     if (e->kind == ERR_METHOD)
         add_header(c, "Allow", c->location);
     if (c->error_had_effect)
@@ -237,7 +240,7 @@ static bool answer_problem(struct call *c, const struct err *e)
 static void answer_success(struct call *c)
 {
     answer_body(c, c->route->status, "application/json");
-    if (c->location[0])
+    if (c->location[0] && c->answer.status < 400)
         add_header(c, "Location", c->location);
     keep_answer(c);
     settle(c);

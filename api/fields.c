@@ -57,9 +57,11 @@ static enum err_kind wrong(struct err *e, const char *name, const char *expected
     return err_set(e, ERR_INVALID, pointer_to(name, pointer), "must be %s", expected);
 }
 
+/* 2^53 itself may have been 2^53 + 1 in the text. */
+#define WHOLE_NUMBER "a whole number below 2^53"
 static bool is_integer(double x)
 {
-    return fabs(x) <= OPTION_INT_MAX && x == floor(x);
+    return fabs(x) < OPTION_INT_MAX && x == floor(x);
 }
 
 enum err_kind field_int(const cJSON *object, const char *name, enum need need, int64_t min,
@@ -71,7 +73,7 @@ enum err_kind field_int(const cJSON *object, const char *name, enum need need, i
     if (!field)
         return rc;
     if (!cJSON_IsNumber(field) || !is_integer(field->valuedouble))
-        return wrong(e, name, "a whole number");
+        return wrong(e, name, WHOLE_NUMBER);
     int64_t x = (int64_t)field->valuedouble;
     if (x < min || x > max)
         return err_set(e, ERR_INVALID, pointer_to(name, pointer), "must be %lld to %lld, got %lld",
@@ -187,7 +189,7 @@ static enum err_kind option_read(const struct option *o, const cJSON *field, dou
         break;
     case OPTION_INTEGER:
         if (!cJSON_IsNumber(field) || !is_integer(field->valuedouble))
-            return wrong(e, o->name, "a whole number");
+            return wrong(e, o->name, WHOLE_NUMBER);
         break;
     case OPTION_NONE:
         break;

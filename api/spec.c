@@ -12,7 +12,7 @@ const char *const durability_names[] = {[DURABILITY_PROCESS] = "process",
                                         NULL};
 static const char *const dtype_names[] = {"float32", "float64", NULL};
 
-#define SEED_MAX ((int64_t)1 << 53)
+#define SEED_MAX (((int64_t)1 << 53) - 1)
 
 /* ---- reading ------------------------------------------------------------------------------- */
 

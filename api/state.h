@@ -3,6 +3,7 @@
 #define API_STATE_H
 
 #include "api/answers.h"
+#include "api/api.h"
 #include "api/registry.h"
 #include "engine/kernels.h"
 

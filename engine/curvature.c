@@ -12,8 +12,8 @@
 
 #define ITERATIONS_MAX 50
 #define TOLERANCE      1e-6 /* relative change of the estimate that ends the iteration */
-/* Rows times parameters times iterations: about a second's work. */
-#define WORK_MAX 2e9
+/* Rows times parameters times iterations: some tenths of a second. */
+#define WORK_MAX 5e8
 
 struct hessian {
     struct module *at; /* a float64 copy, whose parameters move */

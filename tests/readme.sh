@@ -33,27 +33,31 @@ pattern() {
     sed -e 's/[][*?\\]/\\&/g' -e 's/…/*/g' <<<"$1"
 }
 
+# fits LINE WANTED: is it what the README says, "…" for any text?
+fits() {
+    local shape
+    shape=$(pattern "$2")
+    # shellcheck disable=SC2053  # a pattern on purpose
+    [[ $1 == $shape ]]
+}
+
 # same WANT GOT: do the files agree, line by line?
 same() {
-    local want got i=0 any=0
-    mapfile -t want <"$1"
-    mapfile -t got <"$2"
-    for line in "${want[@]+"${want[@]}"}"; do
+    local wanted printed line i=0 any=0
+    mapfile -t wanted <"$1"
+    mapfile -t printed <"$2"
+    for line in "${wanted[@]}"; do
         if [[ $line == … ]]; then
             any=1
             continue
         fi
-        local p
-        p=$(pattern "$line")
-        # shellcheck disable=SC2053  # a pattern on purpose
-        while ((any && i < ${#got[@]})) && [[ ${got[i]} != $p ]]; do
+        while ((any && i < ${#printed[@]})) && ! fits "${printed[i]}" "$line"; do
             i=$((i + 1))
         done
-        # shellcheck disable=SC2053
-        ((i < ${#got[@]})) && [[ ${got[i]} == $p ]] || return 1
+        ((i < ${#printed[@]})) && fits "${printed[i]}" "$line" || return 1
         i=$((i + 1)) any=0
     done
-    ((any || i == ${#got[@]}))
+    ((any || i == ${#printed[@]}))
 }
 
 ran=0

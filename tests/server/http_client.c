@@ -94,8 +94,8 @@ static void prepare(struct http_client *c, const char *method, const char *path)
         curl_easy_setopt(c->curl, CURLOPT_NOBODY, 1L);
 }
 
-const struct http_reply *http_send(struct http_client *c, const char *method, const char *path,
-                                   const char *const *headers, const void *body, size_t bytes)
+static CURLcode perform(struct http_client *c, const char *method, const char *path,
+                        const char *const *headers, const void *body, size_t bytes)
 {
     struct curl_slist *list = NULL;
     clear(&c->headers);
@@ -110,15 +110,25 @@ const struct http_reply *http_send(struct http_client *c, const char *method, co
     }
     CURLcode code = curl_easy_perform(c->curl);
     curl_slist_free_all(list);
-    if (code != CURLE_OK) {
-        /* Said at once: in another thread than the test's, cmocka ends the process here. */
-        fprintf(stderr, "%s %s: %s\n", method, path, curl_easy_strerror(code));
-        fail();
-    }
     c->reply = (struct http_reply){
         .headers = c->headers.start, .body = c->body.start, .bytes = c->body.bytes};
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &c->reply.status);
     curl_easy_getinfo(c->curl, CURLINFO_NUM_CONNECTS, &c->reply.connects);
+    return code;
+}
+
+const struct http_reply *http_try(struct http_client *c, const char *method, const char *path,
+                                  const char *const *headers, const void *body, size_t bytes)
+{
+    return perform(c, method, path, headers, body, bytes) == CURLE_OK ? &c->reply : NULL;
+}
+
+const struct http_reply *http_send(struct http_client *c, const char *method, const char *path,
+                                   const char *const *headers, const void *body, size_t bytes)
+{
+    CURLcode code = perform(c, method, path, headers, body, bytes);
+    if (code != CURLE_OK)
+        fail_msg("%s %s: %s", method, path, curl_easy_strerror(code));
     return &c->reply;
 }
 

@@ -24,6 +24,10 @@ void http_client_free(struct http_client *c);
  * The reply is valid until the client's next request. */
 const struct http_reply *http_send(struct http_client *c, const char *method, const char *path,
                                    const char *const *headers, const void *body, size_t bytes);
+/* The same, for threads other than the test's own, in which nothing may assert: NULL if it fails
+ * below HTTP. */
+const struct http_reply *http_try(struct http_client *c, const char *method, const char *path,
+                                  const char *const *headers, const void *body, size_t bytes);
 const struct http_reply *http_get(struct http_client *c, const char *path);
 /* With Content-Type: application/json. */
 const struct http_reply *http_post(struct http_client *c, const char *path, const char *json);

@@ -73,10 +73,10 @@ static long send_json(struct model_client *m, const char *method, const char *bo
                       const char *path)
 {
     static const char *const json[] = {"Content-Type: application/json", NULL};
-    m->reply = http_send(m->http, method, path, body ? json : NULL, body, body ? strlen(body) : 0);
+    m->reply = http_try(m->http, method, path, body ? json : NULL, body, body ? strlen(body) : 0);
     cJSON_Delete(m->json);
-    m->json = cJSON_Parse(m->reply->body);
-    return m->reply->status;
+    m->json = m->reply ? cJSON_Parse(m->reply->body) : NULL;
+    return m->reply ? m->reply->status : 0;
 }
 
 long try_ask(struct model_client *m, const char *method, const char *body, const char *format, ...)
@@ -97,9 +97,10 @@ const cJSON *ask(struct model_client *m, long status, const char *method, const 
     va_start(args, format);
     vsnprintf(path, sizeof path, format, args);
     va_end(args);
-    if (send_json(m, method, body, path) != status)
-        fail_msg("%s %s: %ld, not %ld: %.1000s", method, path, m->reply->status, status,
-                 m->reply->body);
+    long got = send_json(m, method, body, path);
+    if (got != status)
+        fail_msg("%s %s: %ld, not %ld: %.1000s", method, path, got, status,
+                 m->reply ? m->reply->body : "no answer");
     return m->json;
 }
 

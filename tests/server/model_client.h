@@ -33,13 +33,14 @@ void text_free(struct text *t);
 
 struct model_client {
     struct http_client *http;
-    const struct http_reply *reply; /* the last one */
+    const struct http_reply *reply; /* the last one; NULL if none came */
     cJSON *json;                    /* its body; NULL if it had none */
 };
 void model_client_open(struct model_client *m, const char *url);
 void model_client_close(struct model_client *m);
 
-/* Sends body (NULL: none) as JSON to the path made of format. Returns the status. */
+/* Sends body (NULL: none) as JSON to the path made of format. Returns the status, 0 if there was no
+ * answer. */
 long try_ask(struct model_client *m, const char *method, const char *body, const char *format, ...)
     PRINTF_LIKE(4, 5);
 /* The same; any other status fails the test with the answer. Returns m->json. */

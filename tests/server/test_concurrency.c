@@ -182,9 +182,8 @@ enum { MODELS = 4, SCRIPT = COUNT(88), KEPT_MAX = 4000 };
 struct client {
     pthread_t thread;
     int model;
-    int failed; /* answers that were not 2xx */
-    int stale;  /* reads that came before an acknowledged step */
-    int reads;
+    int failed;                  /* answers that were not 2xx */
+    int stale;                   /* reads that came before an acknowledged step */
     char *kept[VIEWS][KEPT_MAX]; /* a reader's answers, those that differ from the one before */
     size_t count[VIEWS];
 };
@@ -222,13 +221,13 @@ static void *run_reader(void *arg)
     struct client *c = arg;
     struct model_client m;
     model_client_open(&m, d.url);
-    for (int i = 0; atomic_load(&writers) > 0 || i < VIEWS; i++) {
+    for (int i = 0; (atomic_load(&writers) > 0 || i < VIEWS) && !c->failed; i++) {
         enum view view = (enum view)(i % VIEWS);
         int step = atomic_load(&acknowledged[c->model]);
         c->failed += read_view(&m, id_of[c->model], view) != 200;
-        c->stale += !m.json || member(m.json, "step")->valueint < step;
-        c->reads++;
-        keep(c, view, m.reply->body);
+        const cJSON *seen = member(m.json, "step");
+        c->stale += !seen || seen->valueint < step;
+        keep(c, view, m.reply ? m.reply->body : "no answer");
     }
     model_client_close(&m);
     return NULL;
@@ -286,8 +285,9 @@ static void run_together(struct client *writer, struct client *reader)
     for (int i = 0; i < MODELS; i++) {
         pthread_join(writer[i].thread, NULL);
         pthread_join(reader[i].thread, NULL);
-        assert_int_equal(writer[i].failed, 0);
     }
+    for (int i = 0; i < MODELS; i++)
+        assert_int_equal(writer[i].failed, 0);
 }
 
 static void test_together_as_alone(void **state)
@@ -367,17 +367,20 @@ static void *run_long_call(void *arg)
 
 static void start_long_call(struct long_call *l, struct model_client *m, const char *id)
 {
-    *l = (struct long_call){.id = id};
+    l->id = id;
+    atomic_store(&l->ended, false);
     start_thread(&l->thread, run_long_call, l);
-    while (strcmp(string(ask(m, 200, "GET", NULL, "/models/%s", id), "state"), "training") != 0)
+    while (strcmp(string(ask(m, 200, "GET", NULL, "/models/%s", id), "state"), "training") != 0) {
+        assert_false(atomic_load(&l->ended));
         rest(1);
+    }
 }
 
 /* With one worker, so that nothing but the slices lets anyone else in. */
 static void test_long_call_lets_others_in(void **state)
 {
     struct model_client m;
-    struct long_call l;
+    static struct long_call l;
     (void)state;
     daemon_start(&d, DAEMON_REAL, ARGS("--workers", "1"));
     model_client_open(&m, d.url);
@@ -407,7 +410,7 @@ static void test_full_line(void **state)
     static const char call[] = "POST /models/long/step HTTP/1.1\r\nHost: localhost\r\n"
                                "Content-Length: 0\r\nConnection: close\r\n\r\n";
     struct model_client m;
-    struct long_call l;
+    static struct long_call l;
     struct pollfd open[CALLS];
     int refused = 0;
     (void)state;
@@ -459,10 +462,18 @@ static void test_full_line(void **state)
 
 struct counts {
     pthread_t thread;
-    int number;
-    int made, refused, deleted, absent, served, strange;
+    int number; /* which of the clients this is */
+    int made, refused, deleted, absent;
+    char strange[100]; /* the first answer that should not have been */
 };
-static atomic_int served; /* by all clients of test_delete_under_load */
+static atomic_int served; /* by all clients of test_delete_under_load together */
+static atomic_int left;   /* how many of them are done */
+
+static void note_strange(struct counts *c, const char *what, long status)
+{
+    if (!c->strange[0])
+        snprintf(c->strange, sizeof c->strange, "%s: %ld", what, status);
+}
 
 /* Trains or predicts until the model is gone. */
 static void *use_until_gone(void *arg)
@@ -477,10 +488,10 @@ static void *use_until_gone(void *arg)
         else
             status =
                 try_ask(&m, "POST", c->number % 3 ? "{}" : "{\"steps\":50}", "/models/gone/step");
-        c->served += status == 200;
         atomic_fetch_add(&served, 1);
     }
     c->absent = status == 404;
+    atomic_fetch_add(&left, 1);
     model_client_close(&m);
     return NULL;
 }
@@ -494,8 +505,9 @@ static void test_delete_under_load(void **state)
     daemon_start(&d, DAEMON_REAL, ARGS("--workers", "4"));
     model_client_open(&m, d.url);
     for (int round = 0; round < ROUNDS; round++) {
-        struct counts c[CLIENTS] = {{0}};
+        static struct counts c[CLIENTS];
         atomic_store(&served, 0);
+        atomic_store(&left, 0);
         /* At once after the delete, with parameters as if there had never been another. */
         assert_int_equal(make_model(&m, "gone", 5), 201);
         char *text = model_text(&m, "gone");
@@ -505,17 +517,18 @@ static void test_delete_under_load(void **state)
         fresh = text;
         assert_int_equal(push_batch(&m, "gone", 1), 201);
         for (int i = 0; i < CLIENTS; i++) {
-            c[i].number = i;
+            c[i] = (struct counts){.number = i};
             start_thread(&c[i].thread, use_until_gone, &c[i]);
         }
-        while (atomic_load(&served) < 5 * CLIENTS)
+        while (atomic_load(&served) < 5 * CLIENTS && atomic_load(&left) == 0)
             rest(1);
+        assert_int_equal(atomic_load(&left), 0);
         ask(&m, 204, "DELETE", NULL, "/models/gone");
         ask(&m, 404, "GET", NULL, "/models/gone");
-        for (int i = 0; i < CLIENTS; i++) {
+        for (int i = 0; i < CLIENTS; i++)
             pthread_join(c[i].thread, NULL);
+        for (int i = 0; i < CLIENTS; i++)
             assert_int_equal(c[i].absent, 1);
-        }
     }
     free(fresh);
     model_client_close(&m);
@@ -526,23 +539,29 @@ static void test_delete_under_load(void **state)
 static void *storm(void *arg)
 {
     static const char batch[] = "{\"inputs\":[[1,2,3]],\"targets\":[[1,2]]}";
+    static const char *const use[] = {"step", "batches", "checkpoints", "forward"};
     struct counts *c = arg;
     struct model_client m;
     model_client_open(&m, d.url);
-    for (int i = 0; i < COUNT(100); i++) {
-        long made = make_model(&m, "storm", c->number);
-        c->made += made == 201;
-        c->refused += made == 409;
-        long step = try_ask(&m, "POST", batch, "/models/storm/step");
-        long push = try_ask(&m, "POST", batch, "/models/storm/batches");
-        long list = try_ask(&m, "GET", NULL, "/models");
-        c->strange += (made != 201 && made != 409) || (step != 200 && step != 404) ||
-                      (push != 201 && push != 404) || list != 200;
+    for (int i = 0; i < COUNT(100) && !c->strange[0]; i++) {
+        long status = make_model(&m, "storm", c->number);
+        c->made += status == 201;
+        if (status != 201 && status != 409)
+            note_strange(c, "POST /models", status);
+        for (size_t k = 0; k < 4; k++) {
+            status = try_ask(&m, "POST", k == 2 ? NULL : batch, "/models/storm/%s", use[k]);
+            if (status != 200 && status != 201 && status != 404)
+                note_strange(c, use[k], status);
+        }
+        status = try_ask(&m, "GET", NULL, "/models");
+        if (status != 200)
+            note_strange(c, "GET /models", status);
         if ((i + c->number) % 3 == 0)
             continue;
-        long deleted = try_ask(&m, "DELETE", NULL, "/models/storm");
-        c->deleted += deleted == 204;
-        c->strange += deleted != 204 && deleted != 404;
+        status = try_ask(&m, "DELETE", NULL, "/models/storm");
+        c->deleted += status == 204;
+        if (status != 204 && status != 404)
+            note_strange(c, "DELETE", status);
     }
     model_client_close(&m);
     return NULL;
@@ -551,9 +570,9 @@ static void *storm(void *arg)
 static void test_create_and_delete_storm(void **state)
 {
     enum { CLIENTS = 4 };
-    struct counts c[CLIENTS] = {{0}};
+    static struct counts c[CLIENTS];
     struct model_client m;
-    int left = 0;
+    int stand = 0;
     (void)state;
     daemon_start(&d, DAEMON_REAL, ARGS("--workers", "4", "--checkpoint-steps", "1"));
     model_client_open(&m, d.url);
@@ -561,18 +580,19 @@ static void test_create_and_delete_storm(void **state)
         c[i].number = i;
         start_thread(&c[i].thread, storm, &c[i]);
     }
-    for (int i = 0; i < CLIENTS; i++) {
+    for (int i = 0; i < CLIENTS; i++)
         pthread_join(c[i].thread, NULL);
-        assert_int_equal(c[i].strange, 0);
-        left += c[i].made - c[i].deleted;
+    for (int i = 0; i < CLIENTS; i++) {
+        assert_string_equal(c[i].strange, "");
+        stand += c[i].made - c[i].deleted;
     }
-    assert_true(left == 0 || left == 1); /* each that was made was deleted once */
-    assert_int_equal(try_ask(&m, "GET", NULL, "/models/storm"), left ? 200 : 404);
+    assert_true(stand == 0 || stand == 1); /* each that was made was deleted at most once */
+    assert_int_equal(try_ask(&m, "GET", NULL, "/models/storm"), stand ? 200 : 404);
     model_client_close(&m);
     assert_int_equal(daemon_stop(&d), 0);
 }
 
-static atomic_int ready;
+static pthread_barrier_t ready;
 
 static void *create(void *arg)
 {
@@ -580,9 +600,7 @@ static void *create(void *arg)
     struct model_client m;
     model_client_open(&m, d.url);
     try_ask(&m, "GET", NULL, "/healthz"); /* the connection stands before the race begins */
-    atomic_fetch_sub(&ready, 1);
-    while (atomic_load(&ready) > 0)
-        continue;
+    pthread_barrier_wait(&ready);
     for (int i = 0; i < COUNT(20); i++) {
         char id[32];
         snprintf(id, sizeof id, "only-%d", i);
@@ -597,12 +615,12 @@ static void *create(void *arg)
 static void test_one_creates(void **state)
 {
     enum { CLIENTS = 8 };
-    struct counts c[CLIENTS] = {{0}};
+    static struct counts c[CLIENTS];
     struct model_client m;
     int made = 0, refused = 0;
     (void)state;
     daemon_start(&d, DAEMON_REAL, ARGS("--workers", "4"));
-    atomic_store(&ready, CLIENTS);
+    pthread_barrier_init(&ready, NULL, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
         start_thread(&c[i].thread, create, &c[i]);
     for (int i = 0; i < CLIENTS; i++) {
@@ -610,6 +628,7 @@ static void test_one_creates(void **state)
         made += c[i].made;
         refused += c[i].refused;
     }
+    pthread_barrier_destroy(&ready);
     assert_int_equal(made, COUNT(20));
     assert_int_equal(refused, (CLIENTS - 1) * COUNT(20));
     model_client_open(&m, d.url);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -370,6 +371,7 @@ struct long_call {
     const char *url, *id;
     long status;
     double steps_done, step;
+    atomic_bool ended;
 };
 
 static void *run_long_call(void *arg)
@@ -381,21 +383,26 @@ static void *run_long_call(void *arg)
     const cJSON *done = member(m.json, "steps_done"), *step = member(m.json, "step");
     l->steps_done = done ? done->valuedouble : -1;
     l->step = step ? step->valuedouble : -1;
+    atomic_store(&l->ended, true);
     model_client_close(&m);
     return NULL;
 }
 
 static void start_long_call(struct long_call *l, struct daemon *d, const char *id)
 {
-    *l = (struct long_call){.url = d->url, .id = id};
+    l->url = d->url;
+    l->id = id;
+    atomic_store(&l->ended, false);
     assert_int_equal(pthread_create(&l->thread, NULL, run_long_call, l), 0);
-    while (step_of(d, id) < 100)
+    while (step_of(d, id) < 100) {
+        assert_false(atomic_load(&l->ended));
         rest(1);
+    }
 }
 
 static void test_stopped_in_the_middle_of_a_call(void **state)
 {
-    struct long_call l;
+    static struct long_call l;
     (void)state;
     daemon_start(&a, DAEMON_REAL, ARGS("--workers", "1"));
     make_models(&a);
@@ -421,7 +428,7 @@ static void test_stopped_in_the_middle_of_a_call(void **state)
 static void test_second_daemon_leaves_the_first_at_work(void **state)
 {
     struct daemon second = {0};
-    struct long_call l;
+    static struct long_call l;
     char data[200];
     (void)state;
     daemon_start(&a, DAEMON_REAL, NULL);

@@ -1,7 +1,8 @@
 #!/bin/bash
 # tests/tools/fuzz.sh SECONDS FOLDER - runs each fuzzer FOLDER/fuzz_NAME over tests/fuzz/corpus/NAME/.
 #
-# New inputs and crashes stay in FOLDER; one that crashed belongs into tests/fuzz/corpus/NAME/ with the fix.
+# New inputs and crashes stay in FOLDER; a crash belongs into the
+# corpus with its fix.
 # tests/fuzz/NAME.dict, if there, is the fuzzer's dictionary. The last line is "N passed, N failed".
 set -u
 shopt -s nullglob
