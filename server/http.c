@@ -73,7 +73,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **re
     int64_t seconds = IDLE_SECONDS + h->shared.config->header_seconds;
     request_end(*request, how);
     *request = NULL;
-    watch_set(watched_of(connection), clock_ns() + seconds * CLOCK_SECOND);
+    watch_set(watched_of(connection), WATCH_CLIENT_SENDS, clock_ns() + seconds * CLOCK_SECOND);
 }
 
 PRINTF_LIKE(2, 0)

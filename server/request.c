@@ -56,7 +56,7 @@ struct request *request_new(struct transport *t, struct MHD_Connection *connecti
     r->began_ns = clock_ns();
     atomic_fetch_add(&t->begun, 1);
     atomic_fetch_add(&t->live, 1);
-    watch_set(watched, r->began_ns + t->config->header_seconds * CLOCK_SECOND);
+    watch_set(watched, WATCH_CLIENT_SENDS, r->began_ns + t->config->header_seconds * CLOCK_SECOND);
     return r;
 }
 
@@ -95,7 +95,7 @@ static enum MHD_Result send_answer(struct request *r)
     if (!m)
         return MHD_NO;
     int64_t seconds = config->body_seconds + (int64_t)(a->bytes / SEND_BYTES_PER_SECOND);
-    watch_set(r->watched, clock_ns() + seconds * CLOCK_SECOND);
+    watch_set(r->watched, WATCH_CLIENT_TAKES, clock_ns() + seconds * CLOCK_SECOND);
     r->state = REQUEST_ANSWERED;
     r->status = a->status;
     r->bytes_out = a->bytes;
@@ -197,7 +197,8 @@ static enum MHD_Result begin(struct request *r, const char *method, const char *
         return MHD_NO;
     if (admit(r, version, &length)) {
         r->state = REQUEST_BODY;
-        watch_set(r->watched, clock_ns() + r->shared->config->body_seconds * CLOCK_SECOND);
+        watch_set(r->watched, WATCH_CLIENT_SENDS,
+                  clock_ns() + r->shared->config->body_seconds * CLOCK_SECOND);
         return MHD_YES;
     }
     r->state = REQUEST_DISCARD;
@@ -253,7 +254,7 @@ static enum MHD_Result run(struct request *r)
         return send_answer(r);
     }
     r->state = REQUEST_SLEEPING;
-    watch_set(r->watched, WATCH_NEVER);
+    watch_set(r->watched, WATCH_CLIENT_TAKES, WATCH_NEVER);
     MHD_suspend_connection(r->connection);
     pool_commit(r->shared->pool, &r->job);
     return MHD_YES;

@@ -120,12 +120,18 @@ static void run(struct daemon *d)
 /* ---- stopping
  * ------------------------------------------------------------------------------------ */
 
-/* Until the pool owes no answer, the time is over, or a signal hurries. */
+/* Until the pool owes no answer, the time is over, or a signal hurries. Nothing is owed to a client
+ * that has gone while it sent its request: the ticks find out. */
 static void wait_for_calls(const struct daemon *d)
 {
-    int64_t deadline = clock_ns() + d->config->drain_seconds * CLOCK_SECOND;
-    while (http_owed(d->http) > 0 && clock_ns() < deadline && !wait_signal(d, POLL_NS))
-        continue;
+    int64_t now = clock_ns(), deadline = now + d->config->drain_seconds * CLOCK_SECOND, tick = now;
+    while (http_owed(d->http) > 0 && now < deadline && !wait_signal(d, POLL_NS)) {
+        now = clock_ns();
+        if (now < tick)
+            continue;
+        http_tick(d->http);
+        tick = now + CLOCK_SECOND;
+    }
 }
 
 /* Until no request is left, and none has come for a while: one that libmicrohttpd has not read

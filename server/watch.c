@@ -11,6 +11,8 @@ struct watched {
     struct watched *prev, *next;   /* [w] */
     int fd;                        /* [I] */
     atomic_int_least64_t deadline; /* [a] */
+    atomic_bool sends;             /* [a] we wait for the client's bytes */
+    atomic_bool gone;              /* [a] a sweep has found that none will come */
 };
 
 struct watch {
@@ -40,6 +42,8 @@ struct watched *watch_open(struct watch *w, int fd, int64_t deadline_ns)
         return NULL;
     c->fd = fd;
     atomic_init(&c->deadline, deadline_ns);
+    atomic_init(&c->sends, true);
+    atomic_init(&c->gone, false);
     lock_take(&w->lock);
     c->next = w->first;
     if (c->next)
@@ -64,10 +68,29 @@ void watch_close(struct watch *w, struct watched *c)
     mem_free(c);
 }
 
-void watch_set(struct watched *c, int64_t deadline_ns)
+void watch_set(struct watched *c, enum watch_phase phase, int64_t deadline_ns)
 {
-    if (c)
-        atomic_store_explicit(&c->deadline, deadline_ns, memory_order_relaxed);
+    if (!c)
+        return;
+    atomic_store_explicit(&c->deadline, deadline_ns, memory_order_relaxed);
+    atomic_store(&c->sends, phase == WATCH_CLIENT_SENDS);
+    atomic_store(&c->gone, false);
+}
+
+/* Has the client ended its side, with nothing left to be read? */
+static bool has_ended(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* Only what two sweeps have found is so: at the first the last bytes may just have been read, of a
+ * client that ended its side after a whole request and waits for the answer. */
+static bool is_gone(struct watched *c)
+{
+    if (!atomic_load(&c->sends) || !has_ended(c->fd))
+        return false;
+    return atomic_exchange(&c->gone, true);
 }
 
 /* Under the lock fd is open and this connection's own: watch_close comes before close(fd). */
@@ -76,11 +99,12 @@ size_t watch_sweep(struct watch *w, int64_t now_ns)
     size_t overdue = 0;
     lock_take(&w->lock);
     for (struct watched *c = w->first; c; c = c->next) {
-        if (atomic_load_explicit(&c->deadline, memory_order_relaxed) >= now_ns)
+        bool late = atomic_load_explicit(&c->deadline, memory_order_relaxed) < now_ns;
+        if (!late && !is_gone(c))
             continue;
         shutdown(c->fd, SHUT_RDWR);
-        watch_set(c, WATCH_NEVER);
-        overdue++;
+        watch_set(c, WATCH_CLIENT_TAKES, WATCH_NEVER);
+        overdue += late;
     }
     lock_give(&w->lock);
     return overdue;

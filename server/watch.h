@@ -1,8 +1,10 @@
-/* server/watch.h - closes the connections of clients that are too slow.
+/* server/watch.h - closes the connections of clients that are too slow, or gone.
  *
  * libmicrohttpd knows only a time without any activity, so a byte now and then keeps a connection
  * for ever. Here each connection has the time by which its client must be through with what it is
  * at; an overdue socket is shut down, and libmicrohttpd then cleans up as for any that broke.
+ * Nor does it see (0.9.75, with epoll) the end of a client that comes together with the last bytes
+ * of a request that is not whole: such a one would hold its place until its time is over.
  * Threads: any; a watched connection is opened, set and closed by one thread at a time.
  */
 #ifndef SERVER_WATCH_H
@@ -25,9 +27,12 @@ void watch_free(struct watch *w);       /* all connections are closed by then; N
 MUST_USE struct watched *watch_open(struct watch *w, int fd, int64_t deadline_ns);
 /* NULL is fine. */
 void watch_close(struct watch *w, struct watched *c);
+/* What the client is at: sending us something, or taking an answer (or waiting for it). */
+enum watch_phase { WATCH_CLIENT_SENDS, WATCH_CLIENT_TAKES };
 /* deadline_ns: on clock_ns. NULL is fine. */
-void watch_set(struct watched *c, int64_t deadline_ns);
-/* Shuts down what was due before now; returns how many. */
+void watch_set(struct watched *c, enum watch_phase phase, int64_t deadline_ns);
+/* To be called about once a second: shuts down what was due before now, and who was gone in the
+ * middle of sending at the last sweep already. Returns how many were overdue. */
 size_t watch_sweep(struct watch *w, int64_t now_ns);
 
 #endif

@@ -1,7 +1,6 @@
 #include "tests/api/client.h"
 
 #include <dirent.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,13 +127,6 @@ void client_kill(struct client *c)
 /* ---- one request -------------------------------------------------------------------------------
  */
 
-void reply_close(struct reply *r)
-{
-    cJSON_Delete(r->json);
-    free(r->text);
-    *r = (struct reply){.status = 0};
-}
-
 static void copy_header(struct reply *r, const char *name, const char *value)
 {
     if (!strcasecmp(name, "Content-Type"))
@@ -203,26 +195,30 @@ static void parse(struct reply *r)
     }
 }
 
+const struct reply *ask_plain(struct client *c, const char *method, const char *target,
+                              const char *body)
+{
+    struct request q = {.method = method, .target = target, .body = body};
+    struct reply *r = next_reply(c);
+    client_exchange(c->api, c->scratch, c->slice_ns, &q, r);
+    parse(r);
+    return r;
+}
+
+static const struct reply *ask_with(struct client *c, const char *method, const char *target,
+                                    const char *body, va_list args) PRINTF_LIKE(4, 0);
 static const struct reply *ask_with(struct client *c, const char *method, const char *target,
                                     const char *body, va_list args)
 {
-    struct request q = {.method = method, .target = target};
     char *text = NULL;
-    if (body) {
-        va_list again;
-        va_copy(again, args);
-        int n = vsnprintf(NULL, 0, body, again);
-        va_end(again);
-        assert_true(n >= 0);
-        text = malloc((size_t)n + 1);
-        assert_non_null(text);
-        vsnprintf(text, (size_t)n + 1, body, args);
-        q.body = text;
-    }
-    struct reply *r = next_reply(c);
-    client_exchange(c->api, c->scratch, c->slice_ns, &q, r);
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+    assert_non_null(out);
+    if (body)
+        vfprintf(out, body, args);
+    assert_int_equal(fclose(out), 0);
+    const struct reply *r = ask_plain(c, method, target, body ? text : NULL);
     free(text);
-    parse(r);
     return r;
 }
 
@@ -236,6 +232,15 @@ const struct reply *ask(struct client *c, const char *method, const char *target
     return r;
 }
 
+static void check_status(const struct reply *r, int status, const char *method, const char *target)
+{
+    if (r->status != status)
+        fail_msg("%s %s: %d, not %d: %.600s", method, target, r->status, status, r->text);
+    assert_string_equal(r->type, status == 204   ? ""
+                                 : status >= 400 ? "application/problem+json"
+                                                 : "application/json");
+}
+
 const struct reply *expect(struct client *c, int status, const char *method, const char *target,
                            const char *body, ...)
 {
@@ -243,25 +248,8 @@ const struct reply *expect(struct client *c, int status, const char *method, con
     va_start(args, body);
     const struct reply *r = ask_with(c, method, target, body, args);
     va_end(args);
-    if (r->status != status)
-        fail_msg("%s %s: %d, not %d: %.600s", method, target, r->status, status, r->text);
-    assert_string_equal(r->type, status == 204   ? ""
-                                 : status >= 400 ? "application/problem+json"
-                                                 : "application/json");
+    check_status(r, status, method, target);
     return r;
-}
-
-void assert_problem(const struct reply *r, int status, const char *slug, const char *pointer)
-{
-    char type[80];
-    snprintf(type, sizeof type, "/problems/%s", slug);
-    const cJSON *p = json_find(r->json, "/pointer");
-    bool right = r->status == status && !strcmp(r->type, "application/problem+json") &&
-                 !strcmp(string_at(r, "/type"), type) && number_at(r, "/status") == status &&
-                 string_at(r, "/title")[0] && string_at(r, "/detail")[0] &&
-                 !strcmp(p ? p->valuestring : "", pointer);
-    if (!right)
-        fail_msg("not %d %s at \"%s\": %s", status, type, pointer, r->text);
 }
 
 struct call *client_start(struct client *c, const char *method, const char *target,
@@ -331,126 +319,9 @@ const struct reply *expect_of(struct client *c, int status, const char *method, 
 {
     char target[160];
     snprintf(target, sizeof target, "/models/%s%s", id, rest);
-    return body ? expect(c, status, method, target, "%s", body)
-                : expect(c, status, method, target, NULL);
-}
-
-/* ---- reading answers ---------------------------------------------------------------------------
- */
-
-const cJSON *json_find(const cJSON *root, const char *pointer)
-{
-    char key[80];
-    while (root && *pointer == '/') {
-        size_t n = strcspn(++pointer, "/");
-        snprintf(key, sizeof key, "%.*s", (int)n, pointer);
-        pointer += n;
-        root = cJSON_IsArray(root) ? cJSON_GetArrayItem(root, atoi(key))
-                                   : cJSON_GetObjectItemCaseSensitive(root, key);
-    }
-    return root;
-}
-
-const cJSON *at(const struct reply *r, const char *pointer)
-{
-    const cJSON *item = json_find(r->json, pointer);
-    if (!item)
-        fail_msg("nothing at %s: %.600s", pointer, r->text);
-    return item;
-}
-
-bool json_real_value(const cJSON *item, double *out)
-{
-    *out = 0;
-    if (cJSON_IsNumber(item))
-        *out = item->valuedouble;
-    else if (cJSON_IsString(item) && !strcmp(item->valuestring, "NaN"))
-        *out = NAN;
-    else if (cJSON_IsString(item) && !strcmp(item->valuestring, "Infinity"))
-        *out = INFINITY;
-    else if (cJSON_IsString(item) && !strcmp(item->valuestring, "-Infinity"))
-        *out = -INFINITY;
-    else
-        return false;
-    return true;
-}
-
-double number_at(const struct reply *r, const char *pointer)
-{
-    double x;
-    if (!json_real_value(at(r, pointer), &x))
-        fail_msg("no number at %s: %.600s", pointer, r->text);
-    return x;
-}
-
-const char *string_at(const struct reply *r, const char *pointer)
-{
-    const cJSON *item = at(r, pointer);
-    if (!cJSON_IsString(item))
-        fail_msg("no string at %s: %.600s", pointer, r->text);
-    return item->valuestring;
-}
-
-void assert_json(const struct reply *r, const char *pointer, const char *expected)
-{
-    char *text = cJSON_PrintUnformatted(at(r, pointer));
-    assert_non_null(text);
-    assert_string_equal(text, expected);
-    cJSON_free(text);
-}
-
-static void flatten(const cJSON *item, double **x, size_t *count)
-{
-    if (!cJSON_IsArray(item)) {
-        *x = realloc(*x, (*count + 1) * sizeof **x);
-        assert_non_null(*x);
-        assert_true(json_real_value(item, &(*x)[(*count)++]));
-        return;
-    }
-    for (const cJSON *child = item->child; child; child = child->next)
-        flatten(child, x, count);
-}
-
-double *json_flat(const cJSON *item, size_t *count)
-{
-    double *x = NULL;
-    *count = 0;
-    flatten(item, &x, count);
-    return x;
-}
-
-/* Strings are written as they stand: the golden files have none that need an escape. */
-static void print(FILE *out, const cJSON *item)
-{
-    bool array = cJSON_IsArray(item);
-    if (cJSON_IsNumber(item))
-        fprintf(out, "%.17g", item->valuedouble);
-    else if (cJSON_IsString(item))
-        fprintf(out, "\"%s\"", item->valuestring);
-    else if (cJSON_IsBool(item) || cJSON_IsNull(item))
-        fputs(cJSON_IsTrue(item) ? "true" : cJSON_IsFalse(item) ? "false" : "null", out);
-    else {
-        fputc(array ? '[' : '{', out);
-        for (const cJSON *child = item->child; child; child = child->next) {
-            if (child != item->child)
-                fputc(',', out);
-            if (!array)
-                fprintf(out, "\"%s\":", child->string);
-            print(out, child);
-        }
-        fputc(array ? ']' : '}', out);
-    }
-}
-
-char *json_text(const cJSON *item)
-{
-    char *text = NULL;
-    size_t bytes;
-    FILE *out = open_memstream(&text, &bytes);
-    assert_non_null(out);
-    print(out, item);
-    assert_int_equal(fclose(out), 0);
-    return text;
+    const struct reply *r = ask_plain(c, method, target, body);
+    check_status(r, status, method, target);
+    return r;
 }
 
 char *text_of(struct client *c, const char *target)
@@ -467,22 +338,4 @@ void assert_same_answer(struct client *a, const char *target_a, struct client *b
     assert_string_equal(first, second);
     free(first);
     free(second);
-}
-
-cJSON *json_file(const char *path)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        fail_msg("%s cannot be opened; tests run from the root of the repository", path);
-    assert_int_equal(fseek(f, 0, SEEK_END), 0);
-    long bytes = ftell(f);
-    rewind(f);
-    char *text = calloc(1, (size_t)bytes + 1);
-    assert_non_null(text);
-    assert_int_equal(fread(text, 1, (size_t)bytes, f), bytes);
-    fclose(f);
-    cJSON *root = cJSON_Parse(text);
-    free(text);
-    assert_non_null(root);
-    return root;
 }

@@ -7,15 +7,9 @@
 #ifndef TESTS_API_CLIENT_H
 #define TESTS_API_CLIENT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cjson/cJSON.h>
-#include <cmocka.h>
-
 #include "api/api.h"
+#include "engine/attr.h"
+#include "tests/api/reply.h"
 
 struct request {
     const char *method, *target;
@@ -23,16 +17,6 @@ struct request {
     const char *body; /* NULL: none */
     size_t bytes;     /* 0: strlen(body) */
 };
-
-/* An answer, copied. */
-struct reply {
-    int status;
-    char type[64], location[192], allow[64], retry_after[16];
-    char *text;  /* NUL-terminated */
-    cJSON *json; /* NULL for an empty body */
-    int slices;  /* calls of call_work that it took */
-};
-void reply_close(struct reply *r);
 
 #define CLIENT_REPLIES 16
 
@@ -63,14 +47,15 @@ void client_exchange(struct api *a, struct scratch *s, int64_t slice_ns, const s
                      struct reply *out);
 
 /* A reply belongs to the client and lives until CLIENT_REPLIES more have come.
- * body: a printf format, NULL for none. */
+ * body: as it stands, NULL for none. */
+const struct reply *ask_plain(struct client *c, const char *method, const char *target,
+                              const char *body);
+/* body: a printf format, NULL for none. */
 const struct reply *ask(struct client *c, const char *method, const char *target, const char *body,
-                        ...);
+                        ...) PRINTF_LIKE(4, 5);
 /* The same, and the status must be this one. */
 const struct reply *expect(struct client *c, int status, const char *method, const char *target,
-                           const char *body, ...);
-/* The problem's type ("/problems/conflict") and pointer must be these; "" for no pointer. */
-void assert_problem(const struct reply *r, int status, const char *slug, const char *pointer);
+                           const char *body, ...) PRINTF_LIKE(5, 6);
 
 /* A call by hand, slice by slice: client_slice until it says true, then client_finish. */
 struct call *client_start(struct client *c, const char *method, const char *target,
@@ -86,33 +71,14 @@ void create_net(struct client *c, const char *id, const char *more);
 void push_batch(struct client *c, const char *id, int k);
 /* The body of such a batch: free() it. */
 char *batch_text(int k);
-/* An ask or expect of "/models/{id}{rest}". */
+/* An expect of "/models/{id}{rest}", with the body as it stands. */
 const struct reply *expect_of(struct client *c, int status, const char *method, const char *id,
                               const char *rest, const char *body);
-
-/* ---- reading answers: pointer is an RFC 6901 one, without escapes ------------------------------
- */
-
-const cJSON *json_find(const cJSON *root, const char *pointer); /* NULL: not there */
-const cJSON *at(const struct reply *r, const char *pointer);
-double number_at(const struct reply *r, const char *pointer); /* "NaN" and its kin too */
-const char *string_at(const struct reply *r, const char *pointer);
-/* Is the value there as this JSON text, without blanks? */
-void assert_json(const struct reply *r, const char *pointer, const char *expected);
-bool json_real_value(const cJSON *item, double *out);
-/* Nested arrays of numbers, flat. free() it. */
-double *json_flat(const cJSON *item, size_t *count);
-
-/* item as JSON with all digits of its numbers: cJSON's own printer drops the last bit of some.
- * free() it. */
-char *json_text(const cJSON *item);
 
 /* The text of GET target, for comparing bits. free() it. */
 char *text_of(struct client *c, const char *target);
 /* Both clients answer the same text. */
 void assert_same_answer(struct client *a, const char *target_a, struct client *b,
                         const char *target_b);
-/* A whole file, parsed; cJSON_Delete it. Names a path relative to the root of the repository. */
-cJSON *json_file(const char *path);
 
 #endif

@@ -106,7 +106,9 @@ static void test_step_is_its_parts(void **state)
         expect_of(c, 200, "POST", "parts", "/backward", NULL);
         expect_of(c, 200, "POST", "parts", "/optimizer/step", NULL);
     }
-    expect_of(c, 200, "POST", "whole", "/step", "{\"steps\":5}");
+    const struct reply *r = expect_of(c, 200, "POST", "whole", "/step", "{\"steps\":5}");
+    const struct reply *history = expect_of(c, 200, "GET", "whole", "/losses", NULL);
+    assert_true(cJSON_Compare(at(r, "/losses"), at(history, "/loss"), true));
     assert_same_answer(c, "/models/whole/parameters", c, "/models/parts/parameters");
     assert_same_answer(c, "/models/whole/gradients", c, "/models/parts/gradients");
     assert_same_answer(c, "/models/whole/losses", c, "/models/parts/losses");
@@ -224,6 +226,28 @@ static void test_stop_keeps_what_was_there(void **state)
     assert_json(expect_of(c, 200, "POST", "a", "/step", NULL), "/batch", "1");
 }
 
+/* Loss and gradient are fine, but weight decay alone would throw the weight out of range: whether
+ * it came there by a PUT or by a restore. */
+static void test_stop_before_the_update_overflows(void **state)
+{
+    struct client *c = *state;
+    static const char nothing[] = "{\"inputs\":[[0]],\"targets\":[[0]]}";
+    static const char huge[] = "{\"parameters\":{\"0.weight\":{\"data\":[[3e38]]}}}";
+    static const char small[] = "{\"parameters\":{\"0.weight\":{\"data\":[[2]]}}}";
+    create_line(c, "a", ",\"optimizer\":{\"type\":\"sgd\",\"lr\":3,\"weight_decay\":1}");
+    expect_of(c, 200, "POST", "a", "/step", nothing);
+    assert_true(weight(c, "a") == -4);
+    expect_of(c, 200, "PUT", "a", "/parameters", huge);
+    expect_of(c, 201, "POST", "a", "/checkpoints", NULL);
+    assert_problem(ask_plain(c, "POST", "/models/a/step", nothing), 422, "diverged", "");
+    assert_true((float)weight(c, "a") == 3e38F);
+    expect_of(c, 200, "PUT", "a", "/parameters", small);
+    expect_of(c, 200, "POST", "a", "/step", nothing);
+    expect_of(c, 200, "POST", "a", "/checkpoints/1/restore", NULL);
+    assert_problem(ask_plain(c, "POST", "/models/a/step", nothing), 422, "diverged", "");
+    assert_true((float)weight(c, "a") == 3e38F);
+}
+
 static void test_continue_is_as_pytorch(void **state)
 {
     struct client *c = *state;
@@ -261,6 +285,7 @@ int main(void)
         ROW(test_drain_ends_a_long_call),
         ROW(test_stop),
         ROW(test_stop_keeps_what_was_there),
+        ROW(test_stop_before_the_update_overflows),
         ROW(test_continue_is_as_pytorch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

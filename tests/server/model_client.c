@@ -55,6 +55,16 @@ void text_free(struct text *t)
     *t = (struct text){0};
 }
 
+char *text_repeat(const char *begin, const char *piece, size_t times, const char *end)
+{
+    struct text t = {0};
+    text_add(&t, "%s", begin);
+    for (size_t i = 0; i < times; i++)
+        text_add_bytes(&t, piece, strlen(piece));
+    text_add(&t, "%s", end);
+    return t.at;
+}
+
 /* ---- requests ------------------------------------------------------------------------------ */
 
 void model_client_open(struct model_client *m, const char *url)

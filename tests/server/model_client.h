@@ -28,6 +28,8 @@ struct text {
 void text_add(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_add_bytes(struct text *t, const void *data, size_t bytes);
 void text_free(struct text *t);
+/* piece, so many times, between begin and end; free() it. */
+char *text_repeat(const char *begin, const char *piece, size_t times, const char *end);
 
 /* ---- requests ------------------------------------------------------------------------------ */
 

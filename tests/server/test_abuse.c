@@ -1,35 +1,21 @@
-/* Clients that mean harm, against the whole daemon: all the tests share one, which must answer
- * after each, keep its memory within bounds, log a line a request, and end with 0. */
+/* Abuse by documents, against the whole daemon: JSON, shapes, numbers, names and keys that are too
+ * much. It answers after each test, keeps its memory within bounds, and ends with 0. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "tests/server/daemon.h"
 #include "tests/server/http_client.h"
 #include "tests/server/model_client.h"
-#include "tests/server/raw_client.h"
+#include "tests/server/slow_build.h"
 
-#ifdef __has_feature
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SLOW_BUILD
-#endif
-#endif
-#if defined __SANITIZE_THREAD__ || defined __SANITIZE_ADDRESS__
-#define SLOW_BUILD
-#endif
-
-#define MIB      ((size_t)1 << 20)
-#define MAX_BODY (24 * MIB)
+#define MIB ((size_t)1 << 20)
 
 static struct daemon d;
 static struct model_client m;
@@ -62,36 +48,14 @@ static int stop(void **state)
 }
 
 /* It works, and training does what it did. */
-static void assert_well(void)
+static int assert_well(void **state)
 {
+    (void)state;
     ask(&m, 200, "GET", NULL, "/readyz");
     double before = number(ask(&m, 200, "GET", NULL, "/models/m"), "step");
     ask(&m, 200, "POST", "{}", "/models/m/step");
     assert_int_equal(number(m.json, "step"), before + 1);
-}
-
-static int assert_well_after(void **state)
-{
-    (void)state;
-    assert_well();
     return 0;
-}
-
-static void rest(long ms)
-{
-    const struct timespec time = {.tv_nsec = ms * 1000000};
-    nanosleep(&time, NULL);
-}
-
-/* piece, so many times, between begin and end. */
-static char *repeat(const char *begin, const char *piece, size_t times, const char *end)
-{
-    struct text t = {0};
-    text_add(&t, "%s", begin);
-    for (size_t i = 0; i < times; i++)
-        text_add_bytes(&t, piece, strlen(piece));
-    text_add(&t, "%s", end);
-    return t.at;
 }
 
 /* Posts the body (freed) to path; the answer must be this problem. */
@@ -111,20 +75,20 @@ static void test_deep_nesting(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof depth / sizeof depth[0]; i++) {
         const char *path = paths[i % 3];
-        char *closing = repeat("1", "]", depth[i], "}");
-        refuse(400, "malformed-request", path, repeat("", "[", depth[i], ""));
-        refuse(400, "malformed-request", path, repeat("{\"inputs\":", "[", depth[i], closing));
-        refuse(400, "malformed-request", path, repeat("", "{\"a\":", depth[i], "1"));
-        refuse(400, "malformed-request", path, repeat("", "{\"a\":[", depth[i], ""));
-        refuse(400, "malformed-request", path, repeat("{\"inputs\":[[[1],", "[", depth[i], ""));
+        char *closing = text_repeat("1", "]", depth[i], "}");
+        refuse(400, "malformed-request", path, text_repeat("", "[", depth[i], ""));
+        refuse(400, "malformed-request", path, text_repeat("{\"inputs\":", "[", depth[i], closing));
+        refuse(400, "malformed-request", path, text_repeat("", "{\"a\":", depth[i], "1"));
+        refuse(400, "malformed-request", path, text_repeat("", "{\"a\":[", depth[i], ""));
+        refuse(400, "malformed-request", path,
+               text_repeat("{\"inputs\":[[[1],", "[", depth[i], ""));
         free(closing);
     }
-    refuse(400, "malformed-request", "/models", repeat("", "[", 250000, ""));
-    refuse(413, "too-large", "/models", repeat("", "{\"a\":", 250000, ""));
+    refuse(400, "malformed-request", "/models", text_repeat("", "[", 250000, ""));
+    refuse(413, "too-large", "/models", text_repeat("", "{\"a\":", 250000, ""));
 }
 
-#ifndef SLOW_BUILD
-/* The daemon's peak of resident memory in kB, since the last reset. */
+/* The daemon's peak of resident memory in kB. */
 static long peak_kb(void)
 {
     char name[64], line[256];
@@ -139,64 +103,48 @@ static long peak_kb(void)
     return kb;
 }
 
-static void reset_peak(void)
+/* Posts the body (freed); then the daemon's peak is at most so much over what it was when idle.
+ * Sanitizers keep memory for themselves, so there only the answer counts. */
+static void post_within(long idle_kb, size_t bytes, long status, const char *path, char *body)
 {
-    char name[64];
-    snprintf(name, sizeof name, "/proc/%d/clear_refs", (int)d.pid);
-    FILE *f = fopen(name, "w");
-    assert_non_null(f);
-    fputs("5", f);
-    assert_int_equal(fclose(f), 0);
-}
-#endif
-
-/* Posts the body (freed); the daemon may grow by so much. Sanitizers keep memory for themselves,
- * so there only the answer counts. */
-static void post_within(size_t bytes, long status, const char *path, char *body)
-{
-#ifndef SLOW_BUILD
-    reset_peak();
-    long before = peak_kb();
     ask(&m, status, "POST", body, "%s", path);
-    long grown = peak_kb() - before;
-    if (grown > (long)(bytes / 1024))
+    long grown = peak_kb() - idle_kb;
+    if (!SLOW_BUILD && grown > (long)(bytes / 1024))
         fail_msg("%s: %ld kB more, not %zu", path, grown, bytes / 1024);
-#else
-    (void)bytes;
-    ask(&m, status, "POST", body, "%s", path);
-#endif
     free(body);
 }
 
-/* What a request may take: its body; for numbers, one float of four bytes for each "0," of two, so
- * twice the body; never a node for each. And some for the allocator and libmicrohttpd. */
+/* A request that is refused may take its body, and some for the threads' first stacks and blocks;
+ * never a number or a node for each piece of the text. */
 static void test_bombs(void **state)
 {
     enum { TWENTY = 20 << 20 };
-    const size_t extra = 8 * MIB, body = TWENTY;
+    const size_t extra = 16 * MIB, body = TWENTY; /* the most values of a document take 13 MiB */
+    long idle = peak_kb();
     (void)state;
     /* Refused by their shape: no number is read. */
-    post_within(body + extra, 422, "/models/m/step",
-                repeat("{\"inputs\":[", "0,", TWENTY / 2 - 20, "0],\"targets\":[]}"));
-    post_within(body + extra, 422, "/models/m/forward",
-                repeat("{\"inputs\":[[", "0,", TWENTY / 2 - 20, "0]]}"));
+    post_within(idle, body + extra, 422, "/models/m/step",
+                text_repeat("{\"inputs\":[", "0,", TWENTY / 2 - 20, "0],\"targets\":[]}"));
+    post_within(idle, body + extra, 422, "/models/m/forward",
+                text_repeat("{\"inputs\":[[", "0,", TWENTY / 2 - 20, "0]]}"));
     /* Values that would be nodes are counted before any is made. */
-    post_within(body + extra, 422, "/models/m/step",
-                repeat("{\"inputs\":[{}", ",{}", TWENTY / 3 - 20, "]}"));
-    post_within(body + extra, 422, "/models/m/step",
-                repeat("{\"inputs\":[\"\"", ",\"\"", TWENTY / 3 - 20, "]}"));
-    post_within(body + extra, 422, "/models/m/step",
-                repeat("{\"inputs\":{", "\"a\":[],", TWENTY / 7 - 20, "\"a\":[]}}"));
+    post_within(idle, body + extra, 422, "/models/m/step",
+                text_repeat("{\"inputs\":[{}", ",{}", TWENTY / 3 - 20, "]}"));
+    post_within(idle, body + extra, 422, "/models/m/step",
+                text_repeat("{\"inputs\":[\"\"", ",\"\"", TWENTY / 3 - 20, "]}"));
+    post_within(idle, body + extra, 422, "/models/m/step",
+                text_repeat("{\"inputs\":{", "\"a\":[],", TWENTY / 7 - 20, "\"a\":[]}}"));
     /* Taken: of "[0]," one float, and so half of the body once more for both tensors; and the
      * store's copy of them on its way to the disk, with SQLite's. */
     struct text t = {0};
     for (int part = 0; part < 2; part++) {
-        char *half = repeat(part ? "],\"targets\":[[0]" : "{\"inputs\":[[0]", ",[0]", body / 8, "");
+        char *half =
+            text_repeat(part ? "],\"targets\":[[0]" : "{\"inputs\":[[0]", ",[0]", body / 8, "");
         text_add_bytes(&t, half, strlen(half));
         free(half);
     }
     text_add(&t, "]}");
-    post_within(3 * body + extra, 201, "/models/m/batches", t.at);
+    post_within(idle, 3 * body + extra, 201, "/models/m/batches", t.at);
     ask(&m, 204, "DELETE", NULL, "/models/m/batches/%d", (int)number(m.json, "batch"));
 }
 
@@ -222,14 +170,14 @@ static void test_many_keys(void **state)
 static void test_numbers(void **state)
 {
     (void)state;
-    char *digits = repeat("{\"steps\":", "1", 4 << 20, "}");
+    char *digits = text_repeat("{\"steps\":", "1", 4 << 20, "}");
     refuse(422, "invalid-argument", "/models/m/step", digits);
     refuse(422, "invalid-argument", "/models/m/forward",
-           repeat("{\"inputs\":[[", "9", 4 << 20, "]]}"));
+           text_repeat("{\"inputs\":[[", "9", 4 << 20, "]]}"));
     ask(&m, 422, "POST", "{\"inputs\":[[1e400]]}", "/models/m/forward");
     assert_problem(&m, "invalid-argument", "/inputs/0/0");
     ask(&m, 200, "POST", "{\"inputs\":[[1e-400],[1e-45],[-0.0]]}", "/models/m/forward");
-    char *small = repeat("{\"inputs\":[[0.", "0", 4 << 20, "1]]}");
+    char *small = text_repeat("{\"inputs\":[[0.", "0", 4 << 20, "1]]}");
     ask(&m, 200, "POST", small, "/models/m/forward");
     free(small);
     ask(&m, 200, "POST", "{\"inputs\":[[\"NaN\"],[\"-Infinity\"]]}", "/models/m/forward");
@@ -266,11 +214,11 @@ static void test_shapes(void **state)
         text_free(&t);
     }
     refuse(422, "invalid-argument", "/models",
-           repeat("{\"loss\":\"mse\",\"layers\":[", "{\"type\":\"relu\"},", 20000,
-                  "{\"type\":\"relu\"}]}"));
+           text_repeat("{\"loss\":\"mse\",\"layers\":[", "{\"type\":\"relu\"},", 20000,
+                       "{\"type\":\"relu\"}]}"));
     refuse(413, "too-large", "/models",
-           repeat("{\"loss\":\"mse\",\"layers\":[", "{\"type\":\"relu\"},", 1000000,
-                  "{\"type\":\"relu\"}]}"));
+           text_repeat("{\"loss\":\"mse\",\"layers\":[", "{\"type\":\"relu\"},", 1000000,
+                       "{\"type\":\"relu\"}]}"));
     ask(&m, 422, "POST",
         "{\"loss\":\"mse\",\"layers\":[{\"type\":\"linear\",\"in_features\":2,\"out_features\":3},"
         "{\"type\":\"relu\"},{\"type\":\"linear\",\"in_features\":4,\"out_features\":1}]}",
@@ -366,12 +314,13 @@ static void test_naughty_ids(void **state)
         text_free(&t);
     }
     refuse(422, "invalid-argument", "/models",
-           repeat("{\"id\":\"", "a", 65, "\",\"loss\":\"mse\",\"layers\":[{\"type\":\"relu\"}]}"));
+           text_repeat("{\"id\":\"", "a", 65,
+                       "\",\"loss\":\"mse\",\"layers\":[{\"type\":\"relu\"}]}"));
     refuse(400, "malformed-request", "/models",
-           repeat("{\"id\":\"", "a\\u0000b", 1, "\",\"layers\":[]}"));
-    refuse(400, "malformed-request", "/models", repeat("{\"id\":\"", "\xff", 1, "\"}"));
-    refuse(400, "malformed-request", "/models", repeat("{\"id\":\"", "\xc0\xaf", 1, "\"}"));
-    refuse(400, "malformed-request", "/models", repeat("{\"id\":\"", "\\ud800", 1, "\"}"));
+           text_repeat("{\"id\":\"", "a\\u0000b", 1, "\",\"layers\":[]}"));
+    refuse(400, "malformed-request", "/models", text_repeat("{\"id\":\"", "\xff", 1, "\"}"));
+    refuse(400, "malformed-request", "/models", text_repeat("{\"id\":\"", "\xc0\xaf", 1, "\"}"));
+    refuse(400, "malformed-request", "/models", text_repeat("{\"id\":\"", "\\ud800", 1, "\"}"));
 }
 
 /* A label may be any text: it comes back as it was. Also as a key that is not known. */
@@ -393,308 +342,6 @@ static void test_naughty_labels(void **state)
         assert_problem(&m, "invalid-argument", NULL);
         text_free(&t);
     }
-}
-
-/* ---- routes and headers -------------------------------------------------------------------- */
-
-static int raw(const char *line, const char *headers, char *answer, size_t room)
-{
-    struct text t = {0};
-    text_add(&t, "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n", line, headers);
-    int status = raw_ask(d.port, t.at, t.bytes, answer, room);
-    text_free(&t);
-    return status;
-}
-
-static void test_route_tricks(void **state)
-{
-    static const struct {
-        int status;
-        const char *line;
-    } row[] = {
-        {404, "GET //models"},
-        {404, "GET /models/"},
-        {404, "GET /models//m"},
-        {404, "GET /./models"},
-        {404, "GET /models/../models"},
-        {404, "GET /models/m/../m"},
-        {404, "GET /Models"},
-        {404, "GET /MODELS/m"},
-        {404, "GET /models/M"},
-        {404, "GET /models."},
-        {404, "GET /models/m."},
-        {404, "GET /models;x"},
-        {404, "GET /models/m;x=1"},
-        {404, "GET /models/m/step/x"},
-        {404, "GET /models/m/batches/0"},
-        {404, "GET /models/m/batches/01x"},
-        {404, "GET /models/m/batches/-1"},
-        {404, "GET /models/m/batches/99999999999999999999"},
-        {404, "GET /models/m/parameters/0.weight/"},
-        {400, "GET /models/m/parameters/..%2f"},
-        {404, "GET /"},
-        {400, "GET /models%2fm"},
-        {400, "GET /%6dodels"},
-        {400, "GET /models/m%00"},
-        {400, "GET http://localhost/models"},
-        {400, "OPTIONS *"},
-        {400, "GET models"},
-        {405, "POST /models/m"},
-        {405, "get /models"},
-        {405, "TRACE /models"},
-        {405, "OPTIONS /models"},
-        {400, "GET /models?limit=0"},
-        {400, "GET /models?limit=101"},
-        {400, "GET /models?limit=1&limit=2"},
-        {400, "GET /models?limit"},
-        {400, "GET /models?Limit=1"},
-        {400, "GET /models?limit=1;after=m"},
-        {400, "GET /models/m/losses?points=1e3"},
-        {400, "GET /models/m/losses?after=-1"},
-        {400, "GET /models/m/losses?limit=99999999999999999999"},
-        {200, "GET /models?"},
-        {200, "GET /models?&limit=1&"},
-        {200, "GET /models?after=zzzz"},
-    };
-    char answer[4096];
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
-        int want = row[i].status, got = raw(row[i].line, "", answer, sizeof answer);
-        if (got != want)
-            fail_msg("%s: %d, not %d: %s", row[i].line, got, want, answer);
-        if (want != 200)
-            assert_non_null(strstr(answer, "application/problem+json"));
-    }
-    char *longest = repeat("GET /models/", "a", 8000, "");
-    assert_int_equal(raw(longest, "", answer, sizeof answer), 404);
-    free(longest);
-}
-
-static void test_headers(void **state)
-{
-    static const struct {
-        int status;
-        const char *line, *headers;
-    } row[] = {
-        {415, "POST /models/m/step", "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}"},
-        {415, "POST /models/m/step",
-         "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 2\r\n\r\n{}"},
-        {415, "POST /models/m/step",
-         "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 2\r\n\r\n{}"},
-        {415, "POST /models/m/step", "Content-Length: 2\r\n\r\n{}"},
-        {415, "POST /models/m/step",
-         "Content-Encoding: gzip\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"},
-        {405, "POST /models/m", "X-HTTP-Method-Override: DELETE\r\nContent-Length: 0\r\n"},
-        {200, "GET /models/m", "X-HTTP-Method-Override: DELETE\r\n"},
-        {413, "GET /models/m", "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"},
-        {400, "GET /models/m", "X-Request-Id: a b\r\n"},
-        {400, "GET /models/m", "X-Request-Id: <script>\r\n"},
-        {403, "GET /models/m", "Origin: http://evil.example\r\n"},
-        {200, "GET /models/m", "Cookie: a=b; c\r\nAuthorization: Bearer \r\nAuthorization: x\r\n"},
-        {400, "POST /models/m/step",
-         "Content-Type: application/json\r\nContent-Length: 5\r\n"
-         "\r\n\xef\xbb\xbf{}"},
-        {400, "POST /models/m/step",
-         "Content-Type: application/json; charset=utf-16\r\n"
-         "Content-Length: 4\r\n\r\n{\xff}\xff"},
-    };
-    char answer[4096];
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
-        int got = raw(row[i].line, row[i].headers, answer, sizeof answer);
-        if (got != row[i].status)
-            fail_msg("%s %s: %d, not %d: %s", row[i].line, row[i].headers, got, row[i].status,
-                     answer);
-    }
-}
-
-/* The lines of the log that tell of a request; each line must begin with a time. */
-static int count_requests(void)
-{
-    char *log = daemon_log(&d);
-    int requests = 0;
-    for (char *line = log, *end; (end = strchr(line, '\n')); line = end + 1) {
-        *end = '\0';
-        if (!isdigit((unsigned char)line[0]) || strlen(line) < 25 || line[23] != 'Z')
-            fail_msg("a line that is none of ours: %s", line);
-        requests += strstr(line, "Z info request id=") == line + 23 ||
-                    strstr(line, "Z warn request id=") == line + 23 ||
-                    strstr(line, "Z error request id=") == line + 23;
-        for (const char *c = line; *c; c++)
-            assert_true(*c >= ' ' && *c <= '~');
-    }
-    free(log);
-    return requests;
-}
-
-/* What clients put into targets, headers and bodies makes no line, and no request goes without. */
-static void test_one_line_a_request(void **state)
-{
-    static const char *const line[] = {
-        "GET /\x1b[31mred",
-        "GET /a\rb",
-        "GET /%0d%0a2026-01-01T00:00:00.000Z",
-        "GET /\"quoted\"\\",
-        "GET /\xff\xfe",
-        "GET /models?after=\"x\"",
-        "BREW /models",
-        "GET /status=200,info,request,id=forged",
-    };
-    enum { LINES = sizeof line / sizeof line[0] };
-    char answer[4096];
-    (void)state;
-    int sent = 0;
-    ask(&m, 200, "GET", NULL, "/healthz");
-    rest(100); /* the lines of what was answered before */
-    int before = count_requests();
-    for (size_t i = 0; i < LINES; i++)
-        sent += raw(line[i], "", answer, sizeof answer) > 0;
-    assert_int_equal(sent, LINES);
-    for (size_t i = 0; i < NAUGHTY; i++, sent++) {
-        struct text t = {0};
-        text_add(&t, "{\"id\":\"%s\"}", naughty[i]);
-        try_ask(&m, "POST", t.at, "/models");
-        text_free(&t);
-    }
-    int after = before;
-    for (int i = 0; i < 500 && after < before + sent; i++, rest(10))
-        after = count_requests();
-    rest(50);
-    assert_int_equal(count_requests(), before + sent);
-}
-
-/* ---- bodies that are too large ------------------------------------------------------------- */
-
-/* Answered from the header alone: not a byte of the body is sent. */
-static void test_body_over_the_limit(void **state)
-{
-    char headers[200], answer[4096];
-    (void)state;
-    snprintf(headers, sizeof headers, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
-             MAX_BODY + 1);
-    assert_int_equal(raw("POST /models/m/batches", headers, answer, sizeof answer), 413);
-    assert_non_null(strstr(answer, "/problems/too-large"));
-    snprintf(headers, sizeof headers, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
-             MIB + 1); /* routes without tensors have a smaller one */
-    assert_int_equal(raw("POST /models", headers, answer, sizeof answer), 413);
-    char *blanks = repeat("{}", " ", MAX_BODY - 2, ""); /* to the byte as much as may be */
-    ask(&m, 200, "POST", blanks, "/models/m/step");
-    free(blanks);
-}
-
-static void test_chunks_over_the_limit(void **state)
-{
-    enum { CHUNKS = 64 };
-    static const char head[] = "POST /models/m/batches HTTP/1.1\r\nHost: localhost\r\n"
-                               "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
-                               "Connection: close\r\n\r\n";
-    char answer[4096];
-    char *chunk = repeat("100000\r\n", " ", MIB, "\r\n");
-    int fd = raw_connect(d.port);
-    (void)state;
-    assert_true(raw_send(fd, head, sizeof head - 1));
-    bool open = true;
-    for (int i = 0; i < CHUNKS && open; i++)
-        open = raw_send(fd, chunk, MIB + 10);
-    if (open)
-        raw_send(fd, "0\r\n\r\n", 5);
-    free(chunk);
-    assert_true(raw_read_until(fd, "\r\n\r\n", answer, sizeof answer));
-    assert_non_null(strstr(answer, "HTTP/1.1 413 "));
-    close(fd);
-}
-
-/* ---- connections --------------------------------------------------------------------------- */
-
-static void test_pipelining(void **state)
-{
-    enum { REQUESTS = 1000, ROOM = 4 << 20 };
-    static const char *const request[] = {
-        "GET /healthz HTTP/1.1\r\nHost: localhost\r\n%s\r\n",
-        "POST /models/m/step HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n%s\r\n",
-        "GET /models/m HTTP/1.1\r\nHost: localhost\r\n%s\r\n",
-        "POST /models/m/forward HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        "%sContent-Length: 16\r\n\r\n{\"inputs\":[[1]]}",
-    };
-    struct text t = {0};
-    int answers = 0;
-    double last = 0;
-    (void)state;
-    for (int i = 0; i < REQUESTS; i++) {
-        const char *piece = request[i % 4], *at = strstr(piece, "%s");
-        text_add_bytes(&t, piece, (size_t)(at - piece));
-        text_add(&t, "%s%s", i == REQUESTS - 1 ? "Connection: close\r\n" : "", at + 2);
-    }
-    char *all = malloc(ROOM);
-    assert_non_null(all);
-    int fd = raw_connect(d.port);
-    assert_true(raw_send(fd, t.at, t.bytes));
-    assert_true(raw_read_all(fd, all, ROOM) > 0);
-    close(fd);
-    for (char *at = all; (at = strstr(at, "HTTP/1.1 200 ")); at++)
-        answers++;
-    assert_int_equal(answers, REQUESTS);
-    for (char *at = all; (at = strstr(at, "\r\n\r\n{\"step\":")); at++) { /* in order */
-        double step = atof(at + 12);
-        assert_true(last == 0 || step == last + 1);
-        last = step;
-    }
-    assert_true(last > 0);
-    free(all);
-    text_free(&t);
-}
-
-/* A request pipelined behind those of a client that goes away, at any moment of them. */
-static void test_disconnects(void **state)
-{
-    enum { CLIENTS = 100 };
-    static const char *const request[] = {
-        "POST /models/m/step HTTP/1.1\r\nHost: localhost\r\n"
-        "Content-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"steps\":20000}",
-        "GET /models/m/gradients HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "POST /models/m/step HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
-        "Content-Type: application/json\r\n\r\n{\"steps\":",
-        "GET /models/m/losses?limit=100000 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "GET /models HTTP/1.1\r\nHost: local",
-    };
-    (void)state;
-    for (int i = 0; i < CLIENTS; i++) {
-        const struct linger at_once = {.l_onoff = 1};
-        const char *one = request[i % 5];
-        int fd = raw_connect(d.port);
-        raw_send(fd, one, strlen(one));
-        if (i % 2)
-            raw_send(fd, request[1], strlen(request[1]));
-        if (i % 3 == 0)
-            setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-        if (i % 7 == 0)
-            rest(5);
-        close(fd);
-    }
-    /* What had been taken on still runs to its end, in line. */
-    long status = 429;
-    for (int i = 0; i < 3000 && status == 429; i++, rest(10))
-        status = try_ask(&m, "POST", "{}", "/models/m/step");
-    assert_int_equal(status, 200);
-}
-
-static void test_idle_connections(void **state)
-{
-    enum { IDLE = 200 };
-    int fd[IDLE];
-    struct model_client other;
-    (void)state;
-    for (int i = 0; i < IDLE; i++) {
-        fd[i] = raw_connect(d.port);
-        if (i % 2)
-            raw_send(fd[i], "GET /heal", 9);
-    }
-    model_client_open(&other, d.url);
-    for (int i = 0; i < 50; i++)
-        ask(&other, 200, "POST", "{\"steps\":3}", "/models/m/step");
-    model_client_close(&other);
-    for (int i = 0; i < IDLE; i++)
-        close(fd[i]);
 }
 
 /* ---- keys ---------------------------------------------------------------------------------- */
@@ -725,28 +372,16 @@ static void test_many_idempotency_keys(void **state)
     assert_int_equal(http_send(m.http, "POST", "/models/m/step", fresh, "{}", 2)->status, 200);
 }
 
-#define ABUSE_TEST(f) cmocka_unit_test_teardown(f, assert_well_after)
+#define ABUSE_TEST(f) cmocka_unit_test_teardown(f, assert_well)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ABUSE_TEST(test_deep_nesting),
-        ABUSE_TEST(test_bombs),
-        ABUSE_TEST(test_many_keys),
-        ABUSE_TEST(test_numbers),
-        ABUSE_TEST(test_shapes),
-        ABUSE_TEST(test_values),
-        ABUSE_TEST(test_naughty_ids),
-        ABUSE_TEST(test_naughty_labels),
-        ABUSE_TEST(test_route_tricks),
-        ABUSE_TEST(test_headers),
-        ABUSE_TEST(test_one_line_a_request),
-        ABUSE_TEST(test_body_over_the_limit),
-        ABUSE_TEST(test_chunks_over_the_limit),
-        ABUSE_TEST(test_pipelining),
-        ABUSE_TEST(test_disconnects),
-        ABUSE_TEST(test_idle_connections),
-        ABUSE_TEST(test_many_idempotency_keys),
+        ABUSE_TEST(test_bombs), /* first: it measures from the start */
+        ABUSE_TEST(test_deep_nesting),   ABUSE_TEST(test_many_keys),
+        ABUSE_TEST(test_numbers),        ABUSE_TEST(test_shapes),
+        ABUSE_TEST(test_values),         ABUSE_TEST(test_naughty_ids),
+        ABUSE_TEST(test_naughty_labels), ABUSE_TEST(test_many_idempotency_keys),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

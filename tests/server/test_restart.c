@@ -325,6 +325,67 @@ static void test_killed_at_once(void **state)
     assert_int_equal(daemon_stop(&a), 0);
 }
 
+/* Sends a POST with its key; returns the body, which the caller frees. */
+static char *post_with_key(struct daemon *d, const char *path, const char *body, long status,
+                           bool again)
+{
+    const char *const headers[] = {"Content-Type: application/json", "Idempotency-Key: once", NULL};
+    char replayed[16];
+    struct http_client *c = http_client_new(d->url);
+    const struct http_reply *r = http_send(c, "POST", path, headers, body, strlen(body));
+    assert_int_equal(r->status, status);
+    http_header(r, "Idempotent-Replayed", replayed, sizeof replayed);
+    assert_string_equal(replayed, again ? "true" : "");
+    char *text = strdup(r->body);
+    http_client_free(c);
+    return text;
+}
+
+/* A key has one effect, whatever becomes of the process between the request and its repeat. */
+static void test_keys_outlive_the_process(void **state)
+{
+    static const char batch[] = "{\"inputs\":[[1,2,3]],\"targets\":[[4,5]]}";
+    (void)state;
+    daemon_start(&a, DAEMON_REAL, NULL);
+    make_models(&a);
+    char *first = post_with_key(&a, "/models/plain/batches", batch, 201, false);
+    kill_and_start(&a, NULL);
+    char *again = post_with_key(&a, "/models/plain/batches", batch, 201, true);
+    assert_string_equal(first, again);
+    free(first);
+    free(again);
+    struct model_client m;
+    model_client_open(&m, a.url);
+    assert_int_equal(number(ask(&m, 200, "GET", NULL, "/models/plain"), "batches"), BATCHES + 1);
+    model_client_close(&m);
+
+    daemon_remove(&a);
+    daemon_start(&a, DAEMON_REAL, NULL);
+    make_models(&a);
+    first = post_with_key(&a, "/models/momentum/step", "{\"steps\":3}", 200, false);
+    restart(&a, NULL);
+    again = post_with_key(&a, "/models/momentum/step", "{\"steps\":3}", 200, true);
+    assert_string_equal(first, again);
+    free(first);
+    free(again);
+    assert_int_equal(step_of(&a, "momentum"), 3);
+    assert_int_equal(daemon_stop(&a), 0);
+}
+
+/* Killed at once after a step with a key: both are there, or neither. */
+static void test_killed_between_a_key_and_its_repeat(void **state)
+{
+    (void)state;
+    daemon_start(&a, DAEMON_REAL, NULL);
+    make_models(&a);
+    free(post_with_key(&a, "/models/momentum/step", "{\"steps\":3}", 200, false));
+    kill_and_start(&a, NULL);
+    bool kept = step_of(&a, "momentum") > 0;
+    free(post_with_key(&a, "/models/momentum/step", "{\"steps\":3}", 200, kept));
+    assert_int_equal(step_of(&a, "momentum"), 3);
+    assert_int_equal(daemon_stop(&a), 0);
+}
+
 /* ---- the same bits everywhere -------------------------------------------------------------- */
 
 static bool machine_runs(const char *isa)
@@ -463,6 +524,8 @@ int main(void)
         RESTART_TEST(test_killed_after_some_steps),
         RESTART_TEST(test_killed_after_a_time),
         RESTART_TEST(test_killed_at_once),
+        RESTART_TEST(test_keys_outlive_the_process),
+        RESTART_TEST(test_killed_between_a_key_and_its_repeat),
         RESTART_TEST(test_every_machine_has_the_same_bits),
         RESTART_TEST(test_stopped_in_the_middle_of_a_call),
         RESTART_TEST(test_second_daemon_leaves_the_first_at_work),

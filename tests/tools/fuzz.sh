@@ -1,8 +1,7 @@
 #!/bin/bash
 # tests/tools/fuzz.sh SECONDS FOLDER - runs each fuzzer FOLDER/fuzz_NAME over tests/fuzz/corpus/NAME/.
 #
-# New inputs and crashes stay in FOLDER; a crash belongs into the
-# corpus with its fix.
+# New inputs and crashes stay in FOLDER; what crashed is put into the corpus with its fix.
 # tests/fuzz/NAME.dict, if there, is the fuzzer's dictionary. The last line is "N passed, N failed".
 set -u
 shopt -s nullglob
