@@ -270,7 +270,9 @@ static void come_back(struct job *job, bool ran)
     bool again = ran && returns_left-- > 0;
     call_free(p->job.call);
     if (again) {
-        make(p, "/between/m?name=b");
+        struct probe next; /* the counts of p are being waited on */
+        make(&next, "/between/m?name=b");
+        p->job = next.job;
         p->job.done = come_back;
         assert_int_equal(pool_reserve(pool, job, &e), ERR_OK);
         pool_commit(pool, job);
