@@ -118,6 +118,12 @@ $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIBS)
 $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay_main.o $(LIBS)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(call pkg_libs,$(call packages,server api storage)) -lm
 
+# Benches load OpenBLAS and BLIS at run time; nothing links them.
+BENCHES     := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
+BENCH_PARTS := $(call obj,$(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c)))
+$(B)/tests/bench/bench_%: $(B)/tests/bench/bench_%.o $(BENCH_PARTS) $(B)/api.a $(B)/storage.a $(B)/engine.a
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(call pkg_libs,$(call packages,api storage)) -ldl -lm
+
 SYMBOLIZER := $(wildcard /usr/lib/llvm-14/bin/llvm-symbolizer)
 export ASAN_OPTIONS  := detect_leaks=1:detect_stack_use_after_return=1:external_symbolizer_path=$(SYMBOLIZER)
 export UBSAN_OPTIONS := print_stacktrace=1:external_symbolizer_path=$(SYMBOLIZER)
@@ -144,6 +150,14 @@ fuzz-smoke: ## run each fuzzer for FUZZ_TIME seconds over its corpus
 	@tests/tools/fuzz.sh $(FUZZ_TIME) build/fuzz/tests/fuzz
 fuzzers: $(FUZZERS)
 
+bench: ## measure beside PyTorch, OpenBLAS, BLIS and cJSON; the figures stay in build/bench/
+bench-quick: ## the same in less than two minutes, with wider spreads
+bench bench-quick:
+	@docker/install.sh build bench
+	$(build) VARIANT=release build/release/gradd benches
+	@tests/bench/bench.py $(if $(filter bench-quick,$@),--quick) build/release build/bench
+benches: $(BENCHES)
+
 lint: ## layout of the source, direction of includes, headers alone, locks, scripts
 	@docker/install.sh build test check
 	@CFLAGS='$(ALL_CFLAGS)' tests/tools/lint.sh
@@ -163,6 +177,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: FORCE all run test fuzz-smoke fuzzers lint image install clean help
+.PHONY: FORCE all run test fuzz-smoke fuzzers bench bench-quick benches lint image install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

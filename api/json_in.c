@@ -20,7 +20,7 @@ void json_init(void)
     decimal_init();
 }
 
-/* ---- the text that cJSON gets: a literal is [], a number outside of them 0 ---- */
+/* ---- the text that cJSON gets: a literal is [], a number outside of them 0 ----------------- */
 
 static size_t reduced_bytes(const struct json *j, size_t bytes)
 {
@@ -54,7 +54,7 @@ static char *reduce(const struct json *j, size_t bytes, size_t *out_bytes)
     return reduced;
 }
 
-/* ---- the tree that cJSON made: what was cut out comes back, and keys are unique ---- */
+/* ---- the tree that cJSON made: what was cut out comes back, and keys are unique ------------ */
 
 struct settle {
     const struct json *j;

@@ -90,7 +90,7 @@ void json_end_array(struct json_out *w)
     close_with(w, ']');
 }
 
-/* ---- strings ---- */
+/* ---- strings ------------------------------------------------------------------------------- */
 
 static void put_escape(struct json_out *w, char c)
 {
@@ -154,7 +154,7 @@ void json_string(struct json_out *w, const char *utf8)
     put_quoted(w, utf8);
 }
 
-/* ---- numbers ---- */
+/* ---- numbers ------------------------------------------------------------------------------- */
 
 static void put_i64(struct json_out *w, int64_t x)
 {
@@ -209,7 +209,7 @@ void json_real(struct json_out *w, enum dtype dtype, double x)
         put_f64(w, x);
 }
 
-/* ---- tensors ---- */
+/* ---- tensors ------------------------------------------------------------------------------- */
 
 static void put_element(struct json_out *w, enum dtype dtype, const void *data, int64_t i)
 {
@@ -260,7 +260,7 @@ void json_ints(struct json_out *w, const int64_t *x, size_t count)
     json_tensor(w, DTYPE_INT64, x, &dim, 1);
 }
 
-/* ---- the rest ---- */
+/* ---- the rest ------------------------------------------------------------------------------ */
 
 void json_raw(struct json_out *w, const char *json, size_t bytes)
 {

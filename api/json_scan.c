@@ -66,7 +66,7 @@ static bool in_object(const struct scan *s)
     return s->objects >> (s->depth - 1) & 1;
 }
 
-/* ---- spans ---- */
+/* ---- spans --------------------------------------------------------------------------------- */
 
 static bool grow_spans(struct scan *s)
 {
@@ -95,7 +95,7 @@ static bool keep_span(struct scan *s, const char *start, const struct json_shape
     return true;
 }
 
-/* ---- scalars ---- */
+/* ---- scalars ------------------------------------------------------------------------------- */
 
 static const char *skip_digits(const char *p, const char *end)
 {
@@ -186,7 +186,7 @@ static bool scan_word(struct scan *s)
     return refuse(s, "expected a value");
 }
 
-/* ---- arrays and objects ---- */
+/* ---- arrays and objects -------------------------------------------------------------------- */
 
 /* At '[': do the brackets that open here lead to a number, a non-finite string or nothing? */
 static bool opens_literal(struct scan *s)

@@ -55,7 +55,7 @@ bool json_is_tensor(const cJSON *item)
     return cJSON_IsArray(item) && !item->child;
 }
 
-/* ---- shape ---- */
+/* ---- shape --------------------------------------------------------------------------------- */
 
 static enum err_kind refuse_shape(const struct json_span *literal, struct err *e)
 {
@@ -107,7 +107,7 @@ void json_tensor_pointer(const int64_t *dim, int rank, int64_t index, char *out,
     json_shape_pointer(&s, out, bytes);
 }
 
-/* ---- elements ---- */
+/* ---- elements ------------------------------------------------------------------------------ */
 
 /* Reads the scalar at text into the i-th place of out; *fits: it is one of the dtype. Returns the
  * position behind it, which does not depend on *fits: so the processor reads on while the value is

@@ -5,7 +5,7 @@
 
 #include "engine/module.h"
 
-/* ---- linear: y = x Wᵀ + b --------------------------------------------------------------- */
+/* ---- linear: y = x Wᵀ + b ------------------------------------------------------------------ */
 
 enum { LINEAR_IN, LINEAR_OUT, LINEAR_BIAS };
 
@@ -71,7 +71,7 @@ static enum err_kind linear_forward(const struct layer *l, struct parameter *p, 
     return rc;
 }
 
-/* ---- activations: same shape, no parameters --------------------------------------------- */
+/* ---- activations: same shape, no parameters ------------------------------------------------ */
 
 static int no_parameters(const struct layer *l, struct shape shape[2], const char *name[2])
 {
@@ -110,7 +110,7 @@ static enum err_kind identity_forward(const struct layer *l, struct parameter *p
     return ERR_OK;
 }
 
-/* ---- softmax: along a dimension, which PyTorch guesses when it is not given -------------- */
+/* ---- softmax: along a dimension, which PyTorch guesses when it is not given ---------------- */
 
 static int softmax_dim(const struct layer *l, int rank)
 {
@@ -134,7 +134,7 @@ static enum err_kind softmax_shape(const struct layer *l, const struct shape *x,
 ELEMENTWISE(softmax_forward, OP_SOFTMAX, .dim = softmax_dim(l, x->shape.rank))
 ELEMENTWISE(log_softmax_forward, OP_LOG_SOFTMAX, .dim = softmax_dim(l, x->shape.rank))
 
-/* ---- flatten ----------------------------------------------------------------------------- */
+/* ---- flatten ------------------------------------------------------------------------------- */
 
 enum { FLATTEN_START, FLATTEN_END };
 
@@ -178,7 +178,7 @@ static enum err_kind flatten_forward(const struct layer *l, struct parameter *p,
     return op_apply(t, OP_VIEW, &args, (struct tensor *[]){x}, y, e);
 }
 
-/* ---- the table --------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------------------------- */
 
 static const char *const gelu_forms[] = {"none", "tanh", NULL};
 

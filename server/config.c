@@ -72,7 +72,7 @@ static const struct option options[] = {
 /* clang-format on */
 #define OPTION_COUNT_ALL (sizeof options / sizeof options[0])
 
-/* ---- one value ------------------------------------------------------------------------------- */
+/* ---- one value ----------------------------------------------------------------------------- */
 
 /* false: no integer with an optional unit, or over INT64_MAX. */
 static bool parse_integer(const char *text, bool units, int64_t *out)
@@ -143,7 +143,7 @@ static enum err_kind set_option(struct config *c, const struct option *o, const 
     return ERR_OK;
 }
 
-/* ---- the environment ------------------------------------------------------------------------- */
+/* ---- the environment ----------------------------------------------------------------------- */
 
 #define NAME_BYTES 48
 
@@ -169,7 +169,7 @@ static enum err_kind read_defaults(struct config *c, char *(*env)(const char *),
     return ERR_OK;
 }
 
-/* ---- the command line ------------------------------------------------------------------------ */
+/* ---- the command line ---------------------------------------------------------------------- */
 
 static const struct {
     const char *word;
@@ -245,8 +245,7 @@ enum err_kind config_read(struct config *c, int argc, char **argv, char *(*env)(
     return ERR_OK;
 }
 
-/* ---- help --------------------------------------------------------------------------------------
- */
+/* ---- help ---------------------------------------------------------------------------------- */
 
 void config_print_help(FILE *out)
 {

@@ -45,8 +45,7 @@ static const struct guard_header *find(const struct guard_request *r, const char
     return found;
 }
 
-/* ---- the request line --------------------------------------------------------------------------
- */
+/* ---- the request line ---------------------------------------------------------------------- */
 
 static enum err_kind check_line(const struct guard_request *r, struct err *e)
 {
@@ -69,8 +68,7 @@ static enum err_kind check_line(const struct guard_request *r, struct err *e)
     return ERR_OK;
 }
 
-/* ---- the headers -------------------------------------------------------------------------------
- */
+/* ---- the headers --------------------------------------------------------------------------- */
 
 static enum err_kind check_headers(const struct guard_request *r, struct err *e)
 {
@@ -135,8 +133,7 @@ static enum err_kind check_extras(const struct guard_request *r, struct err *e)
     return ERR_OK;
 }
 
-/* ---- whom it is for ----------------------------------------------------------------------------
- */
+/* ---- whom it is for ------------------------------------------------------------------------ */
 
 static bool is_listed(const char *list, const char *host, size_t bytes)
 {

@@ -22,8 +22,7 @@ struct http {
     char address[300];
 };
 
-/* ---- libmicrohttpd's callbacks
- * ------------------------------------------------------------------- */
+/* ---- libmicrohttpd's callbacks ------------------------------------------------------------- */
 
 static struct watched *watched_of(struct MHD_Connection *connection)
 {
@@ -86,8 +85,7 @@ static void on_message(void *arg, const char *format, va_list args)
     log_text(h->shared.log, LOG_WARN, "libmicrohttpd: %s", text);
 }
 
-/* ---- starting
- * ------------------------------------------------------------------------------------ */
+/* ---- starting ------------------------------------------------------------------------------ */
 
 /* Answered when not even a request can be made. */
 static struct MHD_Response *make_no_memory(void)
@@ -161,8 +159,7 @@ enum err_kind http_start(const struct config *config, const struct log *log, str
     return rc;
 }
 
-/* ---- running and stopping
- * -------------------------------------------------------------------------- */
+/* ---- running and stopping ------------------------------------------------------------------ */
 
 const char *http_address(const struct http *h)
 {

@@ -28,8 +28,7 @@ struct pool {
     bool stopping;             /* [p] */
 };
 
-/* ---- entering and leaving: the counts ----------------------------------------------------------
- */
+/* ---- entering and leaving: the counts ------------------------------------------------------ */
 
 /* bounded: internal calls come in whatever waits. */
 static enum err_kind enter(struct pool *p, struct job *job, bool bounded, struct err *e)
@@ -102,8 +101,7 @@ void pool_commit(struct pool *p, struct job *job)
         job->done(job, false);
 }
 
-/* ---- the workers
- * --------------------------------------------------------------------------------- */
+/* ---- the workers --------------------------------------------------------------------------- */
 
 /* Books what a slice of job led to, and lines its turn up again. */
 static void after_slice(struct pool *p, struct turn *turn, struct job *job, bool finished)
@@ -157,8 +155,7 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-/* ---- internal calls
- * -------------------------------------------------------------------------------- */
+/* ---- internal calls ------------------------------------------------------------------------ */
 
 static void free_internal(struct job *job, bool ran)
 {
@@ -186,8 +183,7 @@ void pool_submit(struct pool *p, struct call *call)
         free_internal(job, false);
 }
 
-/* ---- starting and stopping
- * --------------------------------------------------------------------------- */
+/* ---- starting and stopping ----------------------------------------------------------------- */
 
 static enum err_kind start_workers(struct api *a, struct pool *p, struct err *e)
 {

@@ -60,8 +60,7 @@ struct request *request_new(struct transport *t, struct MHD_Connection *connecti
     return r;
 }
 
-/* ---- the answer --------------------------------------------------------------------------------
- */
+/* ---- the answer ---------------------------------------------------------------------------- */
 
 static bool add_header(struct MHD_Response *m, const char *name, const char *value)
 {
@@ -106,8 +105,7 @@ static enum MHD_Result send_answer(struct request *r)
     return sent;
 }
 
-/* ---- the headers -------------------------------------------------------------------------------
- */
+/* ---- the headers --------------------------------------------------------------------------- */
 
 static enum MHD_Result collect_header(void *arg, enum MHD_ValueKind kind, const char *name,
                                       size_t name_bytes, const char *value, size_t value_bytes)
@@ -208,8 +206,7 @@ static enum MHD_Result begin(struct request *r, const char *method, const char *
     return send_answer(r);
 }
 
-/* ---- the body ----------------------------------------------------------------------------------
- */
+/* ---- the body ------------------------------------------------------------------------------ */
 
 /* A piece of the body. libmicrohttpd takes no answer while one arrives: what was refused is read
  * to its end, or until the client's time is over. */
@@ -222,8 +219,7 @@ static void take_body(struct request *r, const char *data, size_t bytes)
         r->state = REQUEST_DISCARD;
 }
 
-/* ---- running it --------------------------------------------------------------------------------
- */
+/* ---- running it ---------------------------------------------------------------------------- */
 
 /* On a worker, or on the thread that stops the pool. */
 static void wake(struct job *job, bool ran)
@@ -284,8 +280,7 @@ enum MHD_Result request_continue(struct request *r, const char *method, const ch
     return MHD_NO;
 }
 
-/* ---- the end -----------------------------------------------------------------------------------
- */
+/* ---- the end ------------------------------------------------------------------------------- */
 
 static const char *ending(enum MHD_RequestTerminationCode how)
 {

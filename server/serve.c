@@ -29,8 +29,7 @@ struct daemon {
     struct http *http;
 };
 
-/* ---- signals
- * ------------------------------------------------------------------------------------- */
+/* ---- signals ------------------------------------------------------------------------------- */
 
 /* Before any thread is started, so that all inherit it. */
 static void block_signals(struct daemon *d)
@@ -51,8 +50,7 @@ static bool wait_signal(const struct daemon *d, int64_t ns)
     return sigtimedwait(&d->signals, NULL, &time) > 0;
 }
 
-/* ---- starting
- * ------------------------------------------------------------------------------------ */
+/* ---- starting ------------------------------------------------------------------------------ */
 
 /* Connections, the store's files, and some for what libraries open. */
 static void raise_file_limit(const struct daemon *d)
@@ -105,8 +103,7 @@ static enum err_kind start(struct daemon *d, struct err *e)
     return rc;
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------- */
 
 static void run(struct daemon *d)
 {
@@ -117,8 +114,7 @@ static void run(struct daemon *d)
     }
 }
 
-/* ---- stopping
- * ------------------------------------------------------------------------------------ */
+/* ---- stopping ------------------------------------------------------------------------------ */
 
 /* Until the pool owes no answer, the time is over, or a signal hurries. Nothing is owed to a client
  * that has gone while it sent its request: the ticks find out. */

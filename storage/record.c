@@ -31,7 +31,7 @@ void store_checkpoint_close(struct store_checkpoint *c)
     *c = (struct store_checkpoint){0};
 }
 
-/* ---- reading ---------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 static void put_key(struct query *q, const struct record *r)
 {
@@ -134,7 +134,7 @@ enum err_kind record_find_serial(struct db *db, int64_t model, int64_t n, int64_
     return rc;
 }
 
-/* ---- inserting ------------------------------------------------------------------------------ */
+/* ---- inserting ----------------------------------------------------------------------------- */
 
 static enum err_kind insert_head(struct db *db, const struct record *r, struct err *e)
 {
@@ -177,7 +177,7 @@ enum err_kind record_insert(struct db *db, struct record *r, struct err *e)
     return rc;
 }
 
-/* ---- dropping ------------------------------------------------------------------------------- */
+/* ---- dropping ------------------------------------------------------------------------------ */
 
 enum err_kind record_drop_blobs(struct db *db, int64_t model, int64_t n, int64_t serial,
                                 struct err *e)

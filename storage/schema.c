@@ -172,7 +172,7 @@ static enum err_kind open_file(struct db *db, const char *path, struct err *e)
     return rc;
 }
 
-/* ---- whose file is it? ----------------------------------------------------------------------- */
+/* ---- whose file is it? --------------------------------------------------------------------- */
 
 /* *version 0: a new file, still without any content. */
 static enum err_kind identify(struct db *db, int64_t *version, struct err *e)
@@ -223,7 +223,7 @@ static enum err_kind check_whole(struct db *db, int64_t version, struct err *e)
     return rc;
 }
 
-/* ---- making it ours -------------------------------------------------------------------------- */
+/* ---- making it ours ------------------------------------------------------------------------ */
 
 static enum err_kind enter_wal(struct db *db, struct err *e)
 {

@@ -43,7 +43,7 @@ void store_close(struct store *s);
  * commit answers IO. A full disk does not count: it may pass. */
 bool store_is_healthy(struct store *s);
 
-/* ---- writing: one transaction ------------------------------------------------------------ */
+/* ---- writing: one transaction -------------------------------------------------------------- */
 
 struct store_txn;
 
@@ -131,7 +131,7 @@ struct store_answer {
  * CONFLICT: there is one under that key. */
 void store_insert_answer(struct store_txn *txn, const struct store_answer *answer);
 
-/* ---- reading ------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 /* NOT_FOUND: there is none. out->spec is owned by the caller: mem_free. */
 MUST_USE enum err_kind store_find_model(struct store *s, const char *id, struct store_model *out,

@@ -64,7 +64,7 @@ void store_insert_batch(struct store_txn *txn, int64_t model, const struct store
         *a = (struct insert){model, *batch};
 }
 
-/* ---- a row ----------------------------------------------------------------------------------- */
+/* ---- a row --------------------------------------------------------------------------------- */
 
 /* Takes a row of n, layout, created_at, first_chunk, bytes, digest, seal. layout is the query's.
  * IO: the row is damaged. */
@@ -83,7 +83,7 @@ static enum err_kind read_row(struct query *q, int64_t model, struct store_batch
     return rc;
 }
 
-/* ---- delete ---------------------------------------------------------------------------------- */
+/* ---- delete -------------------------------------------------------------------------------- */
 
 /* Drops the blobs of the batches from..to; *rows counts these. */
 static enum err_kind drop_blobs(struct db *db, int64_t model, int64_t from, int64_t to,
@@ -157,7 +157,7 @@ void store_delete_batch(struct store_txn *txn, int64_t model, int64_t n)
         *a = (struct removal){model, n};
 }
 
-/* ---- the walk -------------------------------------------------------------------------------- */
+/* ---- the walk ------------------------------------------------------------------------------ */
 
 /* One batch at a time is in memory: the store's thread loads it, the caller's looks at it. */
 struct walk {

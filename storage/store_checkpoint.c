@@ -12,7 +12,7 @@
 static const char roll_sum[] =
     "SELECT coalesce(sum(1 + n % 4294967291), 0) FROM checkpoints WHERE model = ?";
 
-/* ---- deleting ------------------------------------------------------------------------------- */
+/* ---- deleting ------------------------------------------------------------------------------ */
 
 enum err_kind checkpoints_drop_blobs(struct db *db, int64_t model, struct err *e)
 {
@@ -61,7 +61,7 @@ void store_delete_checkpoint(struct store_txn *txn, int64_t model, int64_t n)
         *a = (struct removal){model, n};
 }
 
-/* ---- saving --------------------------------------------------------------------------------- */
+/* ---- saving -------------------------------------------------------------------------------- */
 
 /* Leaves the newest AUTOMATIC_KEPT. */
 static enum err_kind drop_older(struct db *db, int64_t model, struct tally *tally, struct err *e)

@@ -19,7 +19,7 @@ static int64_t run_end(const struct run *r)
     return r->first + (int64_t)r->count;
 }
 
-/* ---- rows ------------------------------------------------------------------------------------ */
+/* ---- rows ---------------------------------------------------------------------------------- */
 
 static uint32_t run_seal(int64_t model, int64_t first, int64_t prior, const void *data,
                          size_t bytes)
@@ -88,7 +88,7 @@ static enum err_kind write_run(struct db *db, int64_t model, const struct run *r
     return query_run(&q, e);
 }
 
-/* ---- replacing ------------------------------------------------------------------------------- */
+/* ---- replacing ----------------------------------------------------------------------------- */
 
 struct replace {
     int64_t model, first;
@@ -177,7 +177,7 @@ void store_replace_losses(struct store_txn *txn, int64_t model, int64_t first, c
         *a = (struct replace){model, first, loss, count};
 }
 
-/* ---- the walk -------------------------------------------------------------------------------- */
+/* ---- the walk ------------------------------------------------------------------------------ */
 
 /* One run at a time is handed over. */
 struct walk {

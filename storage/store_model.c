@@ -128,7 +128,7 @@ enum err_kind roll_check(struct db *db, const char *sum, int64_t model, int64_t 
     return rc;
 }
 
-/* ---- insert and delete ----------------------------------------------------------------------- */
+/* ---- insert and delete --------------------------------------------------------------------- */
 
 static uint32_t model_seal(int64_t key, const char *id, int64_t created_at, int64_t spec_digest)
 {

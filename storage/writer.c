@@ -125,7 +125,7 @@ static void commit_group(struct db *db, struct job *job, size_t count)
             job->err = e;
 }
 
-/* ---- the queue ------------------------------------------------------------------------------ */
+/* ---- the queue ----------------------------------------------------------------------------- */
 
 static void push_locked(struct store *s, struct job *job) REQUIRES(s->lock)
 {
@@ -200,7 +200,7 @@ void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const stru
     push(txn->store, &txn->job);
 }
 
-/* ---- the thread ------------------------------------------------------------------------------ */
+/* ---- the thread ---------------------------------------------------------------------------- */
 
 /* A FIFO under construction. */
 struct chain {

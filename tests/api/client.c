@@ -7,8 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 void client_open(struct client *c)
 {
@@ -124,8 +123,7 @@ void client_kill(struct client *c)
     client_open(c);
 }
 
-/* ---- one request -------------------------------------------------------------------------------
- */
+/* ---- one request --------------------------------------------------------------------------- */
 
 static void copy_header(struct reply *r, const char *name, const char *value)
 {

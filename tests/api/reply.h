@@ -28,7 +28,7 @@ void reply_close(struct reply *r);
 /* The problem's type ("/problems/conflict") and pointer must be these; "" for no pointer. */
 void assert_problem(const struct reply *r, int status, const char *slug, const char *pointer);
 
-/* ---- looking into it: pointer is an RFC 6901 one, without escapes ---- */
+/* ---- looking into it: pointer is an RFC 6901 one, without escapes -------------------------- */
 
 const cJSON *json_find(const cJSON *root, const char *pointer); /* NULL: not there */
 const cJSON *at(const struct reply *r, const char *pointer);

@@ -415,8 +415,7 @@ static void test_too_large_in_chunks(void **state)
     assert_problem(client_finish(c, call), 415, "unsupported-media-type", "");
 }
 
-/* ---- sizes -------------------------------------------------------------------------------------
- */
+/* ---- sizes --------------------------------------------------------------------------------- */
 
 static size_t largest;
 

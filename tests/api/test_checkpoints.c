@@ -172,8 +172,7 @@ static void test_restored_is_ready(void **state)
     assert_true(number_at(r, "/optimizer/lr") == 0.001);
 }
 
-/* ---- restart -----------------------------------------------------------------------------------
- */
+/* ---- restart ------------------------------------------------------------------------------- */
 
 static void test_restart_goes_on(void **state)
 {
@@ -220,8 +219,7 @@ static void test_put_and_patch_outlive_a_restart(void **state)
     free(after);
 }
 
-/* ---- in the background -------------------------------------------------------------------------
- */
+/* ---- in the background --------------------------------------------------------------------- */
 
 static void set_checkpoints(struct client *c, int64_t after_steps, int64_t after_seconds)
 {

@@ -10,8 +10,7 @@
 #include "engine/mem.h"
 #include "tests/api/client.h"
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 /* The n-th allocation from now on fails, of whatever thread. */
 static atomic_long countdown;
@@ -184,8 +183,7 @@ static void test_due_without_memory(void **state)
     client_open(c);
 }
 
-/* ---- threads -----------------------------------------------------------------------------------
- */
+/* ---- threads ------------------------------------------------------------------------------- */
 
 #define READERS 8
 #define STEPS   200

@@ -344,7 +344,7 @@ static void test_duplicates_wide(void **state)
     free(text);
 }
 
-/* ---- numbers outside of literals ---- */
+/* ---- numbers outside of literals ----------------------------------------------------------- */
 
 static void test_numbers(void **state)
 {
@@ -379,7 +379,7 @@ static void test_numbers_too_large(void **state)
     check_refused(text, strlen(text), ERR_INVALID, "/a/1/lr", "too large for float64");
 }
 
-/* ---- tensors ---- */
+/* ---- tensors ------------------------------------------------------------------------------- */
 
 struct document {
     char *block;
@@ -607,7 +607,7 @@ static void test_pointer(void **state)
     assert_string_equal(tight, "/1/");
 }
 
-/* ---- memory ---- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 static uint64_t fault_at;
 

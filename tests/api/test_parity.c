@@ -39,8 +39,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- comparing
- * ----------------------------------------------------------------------------------- */
+/* ---- comparing ----------------------------------------------------------------------------- */
 
 /* A golden case on one client. */
 struct run {
@@ -121,8 +120,7 @@ static void check_named(const struct run *r, const char *group, const struct rep
     }
 }
 
-/* ---- the steps of a case
- * --------------------------------------------------------------------------- */
+/* ---- the steps of a case ------------------------------------------------------------------- */
 
 static const char *path_of(const struct run *r, const char *rest)
 {
@@ -296,8 +294,7 @@ static void test_training(void **state)
     run_file(state, GOLDEN "training.json");
 }
 
-/* ---- a learning rate that is too large
- * ------------------------------------------------------------- */
+/* ---- a learning rate that is too large ----------------------------------------------------- */
 
 static void check_losses(const struct run *r, int64_t applied)
 {

@@ -138,8 +138,7 @@ static void test_put_is_all_or_nothing(void **state)
     free(before);
 }
 
-/* ---- losses ------------------------------------------------------------------------------------
- */
+/* ---- losses -------------------------------------------------------------------------------- */
 
 /* Step by step, the loss of step i is x[i - 1]²: the weight is 1 and stays so. */
 static void make_losses(struct client *c, const char *const *x, int n)

@@ -84,8 +84,7 @@ static void test_initial_parameters(void **state)
     cJSON_Delete(cases);
 }
 
-/* ---- the generator -----------------------------------------------------------------------------
- */
+/* ---- the generator ------------------------------------------------------------------------- */
 
 static void draw(struct rng *rng, const char *function, bool f32, double *out, size_t n)
 {

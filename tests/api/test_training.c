@@ -122,8 +122,7 @@ static void test_no_data(void **state)
     assert_problem(ask(c, "POST", "/models/a/backward", "{}"), 409, "conflict", "");
 }
 
-/* ---- slices ------------------------------------------------------------------------------------
- */
+/* ---- slices -------------------------------------------------------------------------------- */
 
 /* With no time at all a slice is one step; in between come gradients, parameters and forward. */
 static void test_slices(void **state)
@@ -181,8 +180,7 @@ static void test_drain_ends_a_long_call(void **state)
     assert_json(r, "/state", "\"ready\"");
 }
 
-/* ---- divergence --------------------------------------------------------------------------------
- */
+/* ---- divergence ---------------------------------------------------------------------------- */
 
 static void test_stop(void **state)
 {

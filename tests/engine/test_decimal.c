@@ -343,7 +343,7 @@ static void test_read_i64(void **state)
     }
 }
 
-/* ---- writing ---- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 static void check_text_f64(double x, const char *expected)
 {

@@ -28,8 +28,7 @@ static int most_inside;     /* of one model, ever */
 static struct api *api;
 static struct pool *pool;
 
-/* ---- the fixture
- * --------------------------------------------------------------------------------- */
+/* ---- the fixture --------------------------------------------------------------------------- */
 
 /* Waits on `changed` for a moment; a test that waits for ever fails. mutex is held. */
 static void wait_change(time_t deadline)
@@ -162,8 +161,7 @@ static int tear_down(void **state)
     return api_close(api, &e) ? -1 : 0;
 }
 
-/* ---- the tests
- * ----------------------------------------------------------------------------------- */
+/* ---- the tests ----------------------------------------------------------------------------- */
 
 static void test_order_in_a_line(void **state)
 {
@@ -468,8 +466,7 @@ static void test_stop_in_the_middle_of_a_long_call(void **state)
     finish(&a);
 }
 
-/* ---- many at once
- * -------------------------------------------------------------------------------- */
+/* ---- many at once -------------------------------------------------------------------------- */
 
 #define PRODUCERS 4
 #define EACH      150

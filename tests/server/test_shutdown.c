@@ -161,8 +161,7 @@ static void test_an_unfinished_body(void **state)
     close(fd);
 }
 
-/* ---- exit status
- * ------------------------------------------------------------------------------------ */
+/* ---- exit status --------------------------------------------------------------------------- */
 
 static void assert_run(int status, const char *mention, const char *const *args)
 {

@@ -67,8 +67,7 @@ static void assert_header(const struct http_reply *r, const char *name, const ch
     assert_string_equal(http_header(r, name, got, sizeof got), value);
 }
 
-/* ---- what is well
- * ---------------------------------------------------------------------------------- */
+/* ---- what is well -------------------------------------------------------------------------- */
 
 static void test_modes(void **state)
 {
@@ -182,8 +181,7 @@ static void test_pipelining(void **state)
     assert_true(a < b && b < c && c < e);
 }
 
-/* ---- bodies in chunks
- * ------------------------------------------------------------------------------ */
+/* ---- bodies in chunks ---------------------------------------------------------------------- */
 
 #define CHUNKED                                                                                    \
     "POST /change/m HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"                          \
@@ -239,8 +237,7 @@ static void test_bad_chunks(void **state)
     }
 }
 
-/* ---- what is refused
- * ------------------------------------------------------------------------------- */
+/* ---- what is refused ----------------------------------------------------------------------- */
 
 /* Our own refusals: the status, as a problem, and the connection closed. */
 static void test_malformed_requests(void **state)
@@ -414,8 +411,7 @@ static void test_full_budget_of_bodies(void **state)
     free(body);
 }
 
-/* ---- clients that are slow, or gone
- * ---------------------------------------------------------------- */
+/* ---- clients that are slow, or gone -------------------------------------------------------- */
 
 /* Each sends a byte now and then, until the daemon closes. */
 static void test_dripping_clients(void **state)

@@ -9,8 +9,7 @@
 
 #include "engine/mem.h"
 
-/* ---- holding the writer's thread ---------------------------------------------------------------
- */
+/* ---- holding the writer's thread ----------------------------------------------------------- */
 
 /* While a callback waits here, everything that is queued meanwhile becomes one group. */
 struct gate {
@@ -38,8 +37,7 @@ static void let_go(struct gate *gate)
     sem_post(&gate->open);
 }
 
-/* ---- callbacks ---------------------------------------------------------------------------------
- */
+/* ---- callbacks ----------------------------------------------------------------------------- */
 
 struct answers {
     int count;
@@ -156,8 +154,7 @@ static void close_finishes_the_queue(void **state)
     assert_int_equal(next, 500);
 }
 
-/* ---- many callers ------------------------------------------------------------------------------
- */
+/* ---- many callers -------------------------------------------------------------------------- */
 
 #define THREADS 8
 #define ROUNDS  100
@@ -245,8 +242,7 @@ static void eight_callers(void **state)
     }
 }
 
-/* ---- walks beside changes ----------------------------------------------------------------------
- */
+/* ---- walks beside changes ------------------------------------------------------------------ */
 
 struct changer {
     struct store *store;

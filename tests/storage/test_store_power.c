@@ -92,7 +92,7 @@ static _Noreturn void live_until_synced(const char *path, int64_t steps, int pip
     _exit(1);
 }
 
-/* ---- the parent: looks at what is left ------------------------------------------------------- */
+/* ---- the parent: looks at what is left ----------------------------------------------------- */
 
 typedef void life_fn(const char *path, int64_t steps, int pipe, uint64_t seed);
 

@@ -130,8 +130,7 @@ void call_refuse(struct call *c, enum err_kind kind, int retry_after, const char
     }
 }
 
-/* ---- the request
- * --------------------------------------------------------------------------------- */
+/* ---- the request --------------------------------------------------------------------------- */
 
 static int query_int(const char *query, const char *key, int fallback)
 {
@@ -225,8 +224,7 @@ size_t call_bytes(const struct call *c)
     return c->body;
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------- */
 
 static void finish(struct call *c)
 {
