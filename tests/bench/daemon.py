@@ -1,0 +1,106 @@
+"""A gradd of its own for a bench: started on a free port of loopback, and asked over one
+connection that stays open."""
+import json
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import time
+
+START_SECONDS = 30
+ANSWER_SECONDS = 120
+
+
+def environment():
+    """Ours without the options that it may hold: the daemon is measured as it ships."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("GRADD_")}
+
+
+class Daemon:
+    """As a context: runs until its end; its files go with it."""
+
+    def __init__(self, binary, folder):
+        """folder: where its database is to lie, on a disk like that of a user."""
+        self.dir = tempfile.TemporaryDirectory(prefix="gradd-", dir=folder)
+        self.log = os.path.join(self.dir.name, "log")
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", binary, "--listen", "127.0.0.1:0",
+                 "--data", os.path.join(self.dir.name, "db")],
+                stdout=log, stderr=log, env=environment())
+        try:
+            self.port = self.wait_for_port()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def wait_for_port(self):
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self.process.poll() is None:
+            with open(self.log, encoding="utf-8") as log:
+                found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", log.read())
+            if found:
+                return int(found.group(1))
+            time.sleep(0.005)
+        with open(self.log, encoding="utf-8") as log:
+            raise RuntimeError("the daemon did not start:\n" + log.read())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(START_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.dir.cleanup()
+
+
+def request_bytes(method, path, body=None):
+    """A request ready to be sent, so that making it is not part of what is measured."""
+    text = b"" if body is None else json.dumps(body).encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(text)}\r\n"
+    if body is not None:
+        head += "Content-Type: application/json\r\n"
+    return head.encode() + b"\r\n" + text
+
+
+class Connection:
+    """One keep-alive connection. A socket, since http.client costs more than a step does."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def exchange(self, request):
+        """Sends it whole; returns the answer's head and body once they are there whole."""
+        self.socket.sendall(request)
+        answer = self.receive()
+        while (end := answer.find(b"\r\n\r\n")) < 0:
+            answer += self.receive()
+        head = answer[:end]
+        size = int(re.search(rb"\r\nContent-Length: (\d+)", head, re.IGNORECASE).group(1))
+        parts, missing = [answer[end + 4:]], size - (len(answer) - end - 4)
+        while missing > 0:
+            parts.append(self.receive())
+            missing -= len(parts[-1])
+        return head, b"".join(parts)
+
+    def receive(self):
+        data = self.socket.recv(1 << 18)
+        if not data:
+            raise RuntimeError("the daemon closed the connection")
+        return data
+
+    def ask(self, method, path, body=None):
+        """The answer's JSON; any status but 2xx ends the bench."""
+        head, text = self.exchange(request_bytes(method, path, body))
+        if not head.startswith(b"HTTP/1.1 2"):
+            raise RuntimeError(f"{method} {path}: {text[:500].decode()}")
+        return json.loads(text)
+
+    def close(self):
+        self.socket.close()

@@ -1,0 +1,189 @@
+#!/usr/bin/python3 -B
+"""step.py GRADD FOLDER [--quick] - training steps of a daemon beside PyTorch's in this process.
+
+Both train the same model from the same parameters on the same batch; before anything is timed,
+their losses must agree. PyTorch is eager, on one thread, and spared reading the loss; the daemon
+is as it ships. Prints rows (rows.py).
+"""
+import os
+
+# Before the import: else OpenBLAS takes all cores in spite of torch.set_num_threads(1).
+os.environ.update(OPENBLAS_NUM_THREADS="1", BLIS_NUM_THREADS="1", OMP_NUM_THREADS="1")
+
+import statistics
+import sys
+import time
+
+import torch
+
+BENCH = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(BENCH, "..", "data"))
+
+from daemon import Connection, Daemon, request_bytes
+from golden_net import build, loss_function, optimizer_of
+from rows import print_row, spread
+
+torch.set_num_threads(1)
+PEER = "PyTorch eager in process, 1 thread"
+CHECKED_STEPS = 20
+STEPS_MAX = 1000000  # of one request
+
+
+def mlp(*sizes):
+    """Linear layers with ReLU between them."""
+    layers = [{"type": "linear", "in_features": n, "out_features": m}
+              for n, m in zip(sizes, sizes[1:])]
+    return [spec for layer in layers for spec in (layer, {"type": "relu"})][:-1]
+
+
+def line_batch():
+    x = torch.rand(1000, 1) * 100
+    return x, 10 * x + 4 + torch.rand(1000, 1)
+
+
+def class_batch(rows):
+    return lambda: (torch.rand(rows, 784), torch.randint(10, (rows,)))
+
+
+def sgd(lr):
+    return {"type": "sgd", "lr": lr}
+
+
+LINE = {"id": "line", "layers": mlp(1, 1), "loss": "mse", "optimizer": sgd(1e-4)}
+
+
+def classifier(name, *sizes):
+    return {"id": name, "layers": mlp(*sizes), "loss": "cross_entropy", "optimizer": sgd(0.01)}
+
+
+# what, model, batch, target of a step inside, target of a step a request (None: not measured)
+CASES = [
+    ("line 1000 × 1", LINE, line_batch, 50, 1),
+    ("784-128-10 batch 1", classifier("b1", 784, 128, 10), class_batch(1), 10, None),
+    ("784-128-10 batch 32", classifier("b32", 784, 128, 10), class_batch(32), 4, 1),
+    ("784-128-10 batch 256", classifier("b256", 784, 128, 10), class_batch(256), 1.8, None),
+    ("784-512-512-10 batch 64", classifier("deep", 784, 512, 512, 10), class_batch(64), 2.2, None),
+]
+
+
+class Torch:
+    """The step in this process."""
+
+    def __init__(self, model, batch):
+        self.net = build(model, torch.float32)
+        self.loss = loss_function(model["loss"])
+        self.optimizer = optimizer_of(model["optimizer"], self.net)
+        self.inputs, self.targets = batch
+
+    def step(self):
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss(self.net(self.inputs), self.targets)
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def steps(self, count):
+        for _ in range(count):
+            self.step()
+
+
+class Gradd:
+    """The step in a daemon."""
+
+    def __init__(self, connection, model, batch):
+        inputs, targets = batch
+        self.connection = connection
+        self.path = f"/models/{model['id']}/step"
+        self.one = request_bytes("POST", self.path)
+        connection.ask("POST", "/models", model | {"seed": 0})
+        connection.ask("POST", f"/models/{model['id']}/batches",
+                       {"inputs": inputs.tolist(), "targets": targets.tolist()})
+
+    def losses(self, count):
+        return self.connection.ask("POST", self.path, {"steps": count})["losses"]
+
+    def exchange(self, request):
+        head, body = self.connection.exchange(request)
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(body[:500].decode())
+
+    def step(self):
+        self.exchange(self.one)
+
+    def steps(self, count):
+        self.exchange(request_bytes("POST", self.path, {"steps": count}))
+
+
+def check(what, ours, peer):
+    """The first steps, which are none of those measured: a fast wrong one ends the bench."""
+    for n, (mine, theirs) in enumerate(zip(ours.losses(CHECKED_STEPS),
+                                           [peer.step().item() for _ in range(CHECKED_STEPS)])):
+        if not abs(mine - theirs) <= 1e-4 * abs(theirs):
+            sys.exit(f"{what}: loss {n} is {mine}, PyTorch's is {theirs}")
+
+
+def elapsed(call, *arguments):
+    """In microseconds."""
+    start = time.perf_counter_ns()
+    call(*arguments)
+    return (time.perf_counter_ns() - start) / 1000
+
+
+def mean_of_block(contender, block):
+    """A function that times one block of steps, and gives one step's part of it."""
+    count = 1
+    while elapsed(contender.steps, count) < block and 2 * count <= STEPS_MAX:
+        count *= 2
+    return lambda: elapsed(contender.steps, count) / count
+
+
+def median_of_block(contender, block):
+    """A function that times each step of a block, and gives their median."""
+    count = max(5, round(block / statistics.median(elapsed(contender.step) for _ in range(20))))
+    return lambda: statistics.median(elapsed(contender.step) for _ in range(count))
+
+
+def compare(what, ours, peer, rounds, target):
+    """In turns, each beginning every other round; ratios are taken within a round."""
+    mine, theirs = [], []
+    for n in range(rounds):
+        for timer, times in ((ours, mine), (peer, theirs))[::-1 if n % 2 else 1]:
+            times.append(timer())
+    ratios = [b / a for a, b in zip(mine, theirs)]
+    print_row("step", what, PEER, "µs", spread(mine), spread(theirs), spread(ratios),
+              ["ratio", ">=", target])
+
+
+def warn_of_another_blas():
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        if "openblas" not in maps.read():
+            print("step.py: PyTorch does not use OpenBLAS here: it is slower than it could be",
+                  file=sys.stderr)
+
+
+def measure(case, connection, rounds, block):
+    what, model, make_batch, inside, requested = case
+    torch.manual_seed(1)
+    batch = make_batch()
+    ours, peer = Gradd(connection, model, batch), Torch(model, batch)
+    check(what, ours, peer)
+    compare(f"step inside, {what}", mean_of_block(ours, block), mean_of_block(peer, block),
+            rounds, inside)
+    if requested:
+        compare(f"one POST …/step, {what}", median_of_block(ours, block),
+                median_of_block(peer, block), rounds, requested)
+
+
+def main():
+    binary, folder = sys.argv[1:3]
+    quick = "--quick" in sys.argv[3:]
+    rounds, block = (9, 1e5) if quick else (21, 2.5e5)  # microseconds
+    warn_of_another_blas()
+    with Daemon(binary, folder) as daemon:
+        connection = Connection(daemon.port)
+        for case in CASES:
+            measure(case, connection, rounds, block)
+        connection.close()
+
+
+main()
