@@ -69,6 +69,9 @@ static struct matrix transposed(struct matrix x)
     return (struct matrix){x.data, x.col_stride, x.row_stride};
 }
 
+#define SCALAR_FMA_f32 __builtin_fmaf
+#define SCALAR_FMA_f64 __builtin_fma
+
 #define REAL float
 #include "engine/matmul.inc"
 #undef REAL
