@@ -14,55 +14,13 @@
 #include "tests/server/http_client.h"
 #include "tests/server/model_client.h"
 #include "tests/server/slow_build.h"
-
-#define MIB ((size_t)1 << 20)
-
-static struct daemon d;
-static struct model_client m;
-
-static int start(void **state)
-{
-    static const char *const args[] = {"--max-body", "24M", "--workers", "2", NULL};
-    (void)state;
-    daemon_start(&d, DAEMON_REAL, args);
-    model_client_open(&m, d.url);
-    ask(&m, 201, "POST",
-        "{\"id\":\"m\",\"loss\":\"mse\",\"layers\":"
-        "[{\"type\":\"linear\",\"in_features\":1,\"out_features\":1}]}",
-        "/models");
-    ask(&m, 201, "POST",
-        "{\"id\":\"classes\",\"loss\":\"cross_entropy\",\"layers\":"
-        "[{\"type\":\"linear\",\"in_features\":2,\"out_features\":3}]}",
-        "/models");
-    ask(&m, 201, "POST", "{\"inputs\":[[1],[2]],\"targets\":[[3],[4]]}", "/models/m/batches");
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    model_client_close(&m);
-    int status = daemon_stop(&d);
-    daemon_remove(&d);
-    return status;
-}
-
-/* It works, and training does what it did. */
-static int assert_well(void **state)
-{
-    (void)state;
-    ask(&m, 200, "GET", NULL, "/readyz");
-    double before = number(ask(&m, 200, "GET", NULL, "/models/m"), "step");
-    ask(&m, 200, "POST", "{}", "/models/m/step");
-    assert_int_equal(number(m.json, "step"), before + 1);
-    return 0;
-}
+#include "tests/server/target.h"
 
 /* Posts the body (freed) to path; the answer must be this problem. */
 static void refuse(long status, const char *slug, const char *path, char *body)
 {
-    ask(&m, status, "POST", body, "%s", path);
-    assert_problem(&m, slug, NULL);
+    ask(&target_client, status, "POST", body, "%s", path);
+    assert_problem(&target_client, slug, NULL);
     free(body);
 }
 
@@ -93,7 +51,7 @@ static long peak_kb(void)
 {
     char name[64], line[256];
     long kb = 0;
-    snprintf(name, sizeof name, "/proc/%d/status", (int)d.pid);
+    snprintf(name, sizeof name, "/proc/%d/status", (int)target.pid);
     FILE *f = fopen(name, "r");
     assert_non_null(f);
     while (fgets(line, sizeof line, f) && sscanf(line, "VmHWM: %ld kB", &kb) != 1)
@@ -107,7 +65,7 @@ static long peak_kb(void)
  * Sanitizers keep memory for themselves, so there only the answer counts. */
 static void post_within(long idle_kb, size_t bytes, long status, const char *path, char *body)
 {
-    ask(&m, status, "POST", body, "%s", path);
+    ask(&target_client, status, "POST", body, "%s", path);
     long grown = peak_kb() - idle_kb;
     if (!SLOW_BUILD && grown > (long)(bytes / 1024))
         fail_msg("%s: %ld kB more, not %zu", path, grown, bytes / 1024);
@@ -145,7 +103,8 @@ static void test_bombs(void **state)
     }
     text_add(&t, "]}");
     post_within(idle, 3 * body + extra, 201, "/models/m/batches", t.at);
-    ask(&m, 204, "DELETE", NULL, "/models/m/batches/%d", (int)number(m.json, "batch"));
+    ask(&target_client, 204, "DELETE", NULL, "/models/m/batches/%d",
+        (int)number(target_client.json, "batch"));
 }
 
 static void test_many_keys(void **state)
@@ -160,11 +119,11 @@ static void test_many_keys(void **state)
     for (int i = 0; i < 40000; i++) /* within the bound, sorted to be compared */
         text_add(&t, "%s\"%d\":0", i ? "," : "{", i);
     text_add(&t, ",\"777\":1}");
-    ask(&m, 400, "POST", t.at, "/models/m/step");
-    assert_problem(&m, "malformed-request", "/777");
+    ask(&target_client, 400, "POST", t.at, "/models/m/step");
+    assert_problem(&target_client, "malformed-request", "/777");
     text_free(&t);
-    ask(&m, 400, "POST", "{\"steps\":1,\"st\\u0065ps\":2}", "/models/m/step");
-    assert_problem(&m, "malformed-request", "/steps");
+    ask(&target_client, 400, "POST", "{\"steps\":1,\"st\\u0065ps\":2}", "/models/m/step");
+    assert_problem(&target_client, "malformed-request", "/steps");
 }
 
 static void test_numbers(void **state)
@@ -174,14 +133,15 @@ static void test_numbers(void **state)
     refuse(422, "invalid-argument", "/models/m/step", digits);
     refuse(422, "invalid-argument", "/models/m/forward",
            text_repeat("{\"inputs\":[[", "9", 4 << 20, "]]}"));
-    ask(&m, 422, "POST", "{\"inputs\":[[1e400]]}", "/models/m/forward");
-    assert_problem(&m, "invalid-argument", "/inputs/0/0");
-    ask(&m, 200, "POST", "{\"inputs\":[[1e-400],[1e-45],[-0.0]]}", "/models/m/forward");
+    ask(&target_client, 422, "POST", "{\"inputs\":[[1e400]]}", "/models/m/forward");
+    assert_problem(&target_client, "invalid-argument", "/inputs/0/0");
+    ask(&target_client, 200, "POST", "{\"inputs\":[[1e-400],[1e-45],[-0.0]]}", "/models/m/forward");
     char *small = text_repeat("{\"inputs\":[[0.", "0", 4 << 20, "1]]}");
-    ask(&m, 200, "POST", small, "/models/m/forward");
+    ask(&target_client, 200, "POST", small, "/models/m/forward");
     free(small);
-    ask(&m, 200, "POST", "{\"inputs\":[[\"NaN\"],[\"-Infinity\"]]}", "/models/m/forward");
-    assert_string_equal(string(m.json, "outputs/0/0"), "NaN");
+    ask(&target_client, 200, "POST", "{\"inputs\":[[\"NaN\"],[\"-Infinity\"]]}",
+        "/models/m/forward");
+    assert_string_equal(string(target_client.json, "outputs/0/0"), "NaN");
 }
 
 /* ---- fields that are too much -------------------------------------------------------------- */
@@ -209,8 +169,8 @@ static void test_shapes(void **state)
         struct text t = {0};
         text_add(&t, "{\"loss\":\"mse\",\"layers\":[{\"type\":\"linear\",");
         text_add(&t, "\"in_features\":%s,\"out_features\":%s}]}", row[i].in, row[i].out);
-        ask(&m, 422, "POST", t.at, "/models");
-        assert_problem(&m, "invalid-argument", row[i].pointer);
+        ask(&target_client, 422, "POST", t.at, "/models");
+        assert_problem(&target_client, "invalid-argument", row[i].pointer);
         text_free(&t);
     }
     refuse(422, "invalid-argument", "/models",
@@ -219,11 +179,11 @@ static void test_shapes(void **state)
     refuse(413, "too-large", "/models",
            text_repeat("{\"loss\":\"mse\",\"layers\":[", "{\"type\":\"relu\"},", 1000000,
                        "{\"type\":\"relu\"}]}"));
-    ask(&m, 422, "POST",
+    ask(&target_client, 422, "POST",
         "{\"loss\":\"mse\",\"layers\":[{\"type\":\"linear\",\"in_features\":2,\"out_features\":3},"
         "{\"type\":\"relu\"},{\"type\":\"linear\",\"in_features\":4,\"out_features\":1}]}",
         "/models");
-    assert_problem(&m, "invalid-argument", "/layers/2/in_features");
+    assert_problem(&target_client, "invalid-argument", "/layers/2/in_features");
 }
 
 /* Each is refused, at this place, and leaves the model as it was. */
@@ -257,21 +217,21 @@ static void test_values(void **state)
     static const char *const lr[] = {"-1",    "\"NaN\"", "\"Infinity\"", "1e400",
                                      "\"1\"", "[1]",     "true"};
     (void)state;
-    double before = number(ask(&m, 200, "GET", NULL, "/models/m"), "step");
+    double before = number(ask(&target_client, 200, "GET", NULL, "/models/m"), "step");
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
-        ask(&m, 422, "POST", row[i].body, "%s", row[i].path);
-        if (strcmp(string(m.json, "pointer"), row[i].pointer) != 0)
-            fail_msg("%s: %s", row[i].body, m.reply->body);
+        ask(&target_client, 422, "POST", row[i].body, "%s", row[i].path);
+        if (strcmp(string(target_client.json, "pointer"), row[i].pointer) != 0)
+            fail_msg("%s: %s", row[i].body, target_client.reply->body);
     }
     for (size_t i = 0; i < sizeof lr / sizeof lr[0]; i++) {
         char body[64];
         snprintf(body, sizeof body, "{\"optimizer\":{\"lr\":%s}}", lr[i]);
-        ask(&m, 422, "PATCH", body, "/models/m");
-        assert_problem(&m, "invalid-argument", "/optimizer/lr");
+        ask(&target_client, 422, "PATCH", body, "/models/m");
+        assert_problem(&target_client, "invalid-argument", "/optimizer/lr");
     }
-    ask(&m, 200, "GET", NULL, "/models/m");
-    assert_int_equal(number(m.json, "step"), before);
-    assert_close(number(m.json, "optimizer/lr"), 0.001, 0);
+    ask(&target_client, 200, "GET", NULL, "/models/m");
+    assert_int_equal(number(target_client.json, "step"), before);
+    assert_close(number(target_client.json, "optimizer/lr"), 0.001, 0);
 }
 
 /* ---- names --------------------------------------------------------------------------------- */
@@ -309,8 +269,8 @@ static void test_naughty_ids(void **state)
         struct text t = {0};
         text_add(&t, "{\"id\":\"%s\",\"loss\":\"mse\",\"layers\":[{\"type\":\"relu\"}]}",
                  naughty[i]);
-        ask(&m, 422, "POST", t.at, "/models");
-        assert_problem(&m, "invalid-argument", "/id");
+        ask(&target_client, 422, "POST", t.at, "/models");
+        assert_problem(&target_client, "invalid-argument", "/id");
         text_free(&t);
     }
     refuse(422, "invalid-argument", "/models",
@@ -331,15 +291,16 @@ static void test_naughty_labels(void **state)
         struct text t = {0};
         text_add(&t, "{\"label\":\"%s\"}", naughty[i]);
         cJSON *sent = cJSON_Parse(t.at);
-        ask(&m, 201, "POST", t.at, "/models/m/checkpoints");
-        int n = (int)number(m.json, "n");
-        ask(&m, 200, "GET", NULL, "/models/m/checkpoints?after=%d", n - 1);
-        assert_string_equal(string(m.json, "checkpoints/0/label"), string(sent, "label"));
+        ask(&target_client, 201, "POST", t.at, "/models/m/checkpoints");
+        int n = (int)number(target_client.json, "n");
+        ask(&target_client, 200, "GET", NULL, "/models/m/checkpoints?after=%d", n - 1);
+        assert_string_equal(string(target_client.json, "checkpoints/0/label"),
+                            string(sent, "label"));
         cJSON_Delete(sent);
         text_free(&t);
         text_add(&t, "{\"%s\":1}", naughty[i]);
-        ask(&m, 422, "POST", t.at, "/models/m/step");
-        assert_problem(&m, "invalid-argument", NULL);
+        ask(&target_client, 422, "POST", t.at, "/models/m/step");
+        assert_problem(&target_client, "invalid-argument", NULL);
         text_free(&t);
     }
 }
@@ -350,29 +311,36 @@ static void test_many_idempotency_keys(void **state)
 {
     enum { KEYS = 2000 };
     (void)state;
-    double before = number(ask(&m, 200, "GET", NULL, "/models/m"), "step");
+    double before = number(ask(&target_client, 200, "GET", NULL, "/models/m"), "step");
     for (int i = 0; i < KEYS; i++) {
         char key[64];
         snprintf(key, sizeof key, "Idempotency-Key: k%d", i / 2); /* each twice */
         const char *const headers[] = {key, "Content-Type: application/json", NULL};
-        const struct http_reply *r = http_send(m.http, "POST", "/models/m/step", headers, "{}", 2);
+        const struct http_reply *r =
+            http_send(target_client.http, "POST", "/models/m/step", headers, "{}", 2);
         assert_int_equal(r->status, 200);
     }
-    assert_int_equal(number(ask(&m, 200, "GET", NULL, "/models/m"), "step"), before + KEYS / 2);
+    assert_int_equal(number(ask(&target_client, 200, "GET", NULL, "/models/m"), "step"),
+                     before + KEYS / 2);
     static const char *const used[] = {"Idempotency-Key: k1", "Content-Type: application/json",
                                        NULL};
-    assert_int_equal(http_send(m.http, "POST", "/models/m/step", used, "{\"steps\":1}", 11)->status,
-                     422);
-    assert_int_equal(http_send(m.http, "POST", "/models/m/zero_grad", used, "{}", 2)->status, 422);
+    assert_int_equal(
+        http_send(target_client.http, "POST", "/models/m/step", used, "{\"steps\":1}", 11)->status,
+        422);
+    assert_int_equal(
+        http_send(target_client.http, "POST", "/models/m/zero_grad", used, "{}", 2)->status, 422);
     /* An error has had no effect, and so its key is free. */
     static const char *const fresh[] = {"Idempotency-Key: fresh", "Content-Type: application/json",
                                         NULL};
-    assert_int_equal(http_send(m.http, "POST", "/models/no/step", fresh, "{}", 2)->status, 404);
-    assert_int_equal(http_send(m.http, "POST", "/models/m/step", fresh, "{", 1)->status, 400);
-    assert_int_equal(http_send(m.http, "POST", "/models/m/step", fresh, "{}", 2)->status, 200);
+    assert_int_equal(
+        http_send(target_client.http, "POST", "/models/no/step", fresh, "{}", 2)->status, 404);
+    assert_int_equal(http_send(target_client.http, "POST", "/models/m/step", fresh, "{", 1)->status,
+                     400);
+    assert_int_equal(
+        http_send(target_client.http, "POST", "/models/m/step", fresh, "{}", 2)->status, 200);
 }
 
-#define ABUSE_TEST(f) cmocka_unit_test_teardown(f, assert_well)
+#define ABUSE_TEST(f) cmocka_unit_test_teardown(f, target_is_well)
 
 int main(void)
 {
@@ -383,5 +351,5 @@ int main(void)
         ABUSE_TEST(test_values),         ABUSE_TEST(test_naughty_ids),
         ABUSE_TEST(test_naughty_labels), ABUSE_TEST(test_many_idempotency_keys),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, target_start, target_stop);
 }

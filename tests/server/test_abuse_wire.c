@@ -18,45 +18,7 @@
 #include "tests/server/http_client.h"
 #include "tests/server/model_client.h"
 #include "tests/server/raw_client.h"
-
-#define MIB      ((size_t)1 << 20)
-#define MAX_BODY (24 * MIB)
-
-static struct daemon d;
-static struct model_client m;
-
-static int start(void **state)
-{
-    static const char *const args[] = {"--max-body", "24M", "--workers", "2", NULL};
-    (void)state;
-    daemon_start(&d, DAEMON_REAL, args);
-    model_client_open(&m, d.url);
-    ask(&m, 201, "POST",
-        "{\"id\":\"m\",\"loss\":\"mse\",\"layers\":"
-        "[{\"type\":\"linear\",\"in_features\":1,\"out_features\":1}]}",
-        "/models");
-    ask(&m, 201, "POST", "{\"inputs\":[[1],[2]],\"targets\":[[3],[4]]}", "/models/m/batches");
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    model_client_close(&m);
-    int status = daemon_stop(&d);
-    daemon_remove(&d);
-    return status;
-}
-
-static int assert_well(void **state)
-{
-    (void)state;
-    ask(&m, 200, "GET", NULL, "/readyz");
-    double before = number(ask(&m, 200, "GET", NULL, "/models/m"), "step");
-    ask(&m, 200, "POST", "{}", "/models/m/step");
-    assert_int_equal(number(m.json, "step"), before + 1);
-    return 0;
-}
+#include "tests/server/target.h"
 
 static void rest(long ms)
 {
@@ -70,7 +32,7 @@ static int raw(const char *line, const char *headers, char *answer, size_t room)
 {
     struct text t = {0};
     text_add(&t, "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n", line, headers);
-    int status = raw_ask(d.port, t.at, t.bytes, answer, room);
+    int status = raw_ask(target.port, t.at, t.bytes, answer, room);
     text_free(&t);
     return status;
 }
@@ -180,7 +142,7 @@ static void test_headers(void **state)
 /* The lines of the log that tell of a request; each line must begin with a time. */
 static int count_requests(void)
 {
-    char *log = daemon_log(&d);
+    char *log = daemon_log(&target);
     int requests = 0;
     for (char *line = log, *end; (end = strchr(line, '\n')); line = end + 1) {
         *end = '\0';
@@ -219,14 +181,14 @@ static void test_one_line_a_request(void **state)
     char answer[4096];
     (void)state;
     int sent = 0;
-    ask(&m, 200, "GET", NULL, "/healthz");
+    ask(&target_client, 200, "GET", NULL, "/healthz");
     rest(100); /* the lines of what was answered before */
     int before = count_requests();
     for (size_t i = 0; i < LINES; i++)
         sent += raw(line[i], "", answer, sizeof answer) > 0;
     assert_int_equal(sent, LINES);
     for (size_t i = 0; i < BODIES; i++, sent++)
-        ask(&m, 422, "POST", body[i], "/models");
+        ask(&target_client, 422, "POST", body[i], "/models");
     int after = before;
     for (int i = 0; i < 500 && after < before + sent; i++, rest(10))
         after = count_requests();
@@ -242,14 +204,15 @@ static void test_body_over_the_limit(void **state)
     char headers[200], answer[4096];
     (void)state;
     snprintf(headers, sizeof headers, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
-             MAX_BODY + 1);
+             TARGET_MAX_BODY + 1);
     assert_int_equal(raw("POST /models/m/batches", headers, answer, sizeof answer), 413);
     assert_non_null(strstr(answer, "/problems/too-large"));
     snprintf(headers, sizeof headers, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
              MIB + 1); /* routes without tensors have a smaller one */
     assert_int_equal(raw("POST /models", headers, answer, sizeof answer), 413);
-    char *blanks = text_repeat("{}", " ", MAX_BODY - 2, ""); /* to the byte as much as may be */
-    ask(&m, 200, "POST", blanks, "/models/m/step");
+    char *blanks =
+        text_repeat("{}", " ", TARGET_MAX_BODY - 2, ""); /* to the byte as much as may be */
+    ask(&target_client, 200, "POST", blanks, "/models/m/step");
     free(blanks);
 }
 
@@ -261,7 +224,7 @@ static void test_chunks_over_the_limit(void **state)
                                "Connection: close\r\n\r\n";
     char answer[4096];
     char *chunk = text_repeat("100000\r\n", " ", MIB, "\r\n");
-    int fd = raw_connect(d.port);
+    int fd = raw_connect(target.port);
     (void)state;
     assert_true(raw_send(fd, head, sizeof head - 1));
     bool open = true;
@@ -300,7 +263,7 @@ static void test_pipelining(void **state)
     }
     char *all = malloc(ROOM);
     assert_non_null(all);
-    int fd = raw_connect(d.port);
+    int fd = raw_connect(target.port);
     assert_true(raw_send(fd, t.at, t.bytes));
     assert_true(raw_read_all(fd, all, ROOM) > 0);
     close(fd);
@@ -334,7 +297,7 @@ static void test_disconnects(void **state)
     for (int i = 0; i < CLIENTS; i++) {
         const struct linger at_once = {.l_onoff = 1};
         const char *one = request[i % 5];
-        int fd = raw_connect(d.port);
+        int fd = raw_connect(target.port);
         raw_send(fd, one, strlen(one));
         if (i % 2)
             raw_send(fd, request[1], strlen(request[1]));
@@ -347,7 +310,7 @@ static void test_disconnects(void **state)
     /* What had been taken on still runs to its end, in line. */
     long status = 429;
     for (int i = 0; i < 3000 && status == 429; i++, rest(10))
-        status = try_ask(&m, "POST", "{}", "/models/m/step");
+        status = try_ask(&target_client, "POST", "{}", "/models/m/step");
     assert_int_equal(status, 200);
 }
 
@@ -403,11 +366,11 @@ static void test_idle_connections(void **state)
     struct model_client other;
     (void)state;
     for (int i = 0; i < IDLE; i++) {
-        fd[i] = raw_connect(d.port);
+        fd[i] = raw_connect(target.port);
         if (i % 2)
             raw_send(fd[i], "GET /heal", 9);
     }
-    model_client_open(&other, d.url);
+    model_client_open(&other, target.url);
     for (int i = 0; i < 50; i++)
         ask(&other, 200, "POST", "{\"steps\":3}", "/models/m/step");
     model_client_close(&other);
@@ -415,7 +378,7 @@ static void test_idle_connections(void **state)
         close(fd[i]);
 }
 
-#define ABUSE_TEST(f) cmocka_unit_test_teardown(f, assert_well)
+#define ABUSE_TEST(f) cmocka_unit_test_teardown(f, target_is_well)
 
 int main(void)
 {
@@ -426,5 +389,5 @@ int main(void)
         ABUSE_TEST(test_disconnects),           ABUSE_TEST(test_abandoned_uploads),
         ABUSE_TEST(test_idle_connections),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, target_start, target_stop);
 }
