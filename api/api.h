@@ -80,6 +80,10 @@ const char *call_model(const struct call *c);
 /* Bytes that the call holds while it waits. */
 size_t call_bytes(const struct call *c);
 
+/* Is a slice of it over sooner than another thread could take it? Asked by who has its model's line
+ * (a CALL_READ needs none), before the first call_work. Never blocks. */
+bool call_is_light(struct call *c);
+
 /* Runs the handler for at most about slice_ns. true: answered. false: the slice is over; call it
  * again, after others had their turn. scratch may be NULL for CALL_INLINE. */
 bool call_work(struct call *c, struct scratch *s, int64_t slice_ns);

@@ -264,9 +264,23 @@ static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
         rc = json_parse(c->body, c->bytes, &c->in, e);
     if (!rc && c->in.root && !cJSON_IsObject(c->in.root))
         rc = err_set(e, ERR_INVALID, "", "the body must be an object");
-    if (!rc && strstr(c->route->path, "{id}"))
+    if (!rc && !c->session && strstr(c->route->path, "{id}"))
         rc = registry_get(&c->api->registry, c->param[0], &c->session, e);
     return rc;
+}
+
+/* Some tens of microseconds, which is what a hand-over costs. */
+#define LIGHT_WORK  400000
+#define LIGHT_BYTES 12288
+
+bool call_is_light(struct call *c)
+{
+    bool may_be = c->route->light && !c->key[0] && c->bytes <= LIGHT_BYTES;
+    if (may_be && !c->session)
+        c->session = registry_peek(&c->api->registry, c->param[0]);
+    if (!may_be || !c->session)
+        return false;
+    return session_work(c->session, c->bytes, c->route->mode == CALL_CHANGE) <= LIGHT_WORK;
 }
 
 bool call_work(struct call *c, struct scratch *scratch, int64_t slice_ns)

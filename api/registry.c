@@ -145,6 +145,17 @@ void registry_put(struct registry *r, struct session *s)
         session_free(s);
 }
 
+struct session *registry_peek(struct registry *r, const char *id)
+{
+    lock_take(&r->lock);
+    const struct registry_entry *entry = *find_locked(r, id);
+    struct session *s = entry && !entry->busy ? entry->session : NULL;
+    if (s)
+        s->references++;
+    lock_give(&r->lock);
+    return s;
+}
+
 void registry_hold(struct registry *r, struct session *s)
 {
     lock_take(&r->lock);

@@ -28,6 +28,8 @@ void registry_close(struct registry *r);
 MUST_USE enum err_kind registry_get(struct registry *r, const char *id, struct session **out,
                                     struct err *e);
 void registry_put(struct registry *r, struct session *s);
+/* The same without waiting: NULL if it is not resident, or busy. */
+struct session *registry_peek(struct registry *r, const char *id);
 /* Once more, for who has it already. */
 void registry_hold(struct registry *r, struct session *s);
 

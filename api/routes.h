@@ -23,6 +23,7 @@ struct route {
     enum call_mode mode;
     int status; /* of success */
     enum route_body body;
+    bool light; /* it waits for nothing but the model: small ones run where they were received */
     const char *query[ROUTE_QUERY_MAX + 1]; /* the names it takes; NULL ends them */
     const char *does;                       /* one line for the README */
 };

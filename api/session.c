@@ -8,6 +8,8 @@
 #include "api/state.h"
 #include "engine/train.h"
 
+#define BATCHES_LOOKED_AT 64
+
 /* ---- making -------------------------------------------------------------------------------- */
 
 static void free_batches(struct session *s)
@@ -196,6 +198,20 @@ struct batch *session_next_batch(struct session *s)
     struct batch *b = s->batch[i < s->batches ? i : 0];
     s->cursor = b->n;
     return b;
+}
+
+/* A body of numbers has at least two bytes for each of them. */
+double session_work(const struct session *s, size_t body_bytes, bool training)
+{
+    const struct module *m = s->module;
+    const struct shape *first = m->parameters ? &m->parameter[0].tensor.shape : NULL;
+    double features = first && first->rank == 2 ? (double)first->dim[1] : 1;
+    double rows = (double)body_bytes / (2 * features) + 1;
+    if (training && s->batches > BATCHES_LOOKED_AT)
+        return INFINITY;
+    for (size_t i = 0; training && i < s->batches; i++)
+        rows = fmax(rows, (double)s->batch[i]->x.shape.dim[0]);
+    return (double)m->count * rows * (training ? 3 : 1);
 }
 
 /* ---- changing ------------------------------------------------------------------------------ */

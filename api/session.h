@@ -83,6 +83,11 @@ void session_remove_batch(struct session *s, int64_t n);
 /* The next one in turn, NULL: there are none. Moves the cursor. */
 struct batch *session_next_batch(struct session *s);
 
+/* About how many multiplications a step (or a forward) over the largest batch that a body of so
+ * many bytes may name takes; INFINITY if that is long to tell. In line, but for a forward, which
+ * looks at no batches. */
+double session_work(const struct session *s, size_t body_bytes, bool training);
+
 /* What one step did. */
 struct step_result {
     double loss, grad_norm;

@@ -33,6 +33,7 @@ struct job {
     struct job *next;  /* the rest is the pool's */
     struct line *line; /* NULL: it needs none */
     bool between;
+    bool here; /* it was begun by pool_run_here: it is the first of its line, which it holds */
     struct turn turn;
 };
 
@@ -47,7 +48,7 @@ struct line {
     size_t calls; /* reserved, waiting and running; the line lives while there are any */
     size_t waiting_between;
     size_t let_in; /* how many of `between` go before the head of `change` continues */
-    bool in_round; /* its turn waits, or a worker has it */
+    bool in_round; /* its turn waits, or somebody has it */
     char id[];
 };
 

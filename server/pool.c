@@ -19,7 +19,9 @@ struct pool {
     pthread_cond_t work;       /* [p] a turn waits, or stopping */
     struct pool_config config; /* [I] */
     struct worker *worker;     /* [I] */
-    size_t started;            /* [I] threads to join */
+    size_t started;            /* [p] threads to join */
+    struct scratch **spare;    /* [p] of those who run jobs here; config.here places */
+    size_t spares;             /* [p] */
     struct lines lines;        /* [p] */
     struct round round;        /* [p] */
     size_t calls;              /* [p] reserved, queued and running */
@@ -41,6 +43,7 @@ static enum err_kind enter(struct pool *p, struct job *job, bool bounded, struct
     if (bounded && p->calls >= p->config.calls)
         return err_set(e, ERR_UNAVAILABLE, "", "%zu calls wait already", p->calls);
     job->line = NULL;
+    job->here = false;
     job->between = mode == CALL_BETWEEN;
     job->turn = (struct turn){.job = job};
     if (mode != CALL_READ) {
@@ -88,14 +91,114 @@ enum err_kind pool_reserve(struct pool *p, struct job *job, struct err *e)
     return rc;
 }
 
+/* ---- refusing ------------------------------------------------------------------------------ */
+
+/* A job that still waits, taken out; NULL: none is left. */
+static struct job *take_waiting(struct pool *p) REQUIRES(p->lock)
+{
+    struct turn *turn = p->round.head;
+    if (!turn)
+        return NULL;
+    struct line *line = turn->line;
+    struct job *job = line ? line_first(line) : turn->job;
+    if (line)
+        line_after(line, job, true);
+    if (!line || !line_is_waiting(line)) {
+        round_take(&p->round);
+        if (line)
+            line->in_round = false;
+    }
+    p->queued--;
+    leave(p, job);
+    return job;
+}
+
+/* Once the workers are gone, nobody else tells the jobs that wait. */
+static void refuse_if_stopping(struct pool *p) REQUIRES(p->lock)
+{
+    struct job *job;
+    while (p->stopping && p->started == 0 && (job = take_waiting(p)) != NULL) {
+        lock_give(&p->lock);
+        job->done(job, false);
+        lock_take(&p->lock);
+    }
+}
+
+/* ---- running here ---------------------------------------------------------------------------- */
+
+/* Long enough for a light call; what is not done then needs a worker. */
+#define HERE_SLICE_NS 50000
+
+/* The line goes on with whoever waits in it. */
+static void pass_on(struct pool *p, struct line *line) REQUIRES(p->lock)
+{
+    line->in_round = line_is_waiting(line);
+    if (line->in_round) {
+        round_push(&p->round, &line->turn);
+        pthread_cond_signal(&p->work);
+    }
+}
+
+/* Takes a job that holds its line out of the pool. */
+static void finish_here(struct pool *p, struct job *job) REQUIRES(p->lock)
+{
+    if (job->line) {
+        line_after(job->line, job, true);
+        pass_on(p, job->line);
+    }
+    leave(p, job);
+}
+
+bool pool_run_here(struct pool *p, struct job *job)
+{
+    struct line *line = job->line;
+    lock_take(&p->lock);
+    bool free =
+        !p->stopping && p->spares > 0 && !(line && (line->in_round || line_is_waiting(line)));
+    struct scratch *scratch = free ? p->spare[--p->spares] : NULL;
+    if (free && line) {
+        line_push(line, job);
+        line->in_round = true;
+    }
+    job->here = free;
+    p->running += free;
+    lock_give(&p->lock);
+    if (!free)
+        return false;
+    bool finished = call_is_light(job->call) && call_work(job->call, scratch, HERE_SLICE_NS);
+    lock_take(&p->lock);
+    p->spare[p->spares++] = scratch;
+    p->running--;
+    p->done += finished;
+    if (finished)
+        finish_here(p, job);
+    refuse_if_stopping(p);
+    lock_give(&p->lock);
+    return finished;
+}
+
+/* A job that was begun here goes on as the first of its line. */
+static void go_on(struct pool *p, struct job *job) REQUIRES(p->lock)
+{
+    p->queued++;
+    round_push(&p->round, job->line ? &job->line->turn : &job->turn);
+    pthread_cond_signal(&p->work);
+}
+
 void pool_commit(struct pool *p, struct job *job)
 {
     lock_take(&p->lock);
     bool refused = p->stopping;
-    if (refused)
+    if (refused && job->here)
+        finish_here(p, job);
+    else if (refused)
         leave(p, job);
+    else if (job->here)
+        go_on(p, job);
     else
         give_turn(p, job);
+    if (refused)
+        refuse_if_stopping(p);
     lock_give(&p->lock);
     if (refused)
         job->done(job, false);
@@ -185,6 +288,16 @@ void pool_submit(struct pool *p, struct call *call)
 
 /* ---- starting and stopping ----------------------------------------------------------------- */
 
+static enum err_kind make_spares(struct api *a, struct pool *p, struct err *e)
+{
+    p->spare = mem_array(p->config.here, sizeof *p->spare);
+    while (p->spare && p->spares < p->config.here && (p->spare[p->spares] = scratch_new(a)) != NULL)
+        p->spares++;
+    return p->spare && p->spares == p->config.here
+               ? ERR_OK
+               : err_set(e, ERR_NOMEM, "", "no memory for calls");
+}
+
 static enum err_kind start_workers(struct api *a, struct pool *p, struct err *e)
 {
     for (size_t i = 0; i < p->config.workers; i++) {
@@ -216,7 +329,9 @@ enum err_kind pool_new(struct api *a, const struct pool_config *config, struct p
     p->worker = worker;
     lock_init(&p->lock);
     pthread_cond_init(&p->work, NULL);
-    enum err_kind rc = start_workers(a, p, e);
+    enum err_kind rc = make_spares(a, p, e);
+    if (!rc)
+        rc = start_workers(a, p, e);
     if (rc)
         pool_free(p);
     else
@@ -224,41 +339,19 @@ enum err_kind pool_new(struct api *a, const struct pool_config *config, struct p
     return rc;
 }
 
-/* A job that still waits, taken out; NULL: none is left. */
-static struct job *take_waiting(struct pool *p) REQUIRES(p->lock)
-{
-    struct turn *turn = p->round.head;
-    if (!turn)
-        return NULL;
-    struct line *line = turn->line;
-    struct job *job = line ? line_first(line) : turn->job;
-    if (line)
-        line_after(line, job, true);
-    if (!line || !line_is_waiting(line)) {
-        round_take(&p->round);
-        if (line)
-            line->in_round = false;
-    }
-    p->queued--;
-    leave(p, job);
-    return job;
-}
-
 void pool_stop(struct pool *p)
 {
     lock_take(&p->lock);
     p->stopping = true;
     pthread_cond_broadcast(&p->work);
+    size_t workers = p->started;
     lock_give(&p->lock);
-    for (; p->started > 0; p->started--)
-        pthread_join(p->worker[p->started - 1].thread, NULL);
+    for (size_t i = 0; i < workers; i++)
+        pthread_join(p->worker[i].thread, NULL);
 
     lock_take(&p->lock);
-    for (struct job *job = take_waiting(p); job; job = take_waiting(p)) {
-        lock_give(&p->lock);
-        job->done(job, false);
-        lock_take(&p->lock);
-    }
+    p->started = 0;
+    refuse_if_stopping(p);
     lock_give(&p->lock);
 }
 
@@ -269,6 +362,9 @@ void pool_free(struct pool *p)
     pool_stop(p);
     for (size_t i = 0; i < p->config.workers; i++)
         scratch_free(p->worker[i].scratch);
+    while (p->spares > 0)
+        scratch_free(p->spare[--p->spares]);
+    mem_free(p->spare);
     pthread_cond_destroy(&p->work);
     lock_close(&p->lock);
     mem_free(p->worker);

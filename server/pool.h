@@ -23,6 +23,7 @@ struct pool_config {
     size_t line_calls; /* of one model, waiting and running */
     size_t calls;      /* of all, waiting and running */
     int64_t slice_ns;
+    size_t here; /* threads that may be in pool_run_here at a time */
 };
 
 /* Starts the workers. errors: NOMEM · UNAVAILABLE a thread cannot be started */
@@ -32,6 +33,10 @@ MUST_USE enum err_kind pool_new(struct api *a, const struct pool_config *config,
 /* Takes a place for job->call; job->call and job->done are set.
  *   errors  BUSY the model's line is full · UNAVAILABLE the pool is full or has stopped · NOMEM */
 MUST_USE enum err_kind pool_reserve(struct pool *p, struct job *job, struct err *e);
+/* Runs a reserved job here and now, for a short slice, if it is light and nobody is in its line.
+ * true: it has its answer and left the pool, without a call of done. false: commit it; should it
+ * have been begun, it keeps its place before all who came meanwhile. */
+bool pool_run_here(struct pool *p, struct job *job);
 /* Puts a reserved job in its place. From here on job may be done, and gone, at any moment. */
 void pool_commit(struct pool *p, struct job *job);
 /* Runs a call that nobody waits for, beyond all bounds, and frees it. */

@@ -232,8 +232,9 @@ static void wake(struct job *job, bool ran)
     MHD_resume_connection(connection); /* from here on r may be gone */
 }
 
-/* Reserve, sleep, commit: the pool can wake only who sleeps already, and a connection put to sleep
- * must be certain to be woken. */
+/* What is light and first in its line is done at once: waking another thread would take longer.
+ * All else: reserve, sleep, commit: the pool can wake only who sleeps already, and a connection put
+ * to sleep must be certain to be woken. */
 static enum MHD_Result run(struct request *r)
 {
     struct err e;
@@ -249,6 +250,8 @@ static enum MHD_Result run(struct request *r)
         call_refuse(r->call, rc, 1, "%s", e.message);
         return send_answer(r);
     }
+    if (pool_run_here(r->shared->pool, &r->job))
+        return send_answer(r);
     r->state = REQUEST_SLEEPING;
     watch_set(r->watched, WATCH_CLIENT_TAKES, WATCH_NEVER);
     MHD_suspend_connection(r->connection);

@@ -88,6 +88,7 @@ static enum err_kind start_pool(struct daemon *d, struct err *e)
         .line_calls = (size_t)d->config->queue,
         .calls = (size_t)d->config->max_connections,
         .slice_ns = SLICE_NS,
+        .here = (size_t)d->config->http_threads,
     };
     return pool_new(d->api, &pool, &d->pool, e);
 }

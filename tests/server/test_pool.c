@@ -132,8 +132,11 @@ static void finish(struct probe *p)
 
 static void start_pool(size_t workers, size_t line_calls, size_t calls)
 {
-    const struct pool_config config = {
-        .workers = workers, .line_calls = line_calls, .calls = calls, .slice_ns = 5000000};
+    const struct pool_config config = {.workers = workers,
+                                       .line_calls = line_calls,
+                                       .calls = calls,
+                                       .slice_ns = 5000000,
+                                       .here = 1};
     struct err e;
     assert_int_equal(pool_new(api, &config, &pool, &e), ERR_OK);
 }
@@ -519,6 +522,120 @@ static void test_many_at_once(void **state)
 
 #define POOL_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+/* ---- running here -------------------------------------------------------------------------- */
+
+static bool here(struct probe *p)
+{
+    assert_int_equal(reserve(p), ERR_OK);
+    return pool_run_here(pool, &p->job);
+}
+
+/* A light call whose line is free is done before pool_run_here returns. */
+static void test_light_runs_here(void **state)
+{
+    struct probe p;
+    static const char *const targets[] = {"/change/a?light=1&name=x", "/between/a?light=1&name=x",
+                                          "/read/r?light=1&name=x"};
+    (void)state;
+    start_pool(1, 4, 16);
+    for (int i = 0; i < 3; i++) {
+        make(&p, "%s", targets[i]);
+        assert_true(here(&p));
+        assert_int_equal(p.ran + p.refused, 0);
+        assert_int_equal(call_answer(p.job.call)->status, 200);
+        call_free(p.job.call);
+    }
+    assert_string_equal(trace, "x x x ");
+    assert_int_equal(pool_stats(pool).done, 3);
+    assert_int_equal(pool_stats(pool).running + pool_stats(pool).queued, 0);
+}
+
+/* One that is not light, or not done in its slice, keeps its place before all who came later. */
+static void test_begun_here_goes_first(void **state)
+{
+    static const char *const targets[] = {"/change/a?name=first",
+                                          "/change/a?light=1&slices=2&name=first"};
+    (void)state;
+    start_pool(2, 8, 16);
+    for (int i = 0; i < 2; i++) {
+        struct probe first, second, other;
+        trace[0] = '\0';
+        make(&first, "%s", targets[i]);
+        make(&second, "/change/a?name=second");
+        make(&other, "/change/a?light=1&name=other");
+        assert_false(here(&first));
+        commit(&second);
+        assert_false(here(&other)); /* its line is taken */
+        pool_commit(pool, &other.job);
+        pool_commit(pool, &first.job);
+        finish(&first);
+        finish(&second);
+        finish(&other);
+        assert_string_equal(trace, i ? "first first second other " : "first second other ");
+        assert_int_equal(first.ran, 1);
+    }
+}
+
+static struct probe crowd_probe[2][200];
+static void *run_crowd(void *arg)
+{
+    struct probe *p = arg;
+    for (int i = 0; i < 200; i++) {
+        make(&p[i], "/change/%c?light=%d&slices=%d&name=x", 'a' + i % 3, i % 2, 1 + i % 5 / 4);
+        if (reserve(&p[i]) != ERR_OK)
+            continue;
+        if (pool_run_here(pool, &p[i].job))
+            p[i].ran++;
+        else
+            pool_commit(pool, &p[i].job);
+    }
+    return NULL;
+}
+
+/* Two threads that run what they can here, beside the workers: of a model one call at a time, and
+ * each call once. */
+static void test_here_beside_workers(void **state)
+{
+    pthread_t thread[2];
+    (void)state;
+    start_pool(2, 1000, 1000);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, run_crowd, crowd_probe[i]), 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(thread[i], NULL);
+    for (int i = 0; i < 400; i++) {
+        struct probe *p = &crowd_probe[i / 200][i % 200];
+        finish(p);
+        assert_int_equal(p->ran, 1);
+        assert_int_equal(p->refused, 0);
+    }
+    assert_int_equal(most_inside, 1);
+    assert_int_equal(pool_stats(pool).done, 400);
+}
+
+/* Stopped while a job is begun here: it and those behind it are told. */
+static void test_stop_while_here(void **state)
+{
+    struct probe first, second;
+    (void)state;
+    start_pool(1, 4, 16);
+    make(&first, "/change/a?light=1&slices=2&name=first");
+    make(&second, "/change/a?name=second");
+    assert_false(here(&first));
+    commit(&second);
+    pool_stop(pool);
+    assert_int_equal(second.refused, 0); /* its line is still held */
+    pool_commit(pool, &first.job);
+    finish(&first);
+    finish(&second);
+    assert_int_equal(first.refused, 1);
+    assert_int_equal(second.refused, 1);
+    assert_string_equal(trace, "first ");
+    make(&first, "/change/a?light=1&name=late");
+    assert_int_equal(reserve(&first), ERR_UNAVAILABLE);
+    call_free(first.job.call);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -535,6 +652,10 @@ int main(void)
         POOL_TEST(test_stop),
         POOL_TEST(test_stop_in_the_middle_of_a_long_call),
         POOL_TEST(test_many_at_once),
+        POOL_TEST(test_light_runs_here),
+        POOL_TEST(test_begun_here_goes_first),
+        POOL_TEST(test_here_beside_workers),
+        POOL_TEST(test_stop_while_here),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

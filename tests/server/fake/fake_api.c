@@ -30,6 +30,7 @@ struct call {
     bool ready_check;
     char model[65], name[33], id[65];
     int slices, ms, slice;
+    bool light;
     size_t out, body;
     char text[400], allow[16], retry[16];
     char *large;
@@ -141,6 +142,7 @@ static int query_int(const char *query, const char *key, int fallback)
 static void read_query(struct call *c, const char *query)
 {
     c->slices = query_int(query, "slices=", 1);
+    c->light = query_int(query, "light=", 0) != 0;
     c->ms = query_int(query, "ms=", 0);
     c->out = (size_t)query_int(query, "out=", 0);
     const char *name = query ? strstr(query, "name=") : NULL;
@@ -246,6 +248,11 @@ static void finish(struct call *c)
         c->large[i] = (char)('a' + i % 26);
     c->answer.body = c->large;
     c->answer.bytes = c->out;
+}
+
+bool call_is_light(struct call *c)
+{
+    return c->light;
 }
 
 bool call_work(struct call *c, struct scratch *s, int64_t slice_ns)
