@@ -173,3 +173,19 @@ int lab_faults_fired(void)
 {
     return fired;
 }
+
+struct lab lab;
+
+int lab_start(void **state)
+{
+    (void)state;
+    lab_open(&lab, NULL);
+    return 0;
+}
+
+int lab_finish(void **state)
+{
+    (void)state;
+    lab_close(&lab);
+    return 0;
+}

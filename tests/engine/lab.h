@@ -77,4 +77,9 @@ void lab_assert_close(const struct tensor *a, const struct tensor *b, double tol
 void lab_fail_allocation(int n);
 int lab_faults_fired(void);
 
+/* One for the tests of a program; cmocka's setup and teardown open and close it. */
+extern struct lab lab;
+int lab_start(void **state);
+int lab_finish(void **state);
+
 #endif

@@ -4,22 +4,6 @@
 
 #define N_MAX 24
 
-static struct lab lab;
-
-static int start(void **state)
-{
-    (void)state;
-    lab_open(&lab, NULL);
-    return 0;
-}
-
-static int finish(void **state)
-{
-    (void)state;
-    lab_close(&lab);
-    return 0;
-}
-
 /* One Jacobi rotation: makes a[p][q] 0. */
 static void rotate(double a[N_MAX][N_MAX], int n, int p, int q)
 {
@@ -301,7 +285,7 @@ static void failed_allocations_are_survived(void **state)
     module_free(m);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, start, finish)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, lab_start, lab_finish)
 
 int main(void)
 {

@@ -8,24 +8,6 @@
 #define F32 DTYPE_FLOAT32
 #define F64 DTYPE_FLOAT64
 
-static struct lab lab;
-static const struct kernels *kernels;
-
-static int start(void **state)
-{
-    (void)state;
-    lab_open(&lab, NULL);
-    kernels = lab.tape.kernels;
-    return 0;
-}
-
-static int finish(void **state)
-{
-    (void)state;
-    lab_close(&lab);
-    return 0;
-}
-
 static double element(enum dtype dtype, const void *block, int64_t i)
 {
     return dtype == F32 ? (double)((const float *)block)[i] : ((const double *)block)[i];
@@ -72,7 +54,7 @@ static void assert_diverged(struct net *n)
 {
     struct picture before = picture_of(n);
     uint64_t version = n->m->values.version;
-    assert_int_equal(step(n, kernels, true), ERR_DIVERGED);
+    assert_int_equal(step(n, lab.tape.kernels, true), ERR_DIVERGED);
     struct picture after = picture_of(n);
     assert_memory_equal(&before, &after, sizeof before);
     assert_int_equal(n->m->values.version, version);
@@ -87,7 +69,7 @@ static void an_overflowing_update_is_refused_whole(void **state)
         struct net n = net_open(dtype);
         n.sgd.options = (struct sgd_options){.lr = 1e-3, .momentum = 0.9};
         draw_gradients(&n, 15, 1);
-        assert_int_equal(step(&n, kernels, true), ERR_OK);
+        assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
         n.sgd.options.lr = most;
         for (int i = 0; i < NET_COUNT; i++)
             set_element(dtype, n.m->gradients.data, i, i == 13 ? 20 : 0);
@@ -98,7 +80,7 @@ static void an_overflowing_update_is_refused_whole(void **state)
         sgd_touch(&n.sgd);
         assert_diverged(&n); /* the momentum alone, the learning rate being 0 */
         n.sgd.options.momentum = 0.5;
-        assert_int_equal(step(&n, kernels, true), ERR_OK);
+        assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
         net_close(&n);
     }
 }
@@ -116,7 +98,7 @@ static void zeros_and_options_beyond_the_type_are_seen(void **state)
         memset(n.m->values.data, 0, module_bytes(n.m));
         n.sgd.options = (struct sgd_options){.lr = 1, .momentum = 0.5};
         draw_gradients(&n, 15, 0); /* all is 0, and infinity times 0 is no number */
-        assert_int_equal(step(&n, kernels, true), ERR_OK);
+        assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
         assert_true(n.sgd.reach == 0);
         n.sgd.options = options[i];
         assert_diverged(&n);
@@ -131,7 +113,7 @@ static void overflow_on_the_way_is_seen(void **state)
     struct net n = net_open(F32);
     n.sgd.options = (struct sgd_options){.lr = 1e-30, .momentum = 0.5};
     draw_gradients(&n, 15, 1e25);
-    assert_int_equal(step(&n, kernels, true), ERR_OK);
+    assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
     n.sgd.options = (struct sgd_options){.lr = 1e-30, .momentum = 1e10, .nesterov = true};
     draw_gradients(&n, 15, 1);
     assert_diverged(&n);
@@ -145,10 +127,10 @@ static void resting_momentum_is_not_forgotten(void **state)
     struct net n = net_open(F32);
     n.sgd.options = (struct sgd_options){.lr = 1e-30, .momentum = 0.5};
     draw_gradients(&n, 15, 1e30);
-    assert_int_equal(step(&n, kernels, true), ERR_OK);
+    assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
     n.sgd.options = (struct sgd_options){.lr = 1e-3};
     draw_gradients(&n, 15, 1);
-    assert_int_equal(step(&n, kernels, true), ERR_OK);
+    assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
     n.sgd.options = (struct sgd_options){.lr = 0, .momentum = 1e10};
     assert_diverged(&n);
     net_close(&n);
@@ -163,13 +145,13 @@ static void a_lost_parameter_is_not_trained_on(void **state)
         struct net n = net_open(F32);
         n.sgd.options = (struct sgd_options){.lr = 0.1};
         draw_gradients(&n, 15, 1);
-        assert_int_equal(step(&n, kernels, true), ERR_OK);
+        assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
         draw_gradients(&n, lost, 1);
         for (int i = 0; i < NET_COUNT; i++)
             ((float *)n.m->gradients.data)[i] = NAN;
-        assert_int_equal(step(&n, kernels, false), ERR_OK);
+        assert_int_equal(step(&n, lab.tape.kernels, false), ERR_OK);
         draw_gradients(&n, 15 & ~lost, 1);
-        assert_int_equal(step(&n, kernels, true), ERR_OK);
+        assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
         draw_gradients(&n, 15, 1);
         assert_diverged(&n);
         net_close(&n);
@@ -221,7 +203,7 @@ static void the_shortcut_never_changes_an_answer(void **state)
                     fast.sgd.options = slow.sgd.options = wild_options();
                 unsigned which = lab_draw(&lab) > 0 ? 15 : (unsigned)(fabs(lab_draw(&lab)) * 16);
                 draw_gradients(&fast, which, wild());
-                if (!module_gradients_are_finite(fast.m, kernels))
+                if (!module_gradients_are_finite(fast.m, lab.tape.kernels))
                     continue;               /* the caller refuses these itself */
                 if (lab_draw(&lab) > 0.8) { /* written from outside */
                     set_element(dtype, fast.m->values.data, 3, dtype == F32 ? 3e38 : 1e300);
@@ -231,8 +213,8 @@ static void the_shortcut_never_changes_an_answer(void **state)
                 draw_gradients(&slow, which, 0);
                 memcpy(slow.m->gradients.data, fast.m->gradients.data, module_bytes(slow.m));
                 sgd_touch(&slow.sgd);
-                enum err_kind rc = step(&fast, kernels, true);
-                assert_int_equal(step(&slow, kernels, true), rc);
+                enum err_kind rc = step(&fast, lab.tape.kernels, true);
+                assert_int_equal(step(&slow, lab.tape.kernels, true), rc);
                 struct picture a = picture_of(&fast), b = picture_of(&slow);
                 assert_memory_equal(&a, &b, sizeof a);
                 assert_finite(&fast);
@@ -250,14 +232,14 @@ static int sweeps;
 static double counted_sgd(const struct sgd_sweep *s)
 {
     sweeps++;
-    return kernels->sgd(s);
+    return lab.tape.kernels->sgd(s);
 }
 
 /* Once the largest magnitude is known, an ordinary step is one pass, not two. */
 static void ordinary_steps_are_one_sweep(void **state)
 {
     (void)state;
-    struct kernels counting = *kernels;
+    struct kernels counting = *lab.tape.kernels;
     struct net n = net_open(F32);
     counting.sgd = counted_sgd;
     n.sgd.options = (struct sgd_options){.lr = 0.1, .momentum = 0.9, .weight_decay = 0.01};
@@ -287,8 +269,9 @@ static void norms_count_what_has_a_gradient(void **state)
                 for (int64_t j = 0; which >> i & 1 && j < tensor_count(&n.m->parameter[i].slot);
                      j++)
                     sum += pow(lab_get(&n.m->parameter[i].slot, j), 2);
-            assert_true(fabs(module_gradient_norm(n.m, kernels) - sqrt(sum)) <= 1e-15 * sqrt(sum));
-            assert_true(module_gradients_are_finite(n.m, kernels));
+            assert_true(fabs(module_gradient_norm(n.m, lab.tape.kernels) - sqrt(sum)) <=
+                        1e-15 * sqrt(sum));
+            assert_true(module_gradients_are_finite(n.m, lab.tape.kernels));
             net_close(&n);
         }
 }
@@ -301,30 +284,31 @@ static void norms_outlive_the_overflow_of_squares(void **state)
     draw_gradients(&n, 15, 0);
     for (int i = 0; i < NET_COUNT; i++)
         g[i] = i % 2 ? 1e200 : -1e200;
-    assert_true(fabs(module_gradient_norm(n.m, kernels) / (sqrt((double)NET_COUNT) * 1e200) - 1) <
-                1e-14);
+    assert_true(
+        fabs(module_gradient_norm(n.m, lab.tape.kernels) / (sqrt((double)NET_COUNT) * 1e200) - 1) <
+        1e-14);
     g[3] = DBL_MAX / 2;
-    assert_true(fabs(module_gradient_norm(n.m, kernels) / (DBL_MAX / 2) - 1) < 1e-14);
+    assert_true(fabs(module_gradient_norm(n.m, lab.tape.kernels) / (DBL_MAX / 2) - 1) < 1e-14);
     for (int i = 0; i < NET_COUNT; i++)
         g[i] = DBL_MAX;
-    assert_true(isinf(module_gradient_norm(n.m, kernels)));
-    assert_true(module_gradients_are_finite(n.m, kernels));
+    assert_true(isinf(module_gradient_norm(n.m, lab.tape.kernels)));
+    assert_true(module_gradients_are_finite(n.m, lab.tape.kernels));
     g[5] = INFINITY;
-    assert_true(isinf(module_gradient_norm(n.m, kernels)));
-    assert_false(module_gradients_are_finite(n.m, kernels));
+    assert_true(isinf(module_gradient_norm(n.m, lab.tape.kernels)));
+    assert_false(module_gradients_are_finite(n.m, lab.tape.kernels));
     g[6] = NAN;
-    assert_true(isnan(module_gradient_norm(n.m, kernels)));
-    assert_false(module_gradients_are_finite(n.m, kernels));
+    assert_true(isnan(module_gradient_norm(n.m, lab.tape.kernels)));
+    assert_false(module_gradients_are_finite(n.m, lab.tape.kernels));
     draw_gradients(&narrow, 15, 0);
     for (int i = 0; i < NET_COUNT; i++)
         ((float *)narrow.m->gradients.data)[i] = FLT_MAX;
     double want = sqrt((double)NET_COUNT) * (double)FLT_MAX;
-    assert_true(fabs(module_gradient_norm(narrow.m, kernels) / want - 1) < 1e-14);
+    assert_true(fabs(module_gradient_norm(narrow.m, lab.tape.kernels) / want - 1) < 1e-14);
     net_close(&n);
     net_close(&narrow);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, start, finish)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, lab_start, lab_finish)
 
 int main(void)
 {

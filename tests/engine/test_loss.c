@@ -5,22 +5,6 @@
 #define F32 DTYPE_FLOAT32
 #define F64 DTYPE_FLOAT64
 
-static struct lab lab;
-
-static int start(void **state)
-{
-    (void)state;
-    lab_open(&lab, NULL);
-    return 0;
-}
-
-static int finish(void **state)
-{
-    (void)state;
-    lab_close(&lab);
-    return 0;
-}
-
 static struct tensor *inputs(enum dtype dtype, struct shape shape)
 {
     struct tensor *x = lab_leaf(&lab, dtype, shape);
@@ -305,7 +289,7 @@ static void failed_allocations_are_survived(void **state)
     module_free(NULL);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, start, finish)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, lab_start, lab_finish)
 
 int main(void)
 {

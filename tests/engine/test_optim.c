@@ -5,24 +5,6 @@
 #define F32 DTYPE_FLOAT32
 #define F64 DTYPE_FLOAT64
 
-static struct lab lab;
-static const struct kernels *kernels;
-
-static int start(void **state)
-{
-    (void)state;
-    lab_open(&lab, NULL);
-    kernels = lab.tape.kernels;
-    return 0;
-}
-
-static int finish(void **state)
-{
-    (void)state;
-    lab_close(&lab);
-    return 0;
-}
-
 static double element(enum dtype dtype, const void *block, int64_t i)
 {
     return dtype == F32 ? (double)((const float *)block)[i] : ((const double *)block)[i];
@@ -186,7 +168,7 @@ static void without_a_gradient_nothing_is_touched(void **state)
         memcpy(before, n.m->values.data, sizeof before);
         draw_gradients(&n, which, 1);
         uint64_t version = n.m->values.version;
-        assert_int_equal(step(&n, kernels, true), ERR_OK);
+        assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
         assert_true(n.m->values.version > version);
         for (int i = 0; i < n.m->parameters; i++) {
             const struct tensor *p = &n.m->parameter[i].tensor;
@@ -214,7 +196,7 @@ static void momentum_begins_with_the_first_gradient(void **state)
         want[i] = (struct reference){.parameter = ((double *)n.m->values.data)[i]};
     for (size_t k = 0; k < COUNT(turns); k++) {
         draw_gradients(&n, turns[k], 1);
-        assert_int_equal(step(&n, kernels, true), ERR_OK);
+        assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
         for (int i = 0; i < n.m->parameters; i++) {
             const struct tensor *p = &n.m->parameter[i].tensor;
             for (int64_t j = 0; j < tensor_count(p); j++) {
@@ -235,17 +217,17 @@ static void steps_without_momentum_are_no_first_ones(void **state)
     double kept[NET_COUNT];
     n.sgd.options = (struct sgd_options){.lr = 0.1};
     draw_gradients(&n, 15, 1);
-    assert_int_equal(step(&n, kernels, true), ERR_OK);
+    assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
     assert_null(n.sgd.momentum);
     assert_false(n.sgd.has_momentum[0]);
     n.sgd.options.momentum = 0.9;
-    assert_int_equal(step(&n, kernels, true), ERR_OK);
+    assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
     assert_true(n.sgd.has_momentum[0]);
     assert_memory_equal(n.sgd.momentum, n.m->gradients.data, sizeof kept);
     memcpy(kept, n.sgd.momentum, sizeof kept);
     n.sgd.options.momentum = 0; /* switched off it stays as it was */
     draw_gradients(&n, 15, 1);
-    assert_int_equal(step(&n, kernels, true), ERR_OK);
+    assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
     assert_memory_equal(n.sgd.momentum, kept, sizeof kept);
     assert_true(n.sgd.has_momentum[0]);
     net_close(&n);
@@ -261,18 +243,18 @@ static void momentum_without_memory_is_refused(void **state)
     memcpy(before, n.m->values.data, sizeof before);
     draw_gradients(&n, 15, 1);
     lab_fail_allocation(0);
-    assert_int_equal(step(&n, kernels, true), ERR_NOMEM);
+    assert_int_equal(step(&n, lab.tape.kernels, true), ERR_NOMEM);
     assert_int_equal(sgd_init(&sgd, n.m, &lab.e), ERR_NOMEM);
     lab_fail_allocation(-1);
     assert_memory_equal(n.m->values.data, before, sizeof before);
     assert_false(n.sgd.has_momentum[0]);
-    assert_int_equal(step(&n, kernels, true), ERR_OK);
+    assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
     sgd_close(&sgd);
     net_close(&n);
     net_close(&(struct net){0});
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, start, finish)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, lab_start, lab_finish)
 
 int main(void)
 {

@@ -4,22 +4,6 @@
 #define F32 DTYPE_FLOAT32
 #define F64 DTYPE_FLOAT64
 
-static struct lab lab;
-
-static int start(void **state)
-{
-    (void)state;
-    lab_open(&lab, NULL);
-    return 0;
-}
-
-static int finish(void **state)
-{
-    (void)state;
-    lab_close(&lab);
-    return 0;
-}
-
 static struct tensor *apply(enum op_id id, struct tensor *a, struct tensor *b)
 {
     return lab_apply(&lab, id, NULL, a, b, NULL);
@@ -531,7 +515,7 @@ static void tape_close_twice_is_harmless(void **state)
     tape_close(&tape);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, start, finish)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, lab_start, lab_finish)
 
 int main(void)
 {
