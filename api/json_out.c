@@ -214,6 +214,9 @@ void json_real(struct json_out *w, enum dtype dtype, double x)
 static void put_element(struct json_out *w, enum dtype dtype, const void *data, int64_t i)
 {
     switch (dtype) {
+    case DTYPE_BOOL:
+        put(w, ((const bool *)data)[i] ? "true" : "false", ((const bool *)data)[i] ? 4 : 5);
+        break;
     case DTYPE_INT64:
         put_i64(w, ((const int64_t *)data)[i]);
         break;

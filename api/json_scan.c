@@ -317,7 +317,7 @@ static bool scan_next(struct scan *s)
 
 static bool scan_document(struct scan *s)
 {
-    bool whole;
+    bool whole = false;
     if (s->end - s->at >= 3 && memcmp(s->at, "\xEF\xBB\xBF", 3) == 0)
         return refuse(s, "a byte order mark is not taken here");
     skip_blanks(s);

@@ -145,10 +145,20 @@ static const char *read_i64(const char *text, const char *end, void *out, size_t
     return text;
 }
 
+static const char *read_bool(const char *text, const char *end, void *out, size_t i, bool *fits)
+{
+    int64_t x = 0;
+    text = decimal_read_i64(text, end, &x);
+    *fits = text && (x == 0 || x == 1);
+    ((bool *)out)[i] = x == 1;
+    return text;
+}
+
 static const struct {
     read_fn *read;
     const char *refusal;
 } readers[] = {
+    [DTYPE_BOOL] = {read_bool, "must be 0 or 1"},
     [DTYPE_INT64] = {read_i64, "must be an integer from -2^63 to 2^63 - 1"},
     [DTYPE_FLOAT32] = {read_f32, "is too large for float32"},
     [DTYPE_FLOAT64] = {read_f64, "is too large for float64"},

@@ -1,13 +1,12 @@
 #include "engine/dtype.h"
 
 #include <assert.h>
-#include <stdint.h>
 
 static const struct {
     size_t bytes;
-    const char *name;
+    const char *name, *type_name;
 } dtypes[] = {
-#define DTYPE_ROW(name, text, type) [DTYPE_##name] = {sizeof(type), text},
+#define DTYPE_ROW(name, text, type, type_name) [DTYPE_##name] = {sizeof(type), text, type_name},
     DTYPES(DTYPE_ROW)
 #undef DTYPE_ROW
 };
@@ -22,4 +21,10 @@ const char *dtype_name(enum dtype dtype)
 {
     assert(dtype < DTYPE_COUNT);
     return dtypes[dtype].name;
+}
+
+const char *dtype_type_name(enum dtype dtype)
+{
+    assert(dtype < DTYPE_COUNT);
+    return dtypes[dtype].type_name;
 }

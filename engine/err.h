@@ -40,7 +40,7 @@ struct err {
     const char *file; /* where it was born, for the log */
     int line;
     char pointer[192]; /* RFC 6901 pointer into the request body, "" if no field is at fault */
-    char message[384]; /* plain text for a person */
+    char message[768]; /* plain text for a person */
 };
 
 /* Fills *e and returns kind: `return err_set(e, ERR_INVALID, "/lr", "must be >= 0, got %g", lr)`.

@@ -1,6 +1,5 @@
 #include "engine/mem.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,23 +92,51 @@ struct arena_chunk {
 #define CHUNK_BYTES ((size_t)64 << 10)
 #endif
 
-static bool grow(struct arena *a, size_t bytes)
+/* Takes bytes from the budget, if there is one; false: it has not so many left. */
+static bool budget_take(struct mem_budget *budget, size_t bytes)
 {
-    size_t want = a->total > CHUNK_BYTES ? a->total : CHUNK_BYTES;
-    if (want < bytes)
-        want = bytes;
-    if (want > SIZE_MAX - sizeof(struct arena_chunk))
+    if (!budget)
+        return true;
+    size_t left = atomic_load(&budget->left);
+    do {
+        if (left < bytes)
+            return false;
+    } while (!atomic_compare_exchange_weak(&budget->left, &left, left - bytes));
+    return true;
+}
+
+static void budget_give(struct mem_budget *budget, size_t bytes)
+{
+    if (budget)
+        atomic_fetch_add(&budget->left, bytes);
+}
+
+static bool add_chunk(struct arena *a, size_t bytes)
+{
+    if (bytes > SIZE_MAX - sizeof(struct arena_chunk) || !budget_take(a->budget, bytes))
         return false;
-    struct arena_chunk *c = allocate(sizeof *c + want);
-    if (!c)
+    struct arena_chunk *c = allocate(sizeof *c + bytes);
+    if (!c) {
+        budget_give(a->budget, bytes);
         return false;
+    }
     c->older = a->chunks;
-    c->bytes = want;
+    c->bytes = bytes;
     POISON(c->memory, c->bytes);
     a->chunks = c;
     a->used = 0;
-    a->total += want;
+    a->total += bytes;
     return true;
+}
+
+/* Doubles, so that a round soon fits into one chunk; where the budget is too small for that, takes
+ * what is needed. */
+static bool grow(struct arena *a, size_t bytes)
+{
+    size_t want = a->total > CHUNK_BYTES ? a->total : CHUNK_BYTES;
+    if (a->budget && want > atomic_load(&a->budget->left))
+        want = bytes;
+    return add_chunk(a, want > bytes ? want : bytes);
 }
 
 void *arena_alloc(struct arena *a, size_t bytes)
@@ -130,6 +157,7 @@ static void release_chunks(struct arena *a)
     while (a->chunks) {
         struct arena_chunk *older = a->chunks->older;
         UNPOISON(a->chunks->memory, a->chunks->bytes);
+        budget_give(a->budget, a->chunks->bytes);
         mem_free(a->chunks);
         a->chunks = older;
     }

@@ -7,6 +7,7 @@
 #ifndef ENGINE_MEM_H
 #define ENGINE_MEM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,10 +38,15 @@ uint64_t mem_allocations(void);
 /* A block of memory handed out piece by piece and taken back all at once. After arena_reset a
  * round that needs no more than an earlier one allocates nothing. */
 struct arena_chunk;
+/* Bytes that several arenas may take together; any thread. */
+struct mem_budget {
+    atomic_size_t left;
+};
 struct arena {
     struct arena_chunk *chunks; /* newest first; the newest is the one in use */
     size_t used;                /* bytes of the newest chunk */
     size_t total;               /* bytes of all chunks */
+    struct mem_budget *budget;  /* what all chunks are taken from; NULL: no bound but memory */
 };
 
 /* bytes, not zeroed, aligned to MEM_ALIGN, valid until arena_reset; NULL if there is no memory.

@@ -2,12 +2,6 @@
 #include "engine/op_reduce.h"
 #include "engine/rows.h"
 
-/* alpha of add and sub; an argument that was not given is 0 and means 1. */
-static double alpha_of(const struct op_call *c)
-{
-    return c->args.alpha != 0 ? c->args.alpha : 1;
-}
-
 #define REAL float
 #include "engine/op_arith.inc"
 #define REAL double
@@ -41,7 +35,7 @@ void ISA_FN(add_forward)(const struct op_call *c)
 void ISA_FN(add_backward)(const struct op_call *c)
 {
     backward_to(c, 0, NULL, 1);
-    backward_to(c, 1, NULL, alpha_of(c));
+    backward_to(c, 1, NULL, c->args.alpha);
 }
 
 enum err_kind ISA_FN(sub_infer)(const struct op_call *c, struct tensor *out, struct err *e)
@@ -57,7 +51,7 @@ void ISA_FN(sub_forward)(const struct op_call *c)
 void ISA_FN(sub_backward)(const struct op_call *c)
 {
     backward_to(c, 0, NULL, 1);
-    backward_to(c, 1, NULL, -alpha_of(c));
+    backward_to(c, 1, NULL, -c->args.alpha);
 }
 
 enum err_kind ISA_FN(mul_infer)(const struct op_call *c, struct tensor *out, struct err *e)

@@ -6,10 +6,10 @@
 #define NAME_OF(x) STRING(x)
 
 static const struct op rows[] = {
-#define OP_ROW(id, fn, node, arity, saves, flags)                                                  \
+#define OP_ROW(id, fn, node, inputs, saves, flags)                                                 \
     [OP_##id] = {#fn,                                                                              \
                  node,                                                                             \
-                 arity,                                                                            \
+                 inputs,                                                                           \
                  saves,                                                                            \
                  flags,                                                                            \
                  ISA_FN(fn##_infer),                                                               \
@@ -17,6 +17,11 @@ static const struct op rows[] = {
                  ISA_FN(fn##_backward)},
     OPS(OP_ROW)
 #undef OP_ROW
+#define PLAIN_OP_ROW(id, fn, inputs, flags)                                                        \
+    [OP_##id] = {#fn, NULL, inputs, SAVE_NONE, flags, ISA_FN(fn##_infer), ISA_FN(fn##_forward),    \
+                 NULL},
+        PLAIN_OPS(PLAIN_OP_ROW)
+#undef PLAIN_OP_ROW
 };
 
 extern const struct kernels ISA_FN(kernels);

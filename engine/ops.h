@@ -1,4 +1,4 @@
-/* engine/ops.h - the operations: one row each, three functions that stand together.
+/* engine/ops.h - the operations: one row each, functions that stand together.
  *
  * From the rows the preprocessor makes the enum, the prototypes and the table of every instruction
  * set. A missing function does not link; a row without a sample fails tests/engine/test_ops.c.
@@ -8,7 +8,9 @@
  *   backward  writes the gradient of every input that asks for one (grad_in not NULL); the walk
  *             adds up what reaches an input by several ways, so a derivative never adds
  *
- * Source of the derivatives and names: PyTorch, tools/autograd/derivatives.yaml.
+ * A row is one entry of PyTorch's derivatives.yaml: what PyTorch names differently (SumBackward0
+ * over everything, SumBackward1 over dimensions) has a row each, which may share its functions.
+ * Source of the derivatives and names: PyTorch 1.13, tools/autograd/derivatives.yaml.
  */
 #ifndef ENGINE_OPS_H
 #define ENGINE_OPS_H
@@ -16,97 +18,165 @@
 #include "engine/kernels.h"
 #include "engine/tensor.h"
 
-#define OP_INPUTS_MAX 3
+/* What backward may read, said for each gradient: GRAD(0, SAVE_IN(1) | SAVE_OUT) means that the
+ * gradient of input 0 is made of input 1 and the output. Only what the gradients that are asked for
+ * need is saved; the others are NULL when backward runs, so an undeclared read cannot hide. */
+#define SAVED_INPUTS_MAX 6
+#define SAVE_IN(i)       (UINT64_C(1) << (i)) /* i < SAVED_INPUTS_MAX */
+#define SAVE_OUT         (UINT64_C(1) << SAVED_INPUTS_MAX)
+#define SAVE_AUX         (UINT64_C(1) << (SAVED_INPUTS_MAX + 1))
+#define SAVE_BITS        (SAVED_INPUTS_MAX + 2)
+#define GRAD(i, saves)   ((uint64_t)(saves) << (SAVE_BITS * (i))) /* i < SAVED_INPUTS_MAX */
+#define SAVE_NONE        UINT64_C(0)
 
-/* What backward may read. The others are NULL when it runs, so an undeclared read cannot hide. */
-#define SAVE_NONE  0u
-#define SAVE_IN(i) (1u << (i))
-#define SAVE_OUT   (1u << OP_INPUTS_MAX)
+#define ANY_STRIDES 1u   /* takes any strides; other rows are given row-major copies */
+#define PROMOTES    2u   /* operands of different types are brought to tensor_result_type */
+#define TO_FLOAT    4u   /* … and if that is no float, to float32 */
+#define BOOL_AS_INT 8u   /* … and if that is bool, to int64; an int64 output goes back to bool */
+#define IS_VIEW     16u  /* the output shares its first input's storage */
+#define REARRANGES  32u  /* a view whose gradient is a view of the output's gradient */
+#define HAS_AUX     64u  /* has a second output, which no gradient flows through */
+#define SUMS        128u /* a bool input is counted as int64 */
 
-#define IS_VIEW     1u /* the output shares its input's storage */
-#define ANY_STRIDES 2u /* takes any strides; other rows are given row-major copies */
-#define PROMOTES    4u /* operands of different types are brought to the wider one */
+/* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row.
+ *    id           fn               grad node                inputs               saves       flags
+ */
+#define OPS_ARITH(X)                                                                               \
+    X(ADD, add, "AddBackward0", "self other", SAVE_NONE, ANY_STRIDES | PROMOTES | BOOL_AS_INT)     \
+    X(SUB, sub, "SubBackward0", "self other", SAVE_NONE, ANY_STRIDES | PROMOTES)                   \
+    X(MUL, mul, "MulBackward0", "self other", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),           \
+      ANY_STRIDES | PROMOTES | BOOL_AS_INT)
 
-/*    id           fn               grad node                              in saves flags */
+#define OPS_UNARY(X) X(ABS, abs, "AbsBackward0", "self", GRAD(0, SAVE_IN(0)), 0)
+
+#define OPS_REDUCE(X)                                                                              \
+    X(SUM, sum, "SumBackward0", "self", SAVE_NONE, SUMS)                                           \
+    X(MEAN, mean, "MeanBackward0", "self", SAVE_NONE, 0)
+
+#define OPS_VIEW(X)                                                                                \
+    X(T, t, "TBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW | REARRANGES)                   \
+    X(VIEW, view, "ViewBackward0", "self", SAVE_NONE, IS_VIEW | REARRANGES)
+
+#define OPS_MATMUL(X)                                                                              \
+    X(MM, mm, "MmBackward0", "self mat2", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)), ANY_STRIDES)  \
+    X(ADDMM, addmm, "AddmmBackward0", "self mat1 mat2", GRAD(1, SAVE_IN(2)) | GRAD(2, SAVE_IN(1)), \
+      ANY_STRIDES)
+
+#define OPS_ACTIVATION(X)                                                                          \
+    X(RELU, relu, "ReluBackward0", "self", GRAD(0, SAVE_OUT), 0)                                   \
+    X(LEAKY_RELU, leaky_relu, "LeakyReluBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                \
+    X(SIGMOID, sigmoid, "SigmoidBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                   \
+    X(TANH, tanh, "TanhBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                            \
+    X(GELU, gelu, "GeluBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                                 \
+    X(SILU, silu, "SiluBackward0", "self", GRAD(0, SAVE_IN(0)), 0)
+
+#define OPS_SOFTMAX(X)                                                                             \
+    X(SOFTMAX, softmax, "SoftmaxBackward0", "self", GRAD(0, SAVE_OUT), 0)                          \
+    X(LOG_SOFTMAX, log_softmax, "LogSoftmaxBackward0", "self", GRAD(0, SAVE_OUT), 0)
+
+#define OPS_LOSS(X)                                                                                \
+    X(NLL_LOSS, nll_loss, "NllLossBackward0", "self target", GRAD(0, SAVE_IN(1)), 0)               \
+    X(MSE_LOSS, mse_loss, "MseLossBackward0", "self target",                                       \
+      GRAD(0, SAVE_IN(0) | SAVE_IN(1)) | GRAD(1, SAVE_IN(0) | SAVE_IN(1)), 0)                      \
+    X(SMOOTH_L1, smooth_l1_loss, "SmoothL1LossBackward0", "self target",                           \
+      GRAD(0, SAVE_IN(0) | SAVE_IN(1)) | GRAD(1, SAVE_IN(0) | SAVE_IN(1)), 0)                      \
+    X(HUBER, huber_loss, "HuberLossBackward0", "self target",                                      \
+      GRAD(0, SAVE_IN(0) | SAVE_IN(1)) | GRAD(1, SAVE_IN(0) | SAVE_IN(1)), 0)                      \
+    X(BCE_LOGITS, bce_with_logits, "BinaryCrossEntropyWithLogitsBackward0", "self target",         \
+      GRAD(0, SAVE_IN(0) | SAVE_IN(1)) | GRAD(1, SAVE_IN(0) | SAVE_IN(1)), 0)
+
 #define OPS(X)                                                                                     \
-    X(ADD, add, "AddBackward0", 2, SAVE_NONE, ANY_STRIDES | PROMOTES)                              \
-    X(SUB, sub, "SubBackward0", 2, SAVE_NONE, ANY_STRIDES | PROMOTES)                              \
-    X(MUL, mul, "MulBackward0", 2, SAVE_IN(0) | SAVE_IN(1), ANY_STRIDES | PROMOTES)                \
-    X(ABS, abs, "AbsBackward0", 1, SAVE_IN(0), 0)                                                  \
-    X(SUM, sum, "SumBackward0", 1, SAVE_NONE, 0)                                                   \
-    X(MEAN, mean, "MeanBackward0", 1, SAVE_NONE, 0)                                                \
-    X(T, t, "TBackward0", 1, SAVE_NONE, ANY_STRIDES | IS_VIEW)                                     \
-    X(VIEW, view, "ViewBackward0", 1, SAVE_NONE, IS_VIEW)                                          \
-    X(MM, mm, "MmBackward0", 2, SAVE_IN(0) | SAVE_IN(1), ANY_STRIDES)                              \
-    X(ADDMM, addmm, "AddmmBackward0", 3, SAVE_IN(1) | SAVE_IN(2), ANY_STRIDES)                     \
-    X(RELU, relu, "ReluBackward0", 1, SAVE_OUT, 0)                                                 \
-    X(LEAKY_RELU, leaky_relu, "LeakyReluBackward0", 1, SAVE_IN(0), 0)                              \
-    X(SIGMOID, sigmoid, "SigmoidBackward0", 1, SAVE_OUT, 0)                                        \
-    X(TANH, tanh, "TanhBackward0", 1, SAVE_OUT, 0)                                                 \
-    X(GELU, gelu, "GeluBackward0", 1, SAVE_IN(0), 0)                                               \
-    X(SILU, silu, "SiluBackward0", 1, SAVE_IN(0), 0)                                               \
-    X(SOFTMAX, softmax, "SoftmaxBackward0", 1, SAVE_OUT, 0)                                        \
-    X(LOG_SOFTMAX, log_softmax, "LogSoftmaxBackward0", 1, SAVE_OUT, 0)                             \
-    X(NLL_LOSS, nll_loss, "NllLossBackward0", 2, SAVE_IN(1), 0)                                    \
-    X(MSE_LOSS, mse_loss, "MseLossBackward0", 2, SAVE_IN(0) | SAVE_IN(1), 0)                       \
-    X(SMOOTH_L1, smooth_l1_loss, "SmoothL1LossBackward0", 2, SAVE_IN(0) | SAVE_IN(1), 0)           \
-    X(HUBER, huber_loss, "HuberLossBackward0", 2, SAVE_IN(0) | SAVE_IN(1), 0)                      \
-    X(BCE_LOGITS, bce_with_logits, "BinaryCrossEntropyWithLogitsBackward0", 2,                     \
-      SAVE_IN(0) | SAVE_IN(1), 0)
+    OPS_ARITH(X)                                                                                   \
+    OPS_UNARY(X)                                                                                   \
+    OPS_REDUCE(X)                                                                                  \
+    OPS_VIEW(X)                                                                                    \
+    OPS_MATMUL(X)                                                                                  \
+    OPS_ACTIVATION(X)                                                                              \
+    OPS_SOFTMAX(X)                                                                                 \
+    OPS_LOSS(X)
+
+/* Rows without a derivative: their output never requires a gradient.
+ *    id           fn               inputs              flags */
+#define OPS_COMPARE(X)
+#define PLAIN_OPS(X) OPS_COMPARE(X)
 
 enum op_id {
-#define OP_ENUM(id, fn, node, arity, saves, flags) OP_##id,
-    OPS(OP_ENUM)
+#define OP_ENUM(id, ...) OP_##id,
+    OPS(OP_ENUM) PLAIN_OPS(OP_ENUM)
 #undef OP_ENUM
         OP_COUNT
 };
 
-enum reduction { REDUCTION_MEAN, REDUCTION_SUM };
+enum reduction { REDUCTION_MEAN, REDUCTION_SUM, REDUCTION_NONE };
 
 /* The arguments that are no tensors; each row reads its own. */
 struct op_args {
-    double alpha;             /* add, sub: multiplies the second operand (0 means 1);
+    double alpha;             /* add, sub, addmm: multiplies the second operand or the product;
                                  leaky_relu: the slope; smooth_l1: beta; huber: delta */
+    double beta;              /* addmm: multiplies what is added */
     bool tanh;                /* gelu: the tanh form */
     int dim;                  /* softmax, log_softmax: from the end if negative */
     struct shape shape;       /* view */
     enum reduction reduction; /* losses */
 };
+/* What op_apply takes for NULL: alpha and beta 1, all else 0. */
+extern const struct op_args op_args_default;
+
+#define ROOM_BYTES ((size_t)1 << 20)
 
 /* One application of a row, forwards and later backwards. */
 struct op_call {
     const struct op *op;
     const struct kernels *kernels;
-    void *workspace; /* MATMUL_WORKSPACE_BYTES */
+    void *workspace; /* MATMUL_WORKSPACE_BYTES, for products */
+    void *room;      /* ROOM_BYTES, for the row itself */
+    double *cost;    /* infer of a product adds the multiplications it will take */
     struct op_args args;
-    const struct tensor *in[OP_INPUTS_MAX];
+    int inputs;
+    const struct tensor **in; /* as the row takes them: type and strides are brought to that */
     struct tensor *out;
-    const struct tensor *grad_out;         /* backward: contiguous unless ANY_STRIDES */
-    struct tensor *grad_in[OP_INPUTS_MAX]; /* backward: has the input's shape; NULL: not asked */
+    struct tensor *aux;            /* HAS_AUX: the second output, of infer's shape and type */
+    const struct tensor *grad_out; /* backward: contiguous unless ANY_STRIDES */
+    struct tensor **grad_in;       /* backward: has the input's shape; NULL: not asked */
 };
 
+/* The numbers of its inputs may not be there yet (tape.h, `dry`): infer looks with tensor_data. */
 typedef enum err_kind op_infer_fn(const struct op_call *c, struct tensor *out, struct err *e);
 typedef void op_run_fn(const struct op_call *c);
 
 struct op {
-    const char *name; /* as in `fn` */
-    const char *node;
-    int arity;
-    unsigned saves, flags;
+    const char *name;   /* as in `fn` */
+    const char *node;   /* NULL: it has no derivative */
+    const char *inputs; /* their names, a space between; the last one is that of all beyond */
+    uint64_t saves;
+    unsigned flags;
     op_infer_fn *infer;
     op_run_fn *forward, *backward;
 };
 
+/* How many names `inputs` lists. */
+int op_arity(const struct op *op);
+/* The i-th of them, the last one for all beyond; *bytes gets its length. */
+const char *op_input_name(const struct op *op, int i, int *bytes);
+
 #ifdef ISA
 #include "engine/isa.h"
-#define OP_PROTOTYPES(id, fn, node, arity, saves, flags)                                           \
+#define OP_PROTOTYPES(id, fn, node, inputs, saves, flags)                                          \
     op_infer_fn ISA_FN(fn##_infer);                                                                \
     op_run_fn ISA_FN(fn##_forward), ISA_FN(fn##_backward);
 OPS(OP_PROTOTYPES)
 #undef OP_PROTOTYPES
+#define PLAIN_OP_PROTOTYPES(id, fn, inputs, flags)                                                 \
+    op_infer_fn ISA_FN(fn##_infer);                                                                \
+    op_run_fn ISA_FN(fn##_forward);
+PLAIN_OPS(PLAIN_OP_PROTOTYPES)
+#undef PLAIN_OP_PROTOTYPES
 /* Runs fn_f32 or fn_f64, by the type of the numbers. */
 #define BY_TYPE(dtype, fn, ...)                                                                    \
     ((dtype) == DTYPE_FLOAT32 ? fn##_f32(__VA_ARGS__) : fn##_f64(__VA_ARGS__))
+/* … or fn_i64. */
+#define BY_NUMBER(dtype, fn, ...)                                                                  \
+    ((dtype) == DTYPE_INT64 ? fn##_i64(__VA_ARGS__) : BY_TYPE(dtype, fn, __VA_ARGS__))
 #endif
 
 #endif

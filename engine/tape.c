@@ -3,6 +3,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "engine/tape_inside.h"
+
+const struct op_args op_args_default = {.alpha = 1, .beta = 1};
+
 /* No two rounds of the process have the same number, whatever their tapes. A leaf outlives tapes,
  * and must not take the node it had on one for a node of the next tape at the same address. */
 static uint64_t next_round(void)
@@ -11,10 +15,16 @@ static uint64_t next_round(void)
     return atomic_fetch_add_explicit(&rounds, 1, memory_order_relaxed) + 1;
 }
 
+void tape_init_dry(struct tape *t, const struct kernels *kernels)
+{
+    *t = (struct tape){.kernels = kernels, .round = next_round(), .dry = true};
+}
+
 enum err_kind tape_init(struct tape *t, const struct kernels *kernels, struct err *e)
 {
-    *t = (struct tape){.kernels = kernels, .round = next_round()};
-    t->workspace = mem_array(1, MATMUL_WORKSPACE_BYTES);
+    tape_init_dry(t, kernels);
+    t->dry = false;
+    t->workspace = mem_array(1, MATMUL_WORKSPACE_BYTES + ROOM_BYTES);
     return t->workspace ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for a tape");
 }
 
@@ -32,17 +42,21 @@ void tape_reset(struct tape *t)
     t->round = next_round();
 }
 
+enum err_kind tape_no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, "", "no memory for the operation's tensors");
+}
+
 /* ---- tensors ------------------------------------------------------------------------------- */
 
-/* Gives t a storage of its own in the arena; its layout is set. false: no memory. */
-static bool allocate(struct tape *t, struct tensor *x)
+bool tape_allocate(struct tape *t, struct tensor *x)
 {
     size_t bytes;
     if (!mem_mul((size_t)tensor_count(x), dtype_bytes(x->dtype), &bytes))
         return false;
     x->storage = arena_alloc(&t->arena, sizeof *x->storage);
-    void *data = arena_alloc(&t->arena, bytes);
-    if (!x->storage || !data)
+    void *data = t->dry ? NULL : arena_alloc(&t->arena, bytes);
+    if (!x->storage || (!data && !t->dry))
         return false;
     *x->storage = (struct storage){.data = data};
     x->offset = 0;
@@ -69,42 +83,73 @@ struct tensor *tape_tensor(struct tape *t, enum dtype dtype, const struct shape 
         return NULL;
     *x = (struct tensor){.dtype = dtype, .shape = *shape};
     tensor_set_contiguous(x);
-    return allocate(t, x) ? x : NULL;
+    return tape_allocate(t, x) ? x : NULL;
 }
 
-/* x itself, or a row-major copy of type dtype when it is not one. NULL: no memory. */
-static const struct tensor *prepared(struct tape *t, const struct tensor *x, enum dtype dtype,
-                                     bool any_strides)
+void tape_copy(const struct tape *t, struct tensor *dst, const struct tensor *src)
+{
+    if (!t->dry)
+        tensor_copy(dst, src);
+}
+
+const struct tensor *tape_prepared(struct tape *t, const struct tensor *x, enum dtype dtype,
+                                   bool any_strides)
 {
     if (x->dtype == dtype && (any_strides || tensor_is_contiguous(x)))
         return x;
     struct tensor *copy = tape_tensor(t, dtype, &x->shape);
     if (copy)
-        tensor_copy(copy, x);
+        tape_copy(t, copy, x);
     return copy;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------- */
+
+int op_arity(const struct op *op)
+{
+    int names = 1;
+    for (const char *c = op->inputs; *c; c++)
+        names += *c == ' ';
+    return names;
+}
+
+const char *op_input_name(const struct op *op, int i, int *bytes)
+{
+    const char *name = op->inputs;
+    for (; i > 0 && strchr(name, ' '); i--)
+        name = strchr(name, ' ') + 1;
+    *bytes = (int)strcspn(name, " ");
+    return name;
 }
 
 /* ---- recording ----------------------------------------------------------------------------- */
 
-static struct node *node_new(struct tape *t)
+/* A node with room for so many inputs. */
+static struct node *node_new(struct tape *t, int inputs)
 {
-    struct node *n = arena_alloc(&t->arena, sizeof *n);
+    size_t each = sizeof(struct tensor *) * 3 + sizeof(struct node *) + sizeof(struct saved);
+    struct node *n =
+        arena_alloc(&t->arena, sizeof *n + (size_t)inputs * each + 2 * sizeof(struct saved));
     if (!n)
         return NULL;
     *n = (struct node){.older = t->newest};
+    n->call.inputs = inputs;
+    n->saved = (struct saved *)(n + 1);
+    n->input = (struct tensor **)(n->saved + inputs + 2);
+    n->next = (struct node **)(n->input + inputs);
+    n->call.in = (const struct tensor **)(n->next + inputs);
+    n->call.grad_in = (struct tensor **)(n->call.in + inputs);
     t->newest = n;
     return n;
 }
 
-/* Where a gradient of x goes: to the node that made it, or to its AccumulateGrad.
- * false: no memory. *edge NULL: x wants none. */
-static bool edge_to(struct tape *t, struct tensor *x, struct node **edge)
+bool tape_edge(struct tape *t, struct tensor *x, struct node **edge)
 {
     *edge = x->grad_fn;
     if (!x->requires_grad || x->grad_fn)
         return true;
     if (x->round != t->round) {
-        struct node *n = node_new(t);
+        struct node *n = node_new(t, 0);
         if (!n)
             return false;
         n->leaf = x;
@@ -115,311 +160,306 @@ static bool edge_to(struct tape *t, struct tensor *x, struct node **edge)
     return true;
 }
 
-static void save(struct node *n, int slot, const struct tensor *x)
+/* What the gradients that are asked for are made of, as SAVE_* bits. */
+static uint64_t needed(const struct op *op, struct tensor *const *in, int inputs)
 {
-    n->saved[slot] = x->storage;
-    n->version[slot] = x->storage->version;
+    uint64_t bits = 0;
+    for (int i = 0; i < inputs && i < SAVED_INPUTS_MAX; i++)
+        if (in[i]->requires_grad)
+            bits |= op->saves >> (SAVE_BITS * i);
+    return bits;
+}
+
+static struct saved saved_of(const struct tensor *x)
+{
+    return (struct saved){.storage = x->storage, .version = x->storage->version};
+}
+
+/* Fills a node for the call that made out; what backward does not read is NULL in its call. */
+static void fill(struct node *n, const struct op_call *call, struct tensor *const *in,
+                 struct tensor *out)
+{
+    uint64_t bits = needed(call->op, in, call->inputs);
+    const struct tensor **saved_in = n->call.in;
+    struct tensor **grad_in = n->call.grad_in;
+    n->call = *call;
+    n->call.in = saved_in;
+    n->call.grad_in = grad_in;
+    n->output = out;
+    for (int i = 0; i < call->inputs; i++) {
+        bool keep = i < SAVED_INPUTS_MAX && bits & SAVE_IN(i);
+        n->input[i] = in[i];
+        n->call.in[i] = keep ? call->in[i] : NULL;
+        n->saved[i] = keep ? saved_of(in[i]) : (struct saved){.storage = NULL};
+    }
+    struct saved *of_outputs = n->saved + call->inputs;
+    n->call.out = bits & SAVE_OUT ? out : NULL;
+    of_outputs[0] = n->call.out ? saved_of(out) : (struct saved){.storage = NULL};
+    n->call.aux = bits & SAVE_AUX ? call->aux : NULL;
+    of_outputs[1] = n->call.aux ? saved_of(call->aux) : (struct saved){.storage = NULL};
 }
 
 /* Leaves a node for the call that made out. The leaves' nodes come first: it is younger. */
 static bool record(struct tape *t, const struct op_call *call, struct tensor *const *in,
                    struct tensor *out)
 {
-    struct node *next[OP_INPUTS_MAX] = {NULL};
-    for (int i = 0; i < call->op->arity; i++)
-        if (!edge_to(t, in[i], &next[i]))
+    struct node *edge;
+    for (int i = 0; i < call->inputs; i++)
+        if (!tape_edge(t, in[i], &edge))
             return false;
-    struct node *n = node_new(t);
+    struct node *n = node_new(t, call->inputs);
     if (!n)
         return false;
-    n->call = *call;
-    memcpy(n->next, next, sizeof next);
-    for (int i = 0; i < call->op->arity; i++) {
-        n->input[i] = in[i];
-        if (call->op->saves & SAVE_IN(i))
-            save(n, i, in[i]);
-        else
-            n->call.in[i] = NULL;
-    }
-    if (call->op->saves & SAVE_OUT)
-        save(n, OP_INPUTS_MAX, out);
-    else
-        n->call.out = NULL;
+    fill(n, call, in, out);
+    for (int i = 0; i < call->inputs; i++)
+        if (!tape_edge(t, in[i], &n->next[i])) /* there is one now: finds it */
+            return false;
     out->grad_fn = n;
     out->requires_grad = true;
     return true;
 }
 
-static enum err_kind no_memory(struct err *e)
+/* ---- applying ------------------------------------------------------------------------------ */
+
+/* A view whose base was changed in place has a history that leaves the change out. */
+static enum err_kind check_view(const struct tensor *x, struct err *e)
 {
-    return err_set(e, ERR_NOMEM, "", "no memory for the operation's tensors");
+    if (!x->base || x->base->grad_fn == x->base_fn)
+        return ERR_OK;
+    return err_set(e, ERR_INVALID, "",
+                   "this is a view of a tensor that was changed in place after the view was made; "
+                   "gradients through it are not supported: make the view anew");
 }
 
-/* Brings the inputs to what the row takes: its strides, and one type if it promotes. */
-static enum err_kind prepare_inputs(struct tape *t, struct op_call *c, struct tensor *const *in,
-                                    struct err *e)
+/* The type that the row computes input i in. */
+static enum dtype operand_type(const struct op *op, const struct tensor *x, enum dtype common)
 {
-    enum dtype widest = in[0]->dtype;
-    for (int i = 1; i < c->op->arity; i++)
-        if (in[i]->dtype > widest)
-            widest = in[i]->dtype;
-    for (int i = 0; i < c->op->arity; i++) {
-        enum dtype dtype = c->op->flags & PROMOTES ? widest : in[i]->dtype;
-        c->in[i] = prepared(t, in[i], dtype, c->op->flags & ANY_STRIDES);
+    enum dtype dtype = op->flags & PROMOTES ? common : x->dtype;
+    if (dtype == DTYPE_BOOL && op->flags & (BOOL_AS_INT | SUMS))
+        dtype = DTYPE_INT64;
+    if (!dtype_is_float(dtype) && op->flags & TO_FLOAT)
+        dtype = DTYPE_FLOAT32;
+    return dtype;
+}
+
+/* Brings the inputs to what the row takes: its strides, and the type it computes in. */
+static enum err_kind prepare_inputs(struct tape *t, struct op_call *c, struct tensor *const *in,
+                                    enum dtype *common, struct err *e)
+{
+    *common = tensor_result_type((const struct tensor *const *)in, c->inputs);
+    c->in = arena_alloc(&t->arena, (size_t)c->inputs * sizeof *c->in);
+    if (!c->in)
+        return tape_no_memory(e);
+    for (int i = 0; i < c->inputs; i++) {
+        enum err_kind rc = check_view(in[i], e);
+        if (rc)
+            return rc;
+        c->in[i] = tape_prepared(t, in[i], operand_type(c->op, in[i], *common),
+                                 c->op->flags & ANY_STRIDES);
         if (!c->in[i])
-            return no_memory(e);
+            return tape_no_memory(e);
     }
+    return ERR_OK;
+}
+
+static enum err_kind count_work(struct tape *t, double cost, struct err *e)
+{
+    t->work += cost;
+    if (t->work_max == 0 || t->work <= t->work_max)
+        return ERR_OK;
+    return err_set(e, ERR_INVALID, "", "the products would take more than %.3g multiplications",
+                   t->work_max);
+}
+
+/* Infers, allocates and computes; c->out and c->aux are there afterwards. */
+static enum err_kind compute(struct tape *t, struct op_call *c, struct err *e)
+{
+    double cost = 0;
+    struct tensor *y = arena_alloc(&t->arena, sizeof *y);
+    if (c->op->flags & HAS_AUX)
+        c->aux = arena_alloc(&t->arena, sizeof *y);
+    if (!y || (c->op->flags & HAS_AUX && !c->aux))
+        return tape_no_memory(e);
+    *y = (struct tensor){.dtype = c->inputs ? c->in[0]->dtype : DTYPE_FLOAT32};
+    if (c->aux)
+        *c->aux = *y;
+    c->cost = &cost;
+    enum err_kind rc = c->op->infer(c, y, e);
+    if (!rc)
+        rc = count_work(t, cost, e);
+    if (rc)
+        return rc;
+    c->cost = NULL;
+    c->out = y;
+    if (c->aux) {
+        tensor_set_contiguous(c->aux);
+        if (!tape_allocate(t, c->aux))
+            return tape_no_memory(e);
+    }
+    if (c->op->flags & IS_VIEW) {
+        y->storage = c->in[0]->storage;
+        return ERR_OK;
+    }
+    tensor_set_contiguous(y);
+    if (!tape_allocate(t, y))
+        return tape_no_memory(e);
+    if (!t->dry)
+        c->op->forward(c);
+    return ERR_OK;
+}
+
+static bool wants_gradient(const struct tape *t, const struct op_call *c, struct tensor *const *in)
+{
+    bool wanted = false;
+    for (int i = 0; i < c->inputs; i++)
+        wanted = wanted || in[i]->requires_grad;
+    return wanted && c->op->node && dtype_is_float(c->out->dtype) && !t->grad_disabled;
+}
+
+static void note_base(struct tensor *view, const struct tensor *of)
+{
+    view->base = of->base ? of->base : of;
+    view->base_fn = view->base->grad_fn;
+}
+
+enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args *args,
+                            struct tensor *const *in, int inputs, struct tensor **out,
+                            struct tensor **aux, struct err *e)
+{
+    struct op_call c = {.op = &t->kernels->ops[id],
+                        .kernels = t->kernels,
+                        .workspace = t->workspace,
+                        .room = t->workspace ? (char *)t->workspace + MATMUL_WORKSPACE_BYTES : NULL,
+                        .args = args ? *args : op_args_default,
+                        .inputs = inputs};
+    enum dtype common;
+    enum err_kind rc = prepare_inputs(t, &c, in, &common, e);
+    if (!rc)
+        rc = compute(t, &c, e);
+    if (rc)
+        return rc;
+    if (common == DTYPE_BOOL && c.out->dtype == DTYPE_INT64 && c.op->flags & BOOL_AS_INT) {
+        c.out = (struct tensor *)tape_prepared(t, c.out, DTYPE_BOOL, true);
+        if (!c.out)
+            return tape_no_memory(e);
+    }
+    if (c.op->flags & IS_VIEW && c.in[0]->storage == in[0]->storage)
+        note_base(c.out, in[0]);
+    if (wants_gradient(t, &c, in) && !record(t, &c, in, c.out))
+        return tape_no_memory(e);
+    *out = c.out;
+    if (aux)
+        *aux = c.aux;
     return ERR_OK;
 }
 
 enum err_kind op_apply(struct tape *t, enum op_id id, const struct op_args *args,
                        struct tensor *const *in, struct tensor **out, struct err *e)
 {
-    struct op_call c = {
-        .op = &t->kernels->ops[id], .kernels = t->kernels, .workspace = t->workspace};
-    if (args)
-        c.args = *args;
-    enum err_kind rc = prepare_inputs(t, &c, in, e);
-    if (rc)
-        return rc;
-    struct tensor *y = arena_alloc(&t->arena, sizeof *y);
-    if (!y)
-        return no_memory(e);
-    *y = (struct tensor){.dtype = c.in[0]->dtype};
-    rc = c.op->infer(&c, y, e);
-    if (rc)
-        return rc;
-    c.out = y;
-    if (c.op->flags & IS_VIEW) {
-        y->storage = c.in[0]->storage;
-    } else {
-        tensor_set_contiguous(y);
-        if (!allocate(t, y))
-            return no_memory(e);
-        c.op->forward(&c);
+    return op_apply_many(t, id, args, in, op_arity(&t->kernels->ops[id]), out, NULL, e);
+}
+
+/* ---- in place ------------------------------------------------------------------------------ */
+
+/* requires_grad: the operation gives x a history. */
+static enum err_kind check_in_place(const struct tape *t, const struct tensor *x,
+                                    bool requires_grad, struct err *e)
+{
+    if (t->grad_disabled)
+        return ERR_OK;
+    if (x->requires_grad && !x->grad_fn)
+        return err_set(
+            e, ERR_INVALID, "",
+            "a leaf Variable that requires grad is being used in an in-place operation.");
+    if (x->base && x->base->requires_grad && !x->base->grad_fn)
+        return err_set(e, ERR_INVALID, "",
+                       "a view of a leaf Variable that requires grad is being used in an in-place "
+                       "operation.");
+    if (x->base && (x->requires_grad || x->base->requires_grad || requires_grad))
+        return err_set(e, ERR_INVALID, "",
+                       "an in-place operation on a view is not supported where gradients are "
+                       "recorded");
+    for (int d = 0; d < x->shape.rank; d++)
+        if (x->stride[d] == 0 && x->shape.dim[d] > 1)
+            return err_set(e, ERR_INVALID, "",
+                           "unsupported operation: more than one element of the written-to tensor "
+                           "refers to a single memory location. Please clone() the tensor before "
+                           "performing the operation.");
+    return ERR_OK;
+}
+
+static enum err_kind check_result(const struct tensor *x, const struct tensor *y, struct err *e)
+{
+    char tx[SHAPE_TEXT_BYTES], ty[SHAPE_TEXT_BYTES];
+    if (!shape_equal(&x->shape, &y->shape))
+        return err_set(e, ERR_INVALID, "",
+                       "output with shape %s doesn't match the broadcast shape %s",
+                       shape_text(&x->shape, tx, sizeof tx), shape_text(&y->shape, ty, sizeof ty));
+    bool higher = dtype_is_float(y->dtype) ? !dtype_is_float(x->dtype)
+                                           : y->dtype > x->dtype && x->dtype == DTYPE_BOOL;
+    if (higher)
+        return err_set(e, ERR_INVALID, "",
+                       "result type %s can't be cast to the desired output type %s",
+                       dtype_type_name(y->dtype), dtype_type_name(x->dtype));
+    return ERR_OK;
+}
+
+/* What the row reads of x must outlive the writing: it gets a copy, with x's history. */
+static struct tensor *stand_in(struct tape *t, struct tensor *x, const struct op *op)
+{
+    struct tensor *copy = x;
+    bool reads = false;
+    for (int i = 0; i < SAVED_INPUTS_MAX; i++)
+        reads = reads || (op->saves >> (SAVE_BITS * i)) & SAVE_IN(0);
+    if (!reads || t->grad_disabled)
+        return x;
+    copy = tape_tensor(t, x->dtype, &x->shape);
+    if (!copy)
+        return NULL;
+    tape_copy(t, copy, x);
+    copy->grad_fn = x->grad_fn;
+    copy->requires_grad = x->requires_grad;
+    return copy;
+}
+
+/* x, overwritten by y, takes y's place in the node that made it. */
+static void take_over(struct tape *t, struct tensor *x, struct tensor *y)
+{
+    tape_copy(t, x, y);
+    x->storage->version++;
+    if (!y->grad_fn)
+        return;
+    struct node *n = y->grad_fn;
+    n->output = x;
+    if (n->call.out) {
+        n->call.out = x;
+        n->saved[n->call.inputs] = saved_of(x);
     }
+    x->grad_fn = n;
+    x->requires_grad = true;
+}
+
+enum err_kind op_apply_in_place(struct tape *t, enum op_id id, const struct op_args *args,
+                                struct tensor *const *in, int inputs, struct err *e)
+{
+    struct tensor *x = in[0], *y;
     bool requires_grad = false;
-    for (int i = 0; i < c.op->arity; i++)
+    for (int i = 1; i < inputs; i++)
         requires_grad = requires_grad || in[i]->requires_grad;
-    if (requires_grad && !t->grad_disabled && !record(t, &c, in, y))
-        return no_memory(e);
-    *out = y;
-    return ERR_OK;
-}
-
-/* ---- backward ------------------------------------------------------------------------------ */
-
-/* Counts, for every node that the root reaches, the edges that lead to it. Nodes are older than
- * what uses them, so one pass from the newest to the oldest sees each node after all its users. */
-static void count_uses(struct node *newest, struct node *root)
-{
-    for (struct node *n = newest; n; n = n->older) {
-        n->uses = 0;
-        n->grad = NULL;
-    }
-    root->uses = 1;
-    for (struct node *n = root; n; n = n->older)
-        for (int i = 0; n->uses && i < OP_INPUTS_MAX; i++)
-            if (n->next[i])
-                n->next[i]->uses++;
-}
-
-/* Where the gradient that goes to n may be written so that it needs no copy later: into the slot
- * of a leaf without a gradient, seen through the views on the way. NULL: nowhere. */
-static struct tensor *destination(struct tape *t, const struct node *n, enum dtype dtype)
-{
-    if (n->uses != 1)
-        return NULL;
-    if (n->leaf) {
-        struct tensor *slot = n->leaf->grad_slot;
-        return slot && !n->leaf->grad && slot->dtype == dtype ? slot : NULL;
-    }
-    if (!(n->call.op->flags & IS_VIEW))
-        return NULL;
-    struct tensor *below = destination(t, n->next[0], dtype);
-    /* Of what is not row-major, such a row saw a copy. */
-    if (below && !(n->call.op->flags & ANY_STRIDES) && !tensor_is_contiguous(below))
-        return NULL;
-    struct tensor *view = below ? tape_alias(t, below) : NULL;
-    if (!view)
-        return NULL;
-    struct op_call call = n->call;
-    struct err ignored;
-    call.in[0] = below;
-    if (call.op->infer(&call, view, &ignored) != ERR_OK)
-        return NULL;
-    return view;
-}
-
-/* The tensor that row n writes the gradient of its i-th input to: laid out as the input is, if the
- * row takes any strides, else row-major. */
-static struct tensor *gradient_for(struct tape *t, const struct node *n, int i)
-{
-    const struct tensor *x = n->input[i];
-    enum dtype dtype = n->grad->dtype;
-    bool any_strides = n->call.op->flags & ANY_STRIDES;
-    struct tensor *g = destination(t, n->next[i], dtype);
-    if (g && shape_equal(&g->shape, &x->shape) && (any_strides || tensor_is_contiguous(g)))
-        return g;
-    g = arena_alloc(&t->arena, sizeof *g);
-    if (!g)
-        return NULL;
-    *g = (struct tensor){.dtype = dtype, .shape = x->shape};
-    if (any_strides)
-        tensor_set_layout(g, x);
-    else
-        tensor_set_contiguous(g);
-    return allocate(t, g) ? g : NULL;
-}
-
-/* y += x, of one shape and type; row-major unless the layouts are the same. */
-static bool add_to(struct tape *t, struct tensor *y, const struct tensor *x)
-{
-    struct tensor *target = y;
-    bool same = tensor_is_dense(x) && memcmp(x->stride, y->stride, sizeof x->stride) == 0;
-    if (!same) {
-        x = prepared(t, x, x->dtype, false);
-        if (!x)
-            return false;
-        if (!tensor_is_contiguous(y)) {
-            target = tape_tensor(t, y->dtype, &y->shape);
-            if (!target)
-                return false;
-            tensor_copy(target, y);
-        }
-    }
-    t->kernels->accumulate(y->dtype, tensor_data(target), tensor_data(x), (size_t)tensor_count(x));
-    if (target != y)
-        tensor_copy(y, target);
-    return true;
-}
-
-/* AccumulateGrad: the leaf's first gradient is put into its slot, a later one is added. */
-static bool accumulate(struct tape *t, struct tensor *leaf, const struct tensor *g)
-{
-    if (leaf->grad)
-        return add_to(t, leaf->grad, g);
-    struct tensor *slot = leaf->grad_slot;
-    if (!slot)
-        slot = tape_tensor(t, leaf->dtype, &leaf->shape);
-    if (!slot)
-        return false;
-    if (tensor_data(slot) != tensor_data(g))
-        tensor_copy(slot, g);
-    leaf->grad = slot;
-    return true;
-}
-
-/* Hands g, the gradient of n's output by one way, to n. The types may differ where an operand was
- * promoted: a gradient has the type of what it is the gradient of. */
-static bool deliver(struct tape *t, struct node *n, struct tensor *g, enum dtype dtype)
-{
-    if (g->dtype != dtype) {
-        struct tensor *cast = tape_tensor(t, dtype, &g->shape);
-        if (!cast)
-            return false;
-        tensor_copy(cast, g);
-        g = cast;
-    }
-    if (n->leaf)
-        return accumulate(t, n->leaf, g);
-    if (n->grad)
-        return add_to(t, n->grad, g);
-    n->grad = g;
-    return true;
-}
-
-static enum err_kind check_saved(const struct node *n, struct err *e)
-{
-    if (n->spent && n->call.op->saves)
-        return err_set(e, ERR_CONFLICT, "",
-                       "Trying to backward through the graph a second time (or directly access "
-                       "saved tensors after they have already been freed). Saved intermediate "
-                       "values of the graph are freed when you call .backward() or "
-                       "autograd.grad(). Specify retain_graph=True if you need to backward "
-                       "through the graph a second time.");
-    for (int i = 0; i <= OP_INPUTS_MAX; i++)
-        if (n->saved[i] && n->saved[i]->version != n->version[i])
-            return err_set(e, ERR_CONFLICT, "",
-                           "one of the variables needed for gradient computation has been "
-                           "modified by an inplace operation (%s: is at version %llu; expected "
-                           "version %llu instead)",
-                           n->call.op->node, (unsigned long long)n->saved[i]->version,
-                           (unsigned long long)n->version[i]);
-    return ERR_OK;
-}
-
-static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
-{
-    enum err_kind rc = check_saved(n, e);
+    enum err_kind rc = check_in_place(t, x, requires_grad, e);
     if (rc)
         return rc;
-    struct op_call c = n->call;
-    c.grad_out = prepared(t, n->grad, n->grad->dtype, c.op->flags & ANY_STRIDES);
-    if (!c.grad_out)
-        return no_memory(e);
-    for (int i = 0; i < c.op->arity; i++) {
-        if (!n->next[i])
-            continue;
-        c.grad_in[i] = c.op->flags & IS_VIEW ? tape_alias(t, c.grad_out) : gradient_for(t, n, i);
-        if (!c.grad_in[i])
-            return no_memory(e);
-        if (c.op->flags & IS_VIEW)
-            c.grad_in[i]->shape = n->input[i]->shape;
-    }
-    c.op->backward(&c);
-    for (int i = 0; i < c.op->arity; i++)
-        if (n->next[i] && !deliver(t, n->next[i], c.grad_in[i], n->input[i]->dtype))
-            return no_memory(e);
-    return ERR_OK;
-}
-
-/* The gradient of the root with respect to itself. */
-static enum err_kind seed(struct tape *t, struct tensor *root, const struct tensor *gradient,
-                          struct tensor **out, struct err *e)
-{
-    if (!root->requires_grad)
-        return err_set(e, ERR_INVALID, "",
-                       "element 0 of tensors does not require grad and does not have a grad_fn");
-    if (!gradient && tensor_count(root) != 1)
-        return err_set(e, ERR_INVALID, "",
-                       "grad can be implicitly created only for scalar outputs");
-    if (gradient && !shape_equal(&gradient->shape, &root->shape)) {
-        char g[SHAPE_TEXT_BYTES], r[SHAPE_TEXT_BYTES];
-        return err_set(e, ERR_INVALID, "",
-                       "Mismatch in shape: grad_output[0] has a shape of torch.Size(%s) and "
-                       "output[0] has a shape of torch.Size(%s).",
-                       shape_text(&gradient->shape, g, sizeof g),
-                       shape_text(&root->shape, r, sizeof r));
-    }
-    *out = tape_tensor(t, root->dtype, &root->shape);
-    if (!*out)
-        return no_memory(e);
-    double one = 1;
-    struct storage storage = {.data = &one};
-    struct tensor unit = {.storage = &storage, .dtype = DTYPE_FLOAT64, .shape = root->shape};
-    tensor_copy(*out, gradient ? gradient : &unit);
-    return ERR_OK;
-}
-
-enum err_kind tape_backward(struct tape *t, struct tensor *root, const struct tensor *gradient,
-                            bool retain, struct err *e)
-{
-    struct tensor *g;
-    struct node *start;
-    enum err_kind rc = seed(t, root, gradient, &g, e);
-    if (rc)
-        return rc;
-    if (!edge_to(t, root, &start))
-        return no_memory(e);
-    count_uses(t->newest, start);
-    if (!deliver(t, start, g, root->dtype))
-        return no_memory(e);
-    for (struct node *n = start; n && rc == ERR_OK; n = n->older) {
-        if (n->leaf || !n->grad)
-            continue;
-        rc = run_node(t, n, e);
-        n->spent = n->spent || !retain;
-    }
+    struct tensor **operands = arena_alloc(&t->arena, (size_t)inputs * sizeof *operands);
+    if (!operands)
+        return tape_no_memory(e);
+    memcpy(operands, in, (size_t)inputs * sizeof *operands);
+    operands[0] = stand_in(t, x, &t->kernels->ops[id]);
+    if (!operands[0])
+        return tape_no_memory(e);
+    rc = op_apply_many(t, id, args, operands, inputs, &y, NULL, e);
+    if (!rc)
+        rc = check_result(x, y, e);
+    if (!rc)
+        take_over(t, x, y);
     return rc;
 }

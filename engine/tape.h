@@ -15,18 +15,25 @@
 #include "engine/mem.h"
 #include "engine/ops.h"
 
-/* One recorded operation, or a leaf's AccumulateGrad (leaf not NULL). */
+/* What backward reads of a tensor, and whether that is still what forward read. */
+struct saved {
+    struct storage *storage; /* NULL: not saved */
+    uint64_t version;        /* when it was saved */
+};
+
+/* One recorded operation, or a leaf's AccumulateGrad (leaf not NULL). Arrays: call.inputs each. */
 struct node {
     struct op_call call;
-    struct tensor *input[OP_INPUTS_MAX]; /* as they were given, for their shape and type */
-    struct node *next[OP_INPUTS_MAX];    /* where the gradient of each input goes; NULL: nowhere */
-    struct storage *saved[OP_INPUTS_MAX + 1]; /* what backward reads; the last is the output */
-    uint64_t version[OP_INPUTS_MAX + 1];      /* … and its version when it was saved */
+    struct tensor **input; /* as they were given, for their shape and type */
+    struct node **next;    /* where the gradient of each input goes; NULL: nowhere */
+    struct saved *saved;   /* of the inputs, and then of the output and of aux */
     struct tensor *leaf;
-    struct tensor *grad; /* backward: what has arrived at the output so far */
-    struct node *older;  /* made before this one */
-    unsigned uses;       /* backward: edges of the walk that lead here */
-    bool spent;          /* its saved tensors are given up */
+    struct tensor *output;   /* for its shape and type */
+    struct tensor *retained; /* the output, if it keeps its gradient (retain_grad) */
+    struct tensor *grad;     /* backward: what has arrived at the output so far */
+    struct node *older;      /* made before this one */
+    unsigned uses;           /* backward: edges of the walk that lead here */
+    bool spent;              /* its saved tensors are given up */
 };
 
 struct tape {
@@ -35,11 +42,17 @@ struct tape {
     struct node *newest;
     uint64_t round;     /* of this reset, one of its kind: a leaf knows to which its node belongs */
     bool grad_disabled; /* torch.no_grad() */
-    void *workspace;
+    bool dry;        /* shapes, types and nodes only: tensors have no numbers (tensor_data NULL) */
+    bool capturing;  /* a backward that leaves the leaves alone (tape_grad) */
+    double work;     /* multiplications that products have taken so far, about */
+    double work_max; /* … and may take; 0: any number */
+    void *workspace; /* MATMUL_WORKSPACE_BYTES and ROOM_BYTES; NULL if dry */
 };
 
 /* errors NOMEM. The workspace is allocated; the rest grows with use. */
 MUST_USE enum err_kind tape_init(struct tape *t, const struct kernels *kernels, struct err *e);
+/* A dry one: cannot fail, allocates nothing before its first tensor. */
+void tape_init_dry(struct tape *t, const struct kernels *kernels);
 void tape_close(struct tape *t);
 /* Forgets all tensors and nodes; leaves keep their .grad where it lies in a slot of their own. */
 void tape_reset(struct tape *t);
@@ -49,11 +62,27 @@ MUST_USE struct tensor *tape_tensor(struct tape *t, enum dtype dtype, const stru
 /* A fresh tensor struct that shares storage, shape and strides with like; no history. */
 MUST_USE struct tensor *tape_alias(struct tape *t, const struct tensor *like);
 
-/* Applies a row to in[0..arity); *out is made on the tape. args NULL: all zero.
- * The output requires a gradient when an input does and grad_disabled is not set.
- *   errors  INVALID shapes or types that do not fit, in PyTorch's words · NOMEM */
+/* Applies a row to in[0..inputs); *out is made on the tape, and with HAS_AUX *aux (may be NULL).
+ * args NULL: op_args_default. The output requires a gradient when an input does, the row has a
+ * derivative, the output is of a float type and grad_disabled is not set.
+ *   errors  INVALID shapes or types that do not fit, in PyTorch's words; work_max is reached; an
+ *                   input is a view of what was changed in place since · NOMEM */
+MUST_USE enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args *args,
+                                     struct tensor *const *in, int inputs, struct tensor **out,
+                                     struct tensor **aux, struct err *e);
+/* The same for a row of a fixed number of inputs and one output. */
 MUST_USE enum err_kind op_apply(struct tape *t, enum op_id id, const struct op_args *args,
                                 struct tensor *const *in, struct tensor **out, struct err *e);
+/* in[0] becomes what the row gives, as by PyTorch's `x.add_(y)`: its numbers are overwritten, its
+ * version counts one more, and its history goes on with the row's node.
+ *   errors  INVALID as op_apply, and: a leaf that requires a gradient, or a view of one; a view of
+ *           a tensor that has a history or would get one; an output of another shape, or of a type
+ *           of a higher category · NOMEM */
+MUST_USE enum err_kind op_apply_in_place(struct tape *t, enum op_id id, const struct op_args *args,
+                                         struct tensor *const *in, int inputs, struct err *e);
+
+/* x keeps the gradient that reaches it in .grad, though it is no leaf. */
+void tape_retain_grad(struct tensor *x);
 
 /* Adds d(root)/d(leaf) into the .grad of every leaf that requires it; never overwrites.
  *   gradient  NULL for a scalar root: 1
@@ -64,5 +93,10 @@ MUST_USE enum err_kind op_apply(struct tape *t, enum op_id id, const struct op_a
  *             NOMEM    gradients may have been accumulated in part */
 MUST_USE enum err_kind tape_backward(struct tape *t, struct tensor *root,
                                      const struct tensor *gradient, bool retain, struct err *e);
+/* torch.autograd.grad: d(root)/d(x[i]) into out[i], NULL where root does not depend on it; no .grad
+ * is touched. errors as tape_backward, and INVALID: x[i] does not require a gradient */
+MUST_USE enum err_kind tape_grad(struct tape *t, struct tensor *root, const struct tensor *gradient,
+                                 bool retain, struct tensor *const *x, int count,
+                                 struct tensor **out, struct err *e);
 
 #endif

@@ -80,34 +80,64 @@ void tensor_set_layout(struct tensor *t, const struct tensor *like)
     }
 }
 
-/* One row of a copy: n elements, strides in elements. */
-#define CONVERT(TO, FROM)                                                                          \
-    for (int64_t i = 0; i < n; i++)                                                                \
-        ((TO *)to)[i * to_stride] = (TO)((const FROM *)from)[i * from_stride];                     \
-    break
+/* PyTorch's combine_categories: the lower group counts only where it is of a higher category.
+ * DTYPE_COUNT: the group is empty. */
+static enum dtype combine(enum dtype higher, enum dtype lower)
+{
+    if (higher == DTYPE_COUNT || lower == DTYPE_COUNT)
+        return higher == DTYPE_COUNT ? lower : higher;
+    bool counts = higher == DTYPE_BOOL || (dtype_is_float(lower) && !dtype_is_float(higher));
+    return counts && lower > higher ? lower : higher;
+}
 
+enum dtype tensor_result_type(const struct tensor *const *x, int count)
+{
+    enum { DIMENSIONS, NO_DIMENSIONS, NUMBERS, GROUPS };
+    enum dtype group[GROUPS] = {DTYPE_COUNT, DTYPE_COUNT, DTYPE_COUNT};
+    for (int i = 0; i < count; i++) {
+        int g = x[i]->number ? NUMBERS : x[i]->shape.rank == 0 ? NO_DIMENSIONS : DIMENSIONS;
+        enum dtype dtype =
+            x[i]->number && x[i]->dtype == DTYPE_FLOAT64 ? DTYPE_FLOAT32 : x[i]->dtype;
+        if (group[g] == DTYPE_COUNT || dtype > group[g])
+            group[g] = dtype;
+    }
+    return combine(group[DIMENSIONS], combine(group[NO_DIMENSIONS], group[NUMBERS]));
+}
+
+/* Towards zero; what int64 cannot hold becomes its smallest, as on the CPUs that PyTorch runs on.
+ */
+static int64_t truncated(double x)
+{
+    return x >= -0x1p63 && x < 0x1p63 ? (int64_t)x : INT64_MIN;
+}
+
+#define AS_BOOL(x) ((bool)(x))
+#define AS_INT64(x)                                                                                \
+    _Generic((x), float                                                                            \
+             : truncated((double)(x)), double                                                      \
+             : truncated((double)(x)), default                                                     \
+             : (int64_t)(x))
+#define AS_FLOAT32(x) ((float)(x))
+#define AS_FLOAT64(x) ((double)(x))
+
+/* One row of a copy: n elements, strides in elements. */
 static void copy_row(enum dtype to_type, void *to, int64_t to_stride, enum dtype from_type,
                      const void *from, int64_t from_stride, int64_t n)
 {
     switch (to_type * DTYPE_COUNT + from_type) {
-    case DTYPE_INT64 *DTYPE_COUNT + DTYPE_INT64:
-        CONVERT(int64_t, int64_t);
-    case DTYPE_INT64 *DTYPE_COUNT + DTYPE_FLOAT32:
-        CONVERT(int64_t, float);
-    case DTYPE_INT64 *DTYPE_COUNT + DTYPE_FLOAT64:
-        CONVERT(int64_t, double);
-    case DTYPE_FLOAT32 *DTYPE_COUNT + DTYPE_INT64:
-        CONVERT(float, int64_t);
-    case DTYPE_FLOAT32 *DTYPE_COUNT + DTYPE_FLOAT32:
-        CONVERT(float, float);
-    case DTYPE_FLOAT32 *DTYPE_COUNT + DTYPE_FLOAT64:
-        CONVERT(float, double);
-    case DTYPE_FLOAT64 *DTYPE_COUNT + DTYPE_INT64:
-        CONVERT(double, int64_t);
-    case DTYPE_FLOAT64 *DTYPE_COUNT + DTYPE_FLOAT32:
-        CONVERT(double, float);
-    case DTYPE_FLOAT64 *DTYPE_COUNT + DTYPE_FLOAT64:
-        CONVERT(double, double);
+#define CONVERT(TO, to_c, FROM, from_c)                                                            \
+    case DTYPE_##TO *DTYPE_COUNT + DTYPE_##FROM:                                                   \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            ((to_c *)to)[i * to_stride] = AS_##TO(((const from_c *)from)[i * from_stride]);        \
+        break;
+#define CONVERT_TO(TO, text, to_c, type_name)                                                      \
+    CONVERT(TO, to_c, BOOL, bool)                                                                  \
+    CONVERT(TO, to_c, INT64, int64_t)                                                              \
+    CONVERT(TO, to_c, FLOAT32, float)                                                              \
+    CONVERT(TO, to_c, FLOAT64, double)
+        DTYPES(CONVERT_TO)
+#undef CONVERT_TO
+#undef CONVERT
     }
 }
 

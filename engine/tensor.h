@@ -27,7 +27,12 @@ struct tensor {
     int64_t stride[RANK_MAX]; /* in elements */
     int64_t offset;           /* of the first element, in elements */
     bool requires_grad;
+    bool number; /* a Python number in a tensor's place: promotes less (tensor_result_type) */
     struct node *grad_fn; /* what made it; NULL for a leaf */
+    /* Of a view: what it is a view of (no view itself), and what had made that at the time. When
+     * that has changed since, the view's own history is no longer true. */
+    const struct tensor *base;
+    const struct node *base_fn;
 
     /* Of a leaf that requires a gradient: */
     struct tensor *grad;      /* what has been accumulated; NULL: none (PyTorch's None) */
@@ -35,6 +40,11 @@ struct tensor {
     struct node *accumulate;  /* its AccumulateGrad in a tape's round `round`; 0: none */
     uint64_t round;
 };
+
+/* The type that operands of mixed types are computed in: of those with dimensions first, then of
+ * those without, then of Python numbers; a later group counts only where it is of a higher
+ * category (bool, integer, float). torch.result_type. */
+enum dtype tensor_result_type(const struct tensor *const *x, int count);
 
 static inline int64_t tensor_count(const struct tensor *t)
 {

@@ -100,6 +100,8 @@ double lab_get(const struct tensor *t, int64_t i)
         return ((const double *)data)[place(t, i)];
     case DTYPE_INT64:
         return (double)((const int64_t *)data)[place(t, i)];
+    case DTYPE_BOOL:
+        return (double)((const bool *)data)[place(t, i)];
     case DTYPE_COUNT:
         break;
     }
@@ -114,8 +116,10 @@ void lab_put(struct tensor *t, int64_t i, double value)
         ((float *)data)[place(t, i)] = (float)value;
     else if (t->dtype == DTYPE_FLOAT64)
         ((double *)data)[place(t, i)] = value;
-    else
+    else if (t->dtype == DTYPE_INT64)
         ((int64_t *)data)[place(t, i)] = (int64_t)value;
+    else
+        ((bool *)data)[place(t, i)] = value != 0;
 }
 
 struct tensor *lab_apply(struct lab *l, enum op_id id, const struct op_args *args, struct tensor *a,

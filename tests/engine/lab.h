@@ -13,7 +13,8 @@
 
 #include "engine/tape.h"
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define COUNT(array)   (sizeof(array) / sizeof *(array))
+#define LAB_INPUTS_MAX 4 /* of an operation that is tried here */
 
 /* The initializer of a struct shape. */
 #define DIMS(...)                                                                                  \

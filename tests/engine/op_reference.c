@@ -29,7 +29,7 @@ static void broadcast(const struct shape *a, const struct shape *b, struct shape
 #define BINARY(fn, value)                                                                          \
     void reference_##fn(const struct op_args *a, const struct values *in, struct values *y)        \
     {                                                                                              \
-        const double alpha = a->alpha != 0 ? a->alpha : 1;                                         \
+        const double alpha = a->alpha;                                                             \
         (void)alpha;                                                                               \
         broadcast(&in[0].shape, &in[1].shape, &y->shape);                                          \
         for (int64_t i = 0; i < shape_count(&y->shape); i++) {                                     \

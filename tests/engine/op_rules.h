@@ -5,7 +5,7 @@
 #ifndef TESTS_OP_RULES_H
 #define TESTS_OP_RULES_H
 
-#include "engine/ops.h"
+#include "tests/engine/lab.h"
 
 #define VALUES_MAX 1024
 
@@ -25,8 +25,8 @@ enum layout {
 };
 
 struct sample {
-    struct shape shape[OP_INPUTS_MAX];
-    enum layout layout[OP_INPUTS_MAX];
+    struct shape shape[LAB_INPUTS_MAX];
+    enum layout layout[LAB_INPUTS_MAX];
     struct op_args args;
 };
 

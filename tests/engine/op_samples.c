@@ -154,7 +154,7 @@ static const struct sample compared[] = {
     {.shape = {DIMS(6, 9), DIMS(6, 9)}, .layout = {EXPANDED, T_OF_LEAF}},
 };
 
-static const struct variant alphas[] = {{.alpha = 0}, {.alpha = -2.5}};
+static const struct variant alphas[] = {{.alpha = 1}, {.alpha = 0}, {.alpha = -2.5}};
 static const struct variant slopes[] = {{.alpha = 0.01}, {.alpha = 0}, {.alpha = 1.5}};
 static const struct variant forms[] = {{.tanh = false}, {.tanh = true}};
 static const struct variant reductions[] = {{.reduction = REDUCTION_MEAN},

@@ -132,8 +132,8 @@ static void long_sums_keep_their_precision(void **state)
 struct misfit {
     enum op_id id;
     const char *words; /* of the message */
-    struct shape shape[OP_INPUTS_MAX];
-    enum dtype dtype[OP_INPUTS_MAX];
+    struct shape shape[LAB_INPUTS_MAX];
+    enum dtype dtype[LAB_INPUTS_MAX];
     struct op_args args;
 };
 #define ONE(op, type, s, text)                                                                     \
@@ -155,14 +155,9 @@ static const struct misfit misfits[] = {
         "0"),
     TWO(MUL, F32, DIMS(2, 3), F32, DIMS(2, 2), "non-singleton dimension 1"),
     TWO(SUB, F32, DIMS(2, 3), F32, DIMS(0, 3), "tensor b (0) at non-singleton dimension 0"),
-    TWO(ADD, I64, DIMS(3), I64, DIMS(3), "floating point"),
-    ONE(ABS, I64, DIMS(3), "floating point"),
-    ONE(SUM, I64, DIMS(3), "floating point"),
     ONE(MEAN, I64, DIMS(3), "floating point"),
     ONE(RELU, I64, DIMS(3), "floating point"),
     ONE(LEAKY_RELU, I64, DIMS(3), "floating point"),
-    ONE(SIGMOID, I64, DIMS(3), "floating point"),
-    ONE(TANH, I64, DIMS(3), "floating point"),
     ONE(GELU, I64, DIMS(3), "floating point"),
     ONE(SILU, I64, DIMS(3), "floating point"),
     ONE(SOFTMAX, I64, DIMS(3), "floating point"),
@@ -219,9 +214,9 @@ static void misfits_are_refused_in_words(void **state)
     for (size_t i = 0; i < COUNT(misfits); i++)
         for (int k = 0; k < isa_labs; k++) {
             struct lab *l = &isa_lab[k];
-            struct tensor *in[OP_INPUTS_MAX], *y = NULL;
+            struct tensor *in[LAB_INPUTS_MAX], *y = NULL;
             lab_clear(l);
-            for (int j = 0; j < l->tape.kernels->ops[misfits[i].id].arity; j++)
+            for (int j = 0; j < op_arity(&l->tape.kernels->ops[misfits[i].id]); j++)
                 in[j] = lab_zeros(l, misfits[i].dtype[j], misfits[i].shape[j]);
             enum err_kind rc = op_apply(&l->tape, misfits[i].id, &misfits[i].args, in, &y, &l->e);
             if (rc != ERR_INVALID || !strstr(l->e.message, misfits[i].words))

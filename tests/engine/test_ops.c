@@ -5,8 +5,8 @@
 
 /* One application of a row, backwards too: what came out, as doubles. */
 struct outcome {
-    struct values y, grad[OP_INPUTS_MAX];
-    bool has_grad[OP_INPUTS_MAX];
+    struct values y, grad[LAB_INPUTS_MAX];
+    bool has_grad[LAB_INPUTS_MAX];
 };
 
 /* What is being tried, and the numbers that go in. */
@@ -15,13 +15,13 @@ struct trial {
     int sample, variant;
     const struct sample *s;
     struct op_args args;
-    struct values in[OP_INPUTS_MAX];
+    struct values in[LAB_INPUTS_MAX];
     struct values weight; /* the gradient of the output */
 };
 
 static int arity_of(enum op_id id)
 {
-    return kernels_best()->ops[id].arity;
+    return op_arity(&kernels_best()->ops[id]);
 }
 
 static bool is_class(enum op_id id, int i)
@@ -138,12 +138,18 @@ static struct values gradient_of(const struct trial *t, int i, const struct tens
     return v;
 }
 
-static void check_saved(const struct op *op, const struct node *n)
+/* What the wanted gradients are made of is there, and no more. */
+static void check_saved(const struct op *op, const struct node *n, unsigned wanted)
 {
+    uint64_t saves = 0;
+    for (int i = 0; i < SAVED_INPUTS_MAX; i++)
+        if (wanted >> i & 1)
+            saves |= op->saves >> (SAVE_BITS * i);
     assert_ptr_equal(n->call.op, op);
-    for (int i = 0; i < op->arity; i++)
-        assert_int_equal(n->call.in[i] != NULL, (op->saves & SAVE_IN(i)) != 0);
-    assert_int_equal(n->call.out != NULL, (op->saves & SAVE_OUT) != 0);
+    for (int i = 0; i < n->call.inputs; i++)
+        assert_int_equal(n->call.in[i] != NULL, (saves & SAVE_IN(i)) != 0);
+    assert_int_equal(n->call.out != NULL, (saves & SAVE_OUT) != 0);
+    assert_int_equal(n->call.aux != NULL, (saves & SAVE_AUX) != 0);
 }
 
 /* wanted: bit i says whether input i asks for a gradient. */
@@ -151,9 +157,9 @@ static void run(struct lab *l, const struct trial *t, enum dtype dtype, unsigned
                 struct outcome *o)
 {
     const struct op *op = &l->tape.kernels->ops[t->id];
-    struct tensor *in[OP_INPUTS_MAX] = {NULL}, *leaf[OP_INPUTS_MAX];
+    struct tensor *in[LAB_INPUTS_MAX] = {NULL}, *leaf[LAB_INPUTS_MAX];
     lab_clear(l);
-    for (int i = 0; i < op->arity; i++)
+    for (int i = 0; i < op_arity(op); i++)
         in[i] = make_input(l, t, i, dtype, wanted >> i & 1, &leaf[i]);
     struct tensor *y = lab_apply(l, t->id, &t->args, in[0], in[1], in[2]);
     assert_true(shape_equal(&y->shape, &t->weight.shape));
@@ -167,10 +173,10 @@ static void run(struct lab *l, const struct trial *t, enum dtype dtype, unsigned
         struct tensor *w = lab_zeros(l, dtype, y->shape);
         for (int64_t j = 0; j < tensor_count(w); j++)
             lab_put(w, j, t->weight.x[j]);
-        check_saved(op, y->grad_fn);
+        check_saved(op, y->grad_fn, wanted);
         lab_backward(l, y, w, false);
     }
-    for (int i = 0; i < op->arity; i++) {
+    for (int i = 0; i < op_arity(op); i++) {
         o->has_grad[i] = leaf[i]->grad != NULL;
         assert_int_equal(o->has_grad[i], wanted >> i & 1);
         if (!o->has_grad[i])

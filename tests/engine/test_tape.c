@@ -184,7 +184,7 @@ static const char second_time[] =
     "Trying to backward through the graph a second time (or directly access saved tensors after "
     "they have already been freed). Saved intermediate values of the graph are freed when you call "
     ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
-    "graph a second time.";
+    "graph a second time or if you need to access saved tensors after calling backward.";
 
 static void a_graph_is_given_up_unless_retained(void **state)
 {
@@ -227,12 +227,15 @@ static void what_was_saved_must_not_change(void **state)
     struct tensor *root = apply(OP_SUM, apply(OP_MUL, x, w), NULL);
     w->storage->version++;
     assert_refused(root, NULL, ERR_CONFLICT, words);
-    if (!strstr(lab.e.message, "MulBackward0: is at version 1; expected version 0 instead"))
+    if (!strstr(lab.e.message,
+                "[torch.DoubleTensor [2, 2]] is at version 1; expected version 0 instead."))
         fail_msg("%s", lab.e.message);
     struct tensor *y = apply(OP_TANH, x, NULL); /* an output is saved too */
     root = apply(OP_SUM, y, NULL);
     y->storage->version++;
-    assert_refused(root, NULL, ERR_CONFLICT, "TanhBackward0: is at version 1");
+    assert_refused(
+        root, NULL, ERR_CONFLICT,
+        "[torch.DoubleTensor [2, 2]], which is output 0 of TanhBackward0, is at version 1");
     assert_null(x->grad);
     root = apply(OP_SUM, apply(OP_ADD, x, w), NULL); /* a sum needs neither summand */
     x->storage->version++;
@@ -247,7 +250,8 @@ static void a_change_is_seen_through_views(void **state)
     struct tensor *x = leaf(2, 3), *w = leaf(4, 3);
     struct tensor *root = apply(OP_SUM, apply(OP_MM, x, apply(OP_T, w, NULL)), NULL);
     w->storage->version++;
-    assert_refused(root, NULL, ERR_CONFLICT, "MmBackward0: is at version 1");
+    assert_refused(root, NULL, ERR_CONFLICT,
+                   "[torch.DoubleTensor [3, 4]], which is output 0 of TBackward0, is at version 1");
 }
 
 /* ---- recording ----------------------------------------------------------------------------- */

@@ -1,0 +1,19 @@
+/* engine/tape_inside.h - what tape.c and backward.c share; for these two only. */
+#ifndef ENGINE_TAPE_INSIDE_H
+#define ENGINE_TAPE_INSIDE_H
+
+#include "engine/tape.h"
+
+/* Gives x, whose layout is set, a storage of its own in the arena. false: no memory. */
+MUST_USE bool tape_allocate(struct tape *t, struct tensor *x);
+/* x itself, or a row-major copy of type dtype when it is not one. NULL: no memory. */
+MUST_USE const struct tensor *tape_prepared(struct tape *t, const struct tensor *x,
+                                            enum dtype dtype, bool any_strides);
+/* Where a gradient of x goes: to the node that made it, or to its AccumulateGrad.
+ * false: no memory. *edge NULL: x wants none. */
+MUST_USE bool tape_edge(struct tape *t, struct tensor *x, struct node **edge);
+enum err_kind tape_no_memory(struct err *e);
+/* Copies the numbers, if there are any. */
+void tape_copy(const struct tape *t, struct tensor *dst, const struct tensor *src);
+
+#endif
