@@ -170,6 +170,7 @@ static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
     if (n->retained && !accumulate(t, n->retained, n->grad))
         return tape_no_memory(e);
     struct op_call c = n->call;
+    tape_lend(t, &c);
     c.grad_out = tape_prepared(t, n->grad, n->grad->dtype, c.op->flags & ANY_STRIDES);
     if (!c.grad_out)
         return tape_no_memory(e);

@@ -92,8 +92,7 @@ struct arena_chunk {
 #define CHUNK_BYTES ((size_t)64 << 10)
 #endif
 
-/* Takes bytes from the budget, if there is one; false: it has not so many left. */
-static bool budget_take(struct mem_budget *budget, size_t bytes)
+bool mem_budget_take(struct mem_budget *budget, size_t bytes)
 {
     if (!budget)
         return true;
@@ -105,7 +104,7 @@ static bool budget_take(struct mem_budget *budget, size_t bytes)
     return true;
 }
 
-static void budget_give(struct mem_budget *budget, size_t bytes)
+void mem_budget_give(struct mem_budget *budget, size_t bytes)
 {
     if (budget)
         atomic_fetch_add(&budget->left, bytes);
@@ -113,11 +112,11 @@ static void budget_give(struct mem_budget *budget, size_t bytes)
 
 static bool add_chunk(struct arena *a, size_t bytes)
 {
-    if (bytes > SIZE_MAX - sizeof(struct arena_chunk) || !budget_take(a->budget, bytes))
+    if (bytes > SIZE_MAX - sizeof(struct arena_chunk) || !mem_budget_take(a->budget, bytes))
         return false;
     struct arena_chunk *c = allocate(sizeof *c + bytes);
     if (!c) {
-        budget_give(a->budget, bytes);
+        mem_budget_give(a->budget, bytes);
         return false;
     }
     c->older = a->chunks;
@@ -129,23 +128,24 @@ static bool add_chunk(struct arena *a, size_t bytes)
     return true;
 }
 
-/* Doubles, so that a round soon fits into one chunk; where the budget is too small for that, takes
- * what is needed. */
+/* Doubles, so that a round soon fits into one chunk; of a budget it takes no more than an eighth of
+ * what is left ahead of need, so that little of it lies idle when it ends. */
 static bool grow(struct arena *a, size_t bytes)
 {
     size_t want = a->total > CHUNK_BYTES ? a->total : CHUNK_BYTES;
-    if (a->budget && want > atomic_load(&a->budget->left))
-        want = bytes;
+    if (a->budget && want > atomic_load(&a->budget->left) / 8)
+        want = atomic_load(&a->budget->left) / 8;
     return add_chunk(a, want > bytes ? want : bytes);
 }
 
 void *arena_alloc(struct arena *a, size_t bytes)
 {
-    if (bytes > SIZE_MAX - MEM_ALIGN)
-        return NULL;
     size_t need = (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
-    if ((!a->chunks || need > a->chunks->bytes - a->used) && !grow(a, need))
+    bool fits = bytes <= SIZE_MAX - MEM_ALIGN;
+    if (!fits || ((!a->chunks || need > a->chunks->bytes - a->used) && !grow(a, need))) {
+        a->refused = bytes;
         return NULL;
+    }
     void *piece = a->chunks->memory + a->used;
     a->used += need;
     UNPOISON(piece, bytes);
@@ -157,7 +157,7 @@ static void release_chunks(struct arena *a)
     while (a->chunks) {
         struct arena_chunk *older = a->chunks->older;
         UNPOISON(a->chunks->memory, a->chunks->bytes);
-        budget_give(a->budget, a->chunks->bytes);
+        mem_budget_give(a->budget, a->chunks->bytes);
         mem_free(a->chunks);
         a->chunks = older;
     }

@@ -38,15 +38,20 @@ uint64_t mem_allocations(void);
 /* A block of memory handed out piece by piece and taken back all at once. After arena_reset a
  * round that needs no more than an earlier one allocates nothing. */
 struct arena_chunk;
-/* Bytes that several arenas may take together; any thread. */
+/* Bytes that several arenas, and others, may take together; any thread. */
 struct mem_budget {
     atomic_size_t left;
 };
+/* Takes bytes from the budget (NULL: none is kept); false: it has not so many left. */
+MUST_USE bool mem_budget_take(struct mem_budget *b, size_t bytes);
+void mem_budget_give(struct mem_budget *b, size_t bytes);
+
 struct arena {
     struct arena_chunk *chunks; /* newest first; the newest is the one in use */
     size_t used;                /* bytes of the newest chunk */
     size_t total;               /* bytes of all chunks */
     struct mem_budget *budget;  /* what all chunks are taken from; NULL: no bound but memory */
+    size_t refused;             /* bytes of the last request that there was no room for; 0: none */
 };
 
 /* bytes, not zeroed, aligned to MEM_ALIGN, valid until arena_reset; NULL if there is no memory.

@@ -39,6 +39,7 @@ void tape_reset(struct tape *t)
 {
     arena_reset(&t->arena);
     t->newest = NULL;
+    t->bytes = 0;
     t->round = next_round();
 }
 
@@ -53,7 +54,8 @@ bool tape_allocate(struct tape *t, struct tensor *x)
 {
     size_t bytes;
     if (!mem_mul((size_t)tensor_count(x), dtype_bytes(x->dtype), &bytes))
-        return false;
+        bytes = SIZE_MAX; /* which is refused below */
+    t->bytes = bytes < SIZE_MAX - t->bytes ? t->bytes + bytes : SIZE_MAX;
     x->storage = arena_alloc(&t->arena, sizeof *x->storage);
     void *data = t->dry ? NULL : arena_alloc(&t->arena, bytes);
     if (!x->storage || (!data && !t->dry))
@@ -328,10 +330,9 @@ enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args 
 {
     struct op_call c = {.op = &t->kernels->ops[id],
                         .kernels = t->kernels,
-                        .workspace = t->workspace,
-                        .room = t->workspace ? (char *)t->workspace + MATMUL_WORKSPACE_BYTES : NULL,
                         .args = args ? *args : op_args_default,
                         .inputs = inputs};
+    tape_lend(t, &c);
     enum dtype common;
     enum err_kind rc = prepare_inputs(t, &c, in, &common, e);
     if (!rc)

@@ -44,9 +44,11 @@ struct tape {
     bool grad_disabled; /* torch.no_grad() */
     bool dry;        /* shapes, types and nodes only: tensors have no numbers (tensor_data NULL) */
     bool capturing;  /* a backward that leaves the leaves alone (tape_grad) */
+    size_t bytes;    /* of the numbers of this round's tensors, those of a dry one too */
     double work;     /* multiplications that products have taken so far, about */
     double work_max; /* … and may take; 0: any number */
-    void *workspace; /* MATMUL_WORKSPACE_BYTES and ROOM_BYTES; NULL if dry */
+    void *workspace; /* MATMUL_WORKSPACE_BYTES and ROOM_BYTES; NULL if dry. Nothing stays in it
+                        between two calls, so another may be put there */
 };
 
 /* errors NOMEM. The workspace is allocated; the rest grows with use. */

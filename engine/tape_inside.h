@@ -12,6 +12,13 @@ MUST_USE const struct tensor *tape_prepared(struct tape *t, const struct tensor 
 /* Where a gradient of x goes: to the node that made it, or to its AccumulateGrad.
  * false: no memory. *edge NULL: x wants none. */
 MUST_USE bool tape_edge(struct tape *t, struct tensor *x, struct node **edge);
+/* Lends the tape's working memory to a call. A node keeps its call longer than the tape its
+ * memory, so each time a call runs. */
+static inline void tape_lend(const struct tape *t, struct op_call *c)
+{
+    c->workspace = t->workspace;
+    c->room = t->workspace ? (char *)t->workspace + MATMUL_WORKSPACE_BYTES : NULL;
+}
 enum err_kind tape_no_memory(struct err *e);
 /* Copies the numbers, if there are any. */
 void tape_copy(const struct tape *t, struct tensor *dst, const struct tensor *src);
