@@ -17,26 +17,33 @@ static enum err_kind shape_read(const struct json *j, const cJSON *item, struct 
     return rc ? rc : shape_make(dim, rank, out, e);
 }
 
-/* What the inputs' shape must fulfil, and the shape of the targets that belong to it. */
-static enum err_kind check_inputs(const struct shape *x, const struct batch_rules *rules,
-                                  struct shape *y, struct err *e)
+/* What the inputs' shape must fulfil, what a forward over them is, and the shape and type of the
+ * targets that belong to them. */
+struct plan {
+    struct shape x, y;
+    enum dtype y_type;
+    struct module_facts facts;
+};
+
+/* For p->x. */
+static enum err_kind make_plan(struct plan *p, const struct batch_rules *rules, struct err *e)
 {
-    struct shape output;
-    int64_t elements;
-    size_t bytes;
-    if (x->rank < 1 || x->dim[0] < 1)
+    if (p->x.rank < 1 || p->x.dim[0] < 1)
         return err_set(e, ERR_INVALID, "", "must be at least one row");
-    enum err_kind rc = module_shape(rules->module, x, &output, e);
-    if (!rc)
-        rc = module_activations(rules->module, x, &elements, e);
+    enum err_kind rc = module_facts(rules->module, &p->x, &p->facts, e);
     if (rc)
         return rc;
-    if (!mem_mul((size_t)elements, dtype_bytes(rules->module->dtype), &bytes) ||
-        bytes > rules->max_activation_bytes)
-        return err_set(e, ERR_INVALID, "",
-                       "the layers' outputs for %lld rows would take more than %zu bytes",
-                       (long long)x->dim[0], rules->max_activation_bytes);
-    return loss_target_shape(rules->loss, &output, y, e);
+    p->y_type = loss_target_dtype(rules->loss, p->facts.dtype);
+    return loss_target_shape(rules->loss, &p->facts.output, &p->y, e);
+}
+
+static enum err_kind check_activations(const struct plan *p, size_t max_bytes, struct err *e)
+{
+    if (p->facts.bytes <= max_bytes)
+        return ERR_OK;
+    return err_set(e, ERR_INVALID, "",
+                   "the layers' outputs for %lld rows would take more than %zu bytes",
+                   (long long)p->x.dim[0], max_bytes);
 }
 
 static enum err_kind targets_misfit(const struct shape *want, const struct shape *got,
@@ -47,24 +54,30 @@ static enum err_kind targets_misfit(const struct shape *want, const struct shape
                    shape_text(want, w, sizeof w), shape_text(got, g, sizeof g));
 }
 
-/* Lays x and y out in one block. false: no memory, or more than a size holds. */
-static bool allocate(struct batch *b, const struct shape *x, enum dtype x_type,
-                     const struct shape *y, enum dtype y_type)
+/* Lays x and, if there are targets, y out in one block. NULL: no memory, or more than a size holds.
+ */
+static struct batch *batch_new(const struct plan *p, enum dtype x_type, bool targets)
 {
     size_t x_bytes, y_bytes = 0;
-    if (!mem_mul((size_t)shape_count(x), dtype_bytes(x_type), &x_bytes) ||
-        (y && !mem_mul((size_t)shape_count(y), dtype_bytes(y_type), &y_bytes)) ||
-        x_bytes > SIZE_MAX / 2 - MEM_ALIGN || y_bytes > SIZE_MAX / 2)
-        return false;
+    struct batch *b = mem_array(1, sizeof *b);
+    if (!b || !mem_mul((size_t)shape_count(&p->x), dtype_bytes(x_type), &x_bytes) ||
+        (targets && !mem_mul((size_t)shape_count(&p->y), dtype_bytes(p->y_type), &y_bytes)) ||
+        x_bytes > SIZE_MAX / 2 - MEM_ALIGN || y_bytes > SIZE_MAX / 2) {
+        mem_free(b);
+        return NULL;
+    }
     size_t y_at = (x_bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
-    b->bytes = y ? y_at + y_bytes : x_bytes;
+    b->work = p->facts.work;
+    b->bytes = targets ? y_at + y_bytes : x_bytes;
     b->storage.data = mem_array(1, b->bytes);
-    if (!b->storage.data)
-        return false;
-    tensor_wrap(&b->x, &b->storage, x_type, x, 0);
-    if (y)
-        tensor_wrap(&b->y, &b->storage, y_type, y, (int64_t)(y_at / dtype_bytes(y_type)));
-    return true;
+    if (!b->storage.data) {
+        mem_free(b);
+        return NULL;
+    }
+    tensor_wrap(&b->x, &b->storage, x_type, &p->x, 0);
+    if (targets)
+        tensor_wrap(&b->y, &b->storage, p->y_type, &p->y, (int64_t)(y_at / dtype_bytes(p->y_type)));
+    return b;
 }
 
 static enum err_kind element_error(struct err *e, const struct tensor *t, int64_t i,
@@ -85,23 +98,20 @@ static enum err_kind check_finite(const struct tensor *t, struct err *e)
     return ERR_OK;
 }
 
-/* The number of classes is dimension 1 of the output, one more than the targets have. */
-static enum err_kind check_classes(const struct tensor *y, const struct batch *b,
-                                   const struct batch_rules *rules, struct err *e)
+static enum err_kind check_classes(const struct tensor *y, int64_t classes, struct err *e)
 {
-    struct shape output;
-    enum err_kind rc = module_shape(rules->module, &b->x.shape, &output, e);
     const int64_t *class = tensor_data(y);
     char what[64];
-    for (int64_t i = 0; !rc && i < tensor_count(y); i++)
-        if (class[i] < 0 || class[i] >= output.dim[1]) {
+    for (int64_t i = 0; i < tensor_count(y); i++)
+        if (class[i] < 0 || class[i] >= classes) {
             snprintf(what, sizeof what, "Target %lld is out of bounds.", (long long)class[i]);
-            rc = element_error(e, y, i, what);
+            return element_error(e, y, i, what);
         }
-    return rc;
+    return ERR_OK;
 }
 
-static enum err_kind check_values(const struct batch *b, const struct batch_rules *rules,
+/* output: its dimension 1 is the number of classes, where the targets are such. */
+static enum err_kind check_values(const struct batch *b, const struct shape *output,
                                   enum targets targets, struct err *e)
 {
     enum err_kind rc = ERR_OK;
@@ -110,26 +120,26 @@ static enum err_kind check_values(const struct batch *b, const struct batch_rule
     if (!b->y.storage)
         return ERR_OK;
     if (b->y.dtype == DTYPE_INT64)
-        rc = check_classes(&b->y, b, rules, e);
+        rc = check_classes(&b->y, output->dim[1], e);
     else if (targets == TARGETS_REQUIRED)
         rc = check_finite(&b->y, e);
     return rc ? err_prefix(e, "/targets") : ERR_OK;
 }
 
-/* Both shapes: y_given is false when there are no targets. */
+/* Both shapes, checked. */
 static enum err_kind shapes_read(const struct json *j, const cJSON *x_item, const cJSON *y_item,
-                                 const struct batch_rules *rules, struct shape *x, struct shape *y,
-                                 struct err *e)
+                                 const struct batch_rules *rules, struct plan *p, struct err *e)
 {
-    struct shape want;
-    if (shape_read(j, x_item, x, e) != ERR_OK || check_inputs(x, rules, &want, e) != ERR_OK)
+    struct shape y;
+    if (shape_read(j, x_item, &p->x, e) != ERR_OK || make_plan(p, rules, e) != ERR_OK ||
+        check_activations(p, rules->max_activation_bytes, e) != ERR_OK)
         return err_prefix(e, "/inputs");
     if (!y_item)
         return ERR_OK;
-    if (shape_read(j, y_item, y, e) != ERR_OK)
+    if (shape_read(j, y_item, &y, e) != ERR_OK)
         return err_prefix(e, "/targets");
-    if (!shape_equal(y, &want)) {
-        targets_misfit(&want, y, e);
+    if (!shape_equal(&y, &p->y)) {
+        targets_misfit(&p->y, &y, e);
         return err_prefix(e, "/targets");
     }
     return ERR_OK;
@@ -139,30 +149,27 @@ enum err_kind batch_read(const struct json *j, const cJSON *object, const struct
                          enum targets targets, struct batch **out, struct err *e)
 {
     const cJSON *x_item = field_find(object, "inputs"), *y_item = field_find(object, "targets");
-    enum dtype x_type = rules->module->dtype;
-    enum dtype y_type = loss_target_dtype(rules->loss, x_type);
-    struct shape x, y;
+    enum dtype x_type = rules->module->input_dtype;
+    struct plan p;
     if (!x_item)
         return err_set(e, ERR_INVALID, "/inputs", "is required");
     if (!y_item && targets == TARGETS_REQUIRED)
         return err_set(e, ERR_INVALID, "/targets", "is required");
-    if (shapes_read(j, x_item, y_item, rules, &x, &y, e) != ERR_OK)
+    if (shapes_read(j, x_item, y_item, rules, &p, e) != ERR_OK)
         return e->kind;
-    struct batch *b = mem_array(1, sizeof *b);
-    if (!b || !allocate(b, &x, x_type, y_item ? &y : NULL, y_type)) {
-        batch_free(b);
+    struct batch *b = batch_new(&p, x_type, y_item != NULL);
+    if (!b)
         return err_set(e, ERR_NOMEM, "", "no memory for the batch");
-    }
     enum err_kind rc = json_tensor_read(j, x_item, x_type, tensor_data(&b->x), e);
     if (rc)
         err_prefix(e, "/inputs");
     if (!rc && y_item) {
-        rc = json_tensor_read(j, y_item, y_type, tensor_data(&b->y), e);
+        rc = json_tensor_read(j, y_item, p.y_type, tensor_data(&b->y), e);
         if (rc)
             err_prefix(e, "/targets");
     }
     if (!rc)
-        rc = check_values(b, rules, targets, e);
+        rc = check_values(b, &p.facts.output, targets, e);
     if (rc)
         batch_free(b);
     else
@@ -206,16 +213,23 @@ enum err_kind batch_restore(int64_t n, const char *layout, const void *data, siz
                             const struct batch_rules *rules, struct batch **out, struct err *e)
 {
     struct json j = {.root = NULL};
-    struct shape x, y;
-    enum dtype x_type = rules->module->dtype;
-    struct batch *b = mem_array(1, sizeof *b);
-    enum err_kind rc = b ? json_parse(layout, strlen(layout), &j, e)
-                         : err_set(e, ERR_NOMEM, "", "no memory for the batch");
+    struct shape y;
+    struct plan p;
+    struct batch *b = NULL;
+    enum err_kind rc = json_parse(layout, strlen(layout), &j, e);
     if (!rc)
-        rc = layout_read(&j, "inputs", &x, e);
+        rc = layout_read(&j, "inputs", &p.x, e);
     if (!rc)
         rc = layout_read(&j, "targets", &y, e);
-    if (!rc && !allocate(b, &x, x_type, &y, loss_target_dtype(rules->loss, x_type)))
+    if (!rc)
+        rc = make_plan(&p, rules, e);
+    if (!rc && !shape_equal(&y, &p.y))
+        rc = targets_misfit(&p.y, &y, e);
+    if (rc && rc != ERR_NOMEM)
+        rc = err_set(e, ERR_IO, "", "batch %lld does not fit its model", (long long)n);
+    if (!rc)
+        b = batch_new(&p, rules->module->input_dtype, true);
+    if (!rc && !b)
         rc = err_set(e, ERR_NOMEM, "", "no memory for batch %lld", (long long)n);
     if (!rc && b->bytes != bytes)
         rc = err_set(e, ERR_IO, "", "batch %lld has %zu bytes where its layout needs %zu",

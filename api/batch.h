@@ -15,6 +15,7 @@ struct batch {
     int64_t created_at;
     struct storage storage; /* x and then y, in one block */
     size_t bytes;           /* of that block */
+    double work;            /* multiplications that a forward over it takes, about */
     struct tensor x, y;     /* y.storage NULL: no targets */
 };
 
@@ -22,7 +23,7 @@ struct batch {
 struct batch_rules {
     const struct module *module;
     const struct loss *loss;
-    size_t max_activation_bytes; /* that running the batch may need for the layers' outputs */
+    size_t max_activation_bytes; /* that a forward over the batch may need */
 };
 
 enum targets { TARGETS_OPTIONAL, TARGETS_REQUIRED };

@@ -200,18 +200,23 @@ struct batch *session_next_batch(struct session *s)
     return b;
 }
 
-/* A body of numbers has at least two bytes for each of them. */
-double session_work(const struct session *s, size_t body_bytes, bool training)
+/* Of the rows that a body may hold: numbers, of at least two bytes each. */
+static double work_of_body(const struct module *m, size_t bytes)
 {
-    const struct module *m = s->module;
     const struct shape *first = m->parameters ? &m->parameter[0].tensor.shape : NULL;
     double features = first && first->rank == 2 ? (double)first->dim[1] : 1;
-    double rows = (double)body_bytes / (2 * features) + 1;
+    double rows = (double)bytes / (2 * features) + 1;
+    return (double)m->count * rows;
+}
+
+double session_work(const struct session *s, size_t body_bytes, bool training)
+{
+    double work = work_of_body(s->module, body_bytes);
     if (training && s->batches > BATCHES_LOOKED_AT)
         return INFINITY;
     for (size_t i = 0; training && i < s->batches; i++)
-        rows = fmax(rows, (double)s->batch[i]->x.shape.dim[0]);
-    return (double)m->count * rows * (training ? 3 : 1);
+        work = fmax(work, s->batch[i]->work);
+    return work * (training ? 3 : 1);
 }
 
 /* ---- changing ------------------------------------------------------------------------------ */

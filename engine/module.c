@@ -94,7 +94,7 @@ struct module *module_new(const struct layer *layer, int layers, enum dtype dtyp
     struct module *m = mem_array(1, sizeof *m);
     if (!m)
         return NULL;
-    m->dtype = dtype;
+    m->dtype = m->input_dtype = dtype;
     m->layers = layers;
     bool fits = count_elements(layer, layers, &m->count, &m->parameters);
     m->layer = mem_array((size_t)layers, sizeof *layer);
@@ -139,37 +139,29 @@ void module_reset(struct module *m, struct rng *rng)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-/* Follows x through the layers; adds up the elements of their outputs. */
-static enum err_kind follow(const struct module *m, const struct shape *x, struct shape *y,
-                            int64_t *elements, struct err *e)
+/* a + b, or all that fits. */
+static size_t add_bytes(size_t a, size_t b)
 {
-    struct shape shape = *x;
-    *elements = 0;
-    for (int i = 0; i < m->layers; i++) {
-        struct shape next;
-        enum err_kind rc = m->layer[i].type->shape(&m->layer[i], &shape, &next, e);
-        if (!rc && __builtin_add_overflow(*elements, shape_count(&next), elements))
-            rc = err_set(e, ERR_INVALID, "", "the activations have too many elements");
-        if (rc)
-            return err_wrap(e, "layer %d (%s): ", i, m->layer[i].type->options.type);
-        shape = next;
-    }
-    *y = shape;
-    return ERR_OK;
+    return a < SIZE_MAX - b ? a + b : SIZE_MAX;
 }
 
-enum err_kind module_shape(const struct module *m, const struct shape *x, struct shape *y,
+enum err_kind module_facts(const struct module *m, const struct shape *x, struct module_facts *out,
                            struct err *e)
 {
-    int64_t elements;
-    return follow(m, x, y, &elements, e);
-}
-
-enum err_kind module_activations(const struct module *m, const struct shape *x, int64_t *elements,
-                                 struct err *e)
-{
-    struct shape y;
-    return follow(m, x, &y, elements, e);
+    double rows = x->rank ? (double)x->dim[0] : 1;
+    *out = (struct module_facts){.output = *x, .dtype = m->dtype, .work = (double)m->count * rows};
+    for (int i = 0; i < m->layers; i++) {
+        struct shape next;
+        size_t bytes;
+        enum err_kind rc = m->layer[i].type->shape(&m->layer[i], &out->output, &next, e);
+        if (rc)
+            return err_wrap(e, "layer %d (%s): ", i, m->layer[i].type->options.type);
+        if (!mem_mul((size_t)shape_count(&next), dtype_bytes(m->dtype), &bytes))
+            bytes = SIZE_MAX;
+        out->bytes = add_bytes(out->bytes, bytes);
+        out->output = next;
+    }
+    return ERR_OK;
 }
 
 enum err_kind module_forward(struct module *m, struct tape *t, struct tensor *x, struct tensor **y,

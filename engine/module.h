@@ -29,7 +29,8 @@ struct parameter {
 };
 
 struct module {
-    enum dtype dtype;
+    enum dtype dtype;       /* of the parameters and their gradients */
+    enum dtype input_dtype; /* of the inputs */
     struct layer *layer;
     int layers;
     struct parameter *parameter; /* in state_dict order */
@@ -68,13 +69,16 @@ void module_free(struct module *m);
 /* reset_parameters of every layer, in order: PyTorch's initial values. */
 void module_reset(struct module *m, struct rng *rng);
 
-/* The shape of the output for inputs of shape x. errors INVALID */
-MUST_USE enum err_kind module_shape(const struct module *m, const struct shape *x, struct shape *y,
-                                    struct err *e);
-/* Elements of all layers' outputs together, for inputs of shape x; errors INVALID. So that a caller
- * can refuse a batch before its activations are allocated. */
-MUST_USE enum err_kind module_activations(const struct module *m, const struct shape *x,
-                                          int64_t *elements, struct err *e);
+/* What a forward will be, known before anything is allocated for it. */
+struct module_facts {
+    struct shape output;
+    enum dtype dtype; /* of the output */
+    size_t bytes;     /* of all numbers that are made on the way; SIZE_MAX: more than that holds */
+    double work;      /* multiplications, about */
+};
+/* For inputs of shape x. m is only read. errors INVALID · NOMEM */
+MUST_USE enum err_kind module_facts(const struct module *m, const struct shape *x,
+                                    struct module_facts *out, struct err *e);
 /* y = m(x). errors INVALID · NOMEM */
 MUST_USE enum err_kind module_forward(struct module *m, struct tape *t, struct tensor *x,
                                       struct tensor **y, struct err *e);

@@ -9,7 +9,7 @@
 #include "engine/module.h"
 
 /* loss(m(x), y), and its derivatives added to the parameters' gradients (loss.backward()).
- *   x, y      of matching shapes and types, as module_shape and loss_target_shape say
+ *   x, y      of matching shapes and types, as module_facts and loss_target_shape say
  *   *loss     the value
  *   *dx       the derivative by the inputs, on the tape; dx NULL: not wanted
  *   errors    INVALID shapes · NOMEM */
