@@ -33,6 +33,7 @@ const struct route routes[] = {
     {"GET",    "/models/{id}/parameters/{name}", get_parameters, CALL_READ,    200, BODY_NONE, false, {NULL}, "one of it"},
     {"PUT",    "/models/{id}/parameters",        put_parameters, CALL_CHANGE,  200, BODY_DATA, false, {NULL}, "replace it, all or nothing"},
     {"PUT",    "/models/{id}/parameters/{name}", put_parameters, CALL_CHANGE,  200, BODY_DATA, false, {NULL}, "replace one"},
+    {"GET",    "/models/{id}/graph",             get_graph,      CALL_BETWEEN, 200, BODY_NONE, false, {NULL}, "the autograd graph of one training step, by PyTorch's names"},
     {"GET",    "/models/{id}/losses",            get_losses,     CALL_READ,    200, BODY_NONE, false, {"after", "limit", "points"}, "the loss of every step; `points` downsamples and keeps the extremes"},
 
     {"POST",   "/models/{id}/checkpoints",             post_checkpoints,  CALL_CHANGE, 201, BODY_JSON, false, {NULL}, "keep this state, with a `label`"},

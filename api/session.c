@@ -190,13 +190,17 @@ void session_remove_batch(struct session *s, int64_t n)
     s->batches--;
 }
 
+struct batch *session_batch_in_turn(const struct session *s)
+{
+    size_t i = after(s, s->cursor);
+    return s->batches ? s->batch[i < s->batches ? i : 0] : NULL;
+}
+
 struct batch *session_next_batch(struct session *s)
 {
-    if (s->batches == 0)
-        return NULL;
-    size_t i = after(s, s->cursor);
-    struct batch *b = s->batch[i < s->batches ? i : 0];
-    s->cursor = b->n;
+    struct batch *b = session_batch_in_turn(s);
+    if (b)
+        s->cursor = b->n;
     return b;
 }
 

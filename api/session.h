@@ -80,7 +80,9 @@ void session_add_batch(struct session *s, struct batch *b);
 /* NULL: there is none. */
 struct batch *session_find_batch(const struct session *s, int64_t n);
 void session_remove_batch(struct session *s, int64_t n);
-/* The next one in turn, NULL: there are none. Moves the cursor. */
+/* The next one in turn, NULL: there are none. */
+struct batch *session_batch_in_turn(const struct session *s);
+/* The same, and moves the cursor to it. */
 struct batch *session_next_batch(struct session *s);
 
 /* About how many multiplications a step (or a forward) over the largest batch that a body of so

@@ -164,6 +164,17 @@ enum err_kind module_facts(const struct module *m, const struct shape *x, struct
     return ERR_OK;
 }
 
+bool module_least_input(const struct module *m, struct shape *x)
+{
+    const struct layer_type *linear = layer_find("linear");
+    for (int i = 0; i < m->layers; i++)
+        if (m->layer[i].type == linear) {
+            *x = (struct shape){.rank = 2, .dim = {1, (int64_t)m->layer[i].value[0]}};
+            return true;
+        }
+    return false;
+}
+
 enum err_kind module_forward(struct module *m, struct tape *t, struct tensor *x, struct tensor **y,
                              struct err *e)
 {

@@ -79,6 +79,9 @@ struct module_facts {
 /* For inputs of shape x. m is only read. errors INVALID · NOMEM */
 MUST_USE enum err_kind module_facts(const struct module *m, const struct shape *x,
                                     struct module_facts *out, struct err *e);
+/* The shape of a batch of one row, as far as the layers tell it: [1, in_features of the first one
+ * that has such]. false: they do not. */
+bool module_least_input(const struct module *m, struct shape *x);
 /* y = m(x). errors INVALID · NOMEM */
 MUST_USE enum err_kind module_forward(struct module *m, struct tape *t, struct tensor *x,
                                       struct tensor **y, struct err *e);

@@ -60,3 +60,21 @@ enum err_kind train_evaluate(struct module *m, const struct loss *l, struct tape
         *loss = scalar_of(value);
     return rc;
 }
+
+enum err_kind train_record(struct module *m, const struct loss *l, struct tape *t,
+                           const struct shape *x, struct tensor **loss, struct err *e)
+{
+    struct shape shape;
+    struct tensor *output, *input = tape_tensor(t, m->input_dtype, x);
+    if (!input)
+        return err_set(e, ERR_NOMEM, "", "no memory for the inputs");
+    enum err_kind rc = module_forward(m, t, input, &output, e);
+    if (!rc)
+        rc = loss_target_shape(l, &output->shape, &shape, e);
+    if (rc)
+        return rc;
+    struct tensor *target = tape_tensor(t, loss_target_dtype(l, output->dtype), &shape);
+    if (!target)
+        return err_set(e, ERR_NOMEM, "", "no memory for the target");
+    return loss_forward(l, t, output, target, loss, e);
+}

@@ -22,6 +22,11 @@ MUST_USE enum err_kind train_evaluate(struct module *m, const struct loss *l, st
                                       const struct tensor *x, const struct tensor *y,
                                       struct tensor **output, double *loss, struct err *e);
 
+/* Records loss(m(x), y) on t, which is dry, for inputs of that shape: the graph of a step.
+ *   errors INVALID shapes · NOMEM */
+MUST_USE enum err_kind train_record(struct module *m, const struct loss *l, struct tape *t,
+                                    const struct shape *x, struct tensor **loss, struct err *e);
+
 /* The largest eigenvalue of the Hessian of the loss at m's parameters, by the Lanczos method
  * on central differences of the gradient, in float64. Frozen parameters count as constants. m is
  * only read. 0: no curvature, or not to be had in finite numbers. errors NOMEM */
