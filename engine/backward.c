@@ -171,7 +171,8 @@ static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
         return tape_no_memory(e);
     struct op_call c = n->call;
     tape_lend(t, &c);
-    c.grad_out = tape_prepared(t, n->grad, n->grad->dtype, c.op->flags & ANY_STRIDES);
+    bool any_strides = (c.op->flags & (ANY_STRIDES | GRAD_ROWS)) == ANY_STRIDES;
+    c.grad_out = tape_prepared(t, n->grad, n->grad->dtype, any_strides);
     if (!c.grad_out)
         return tape_no_memory(e);
     for (int i = 0; i < c.inputs; i++) {

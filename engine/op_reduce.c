@@ -1,6 +1,7 @@
-/* engine/op_reduce.c - sum and mean over everything, and the sum that undoes a broadcast. */
+/* engine/op_reduce.c - sum and mean, and the sum that undoes a broadcast. */
 #include "engine/op_reduce.h"
 
+#include "engine/groups.h"
 #include "engine/rows.h"
 
 /* dst is reduced in blocks of so many neighbouring columns, whose sums stay in the cache. */
@@ -19,6 +20,7 @@ struct reduction_rows {
     const void *x, *times;
     bool along; /* the last dimension is summed too */
     int64_t n, x_step, times_step;
+    double scale, divide_by; /* of each sum */
 };
 
 #define REAL float
@@ -55,8 +57,9 @@ static struct reduction_rows split(const struct tensor *dst, const struct tensor
     return over;
 }
 
-void ISA_FN(sum_to)(struct tensor *dst, const struct tensor *x, const struct tensor *times,
-                    double scale)
+/* As sum_to; each sum is divided too. */
+static void sum_into(struct tensor *dst, const struct tensor *x, const struct tensor *times,
+                     double scale, double divide_by)
 {
     struct rows kept;
     struct tensor scalar = *dst, run = *x;
@@ -69,6 +72,8 @@ void ISA_FN(sum_to)(struct tensor *dst, const struct tensor *x, const struct ten
     }
     struct reduction_rows over = split(dst, x, times, &kept);
     size_t bytes = dtype_bytes(dst->dtype);
+    over.scale = scale;
+    over.divide_by = divide_by;
     for (; kept.left > 0; rows_next(&kept))
         for (int64_t j = 0; j < kept.n; j += COLUMNS) {
             struct block b = {.n = kept.n - j < COLUMNS ? kept.n - j : COLUMNS,
@@ -76,27 +81,113 @@ void ISA_FN(sum_to)(struct tensor *dst, const struct tensor *x, const struct ten
                               .x_at = kept.at[0] + j * kept.step[0],
                               .times_at = kept.at[1] + j * kept.step[1]};
             b.dst = (char *)tensor_data(dst) + (size_t)(kept.at[2] + j * b.dst_step) * bytes;
-            BY_TYPE(dst->dtype, sum_block, &b, &over, scale);
+            BY_TYPE(dst->dtype, sum_block, &b, &over);
         }
 }
 
-static enum err_kind infer_scalar(const struct op_call *c, struct tensor *out, struct err *e)
+void ISA_FN(sum_to)(struct tensor *dst, const struct tensor *x, const struct tensor *times,
+                    double scale)
 {
-    if (!dtype_is_float(c->in[0]->dtype))
-        return err_set(e, ERR_INVALID, "", "%s needs a floating point tensor, got %s", c->op->name,
-                       dtype_name(c->in[0]->dtype));
+    sum_into(dst, x, times, scale, 1);
+}
+
+/* ---- shapes -------------------------------------------------------------------------------- */
+
+enum err_kind ISA_FN(check_dim)(int dim, int rank, struct err *e)
+{
+    int n = rank ? rank : 1;
+    if (dim >= 0 && dim < n)
+        return ERR_OK;
+    return err_set(e, ERR_INVALID, "",
+                   "Dimension out of range (expected to be in range of [%d, %d], but got %d)", -n,
+                   n - 1, dim);
+}
+
+enum err_kind ISA_FN(reduce_shape)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    const struct shape *s = &c->in[0]->shape;
+    for (int d = 0; c->args.dims >> d; d++) {
+        enum err_kind rc = c->args.dims >> d & 1 ? ISA_FN(check_dim)(d, s->rank, e) : ERR_OK;
+        if (rc)
+            return rc;
+    }
+    unsigned dims = reduced_dims(&c->args, s->rank);
     out->shape.rank = 0;
+    for (int d = 0; d < s->rank; d++)
+        if (!(dims >> d & 1))
+            out->shape.dim[out->shape.rank++] = s->dim[d];
+        else if (c->args.keepdim)
+            out->shape.dim[out->shape.rank++] = 1;
     return ERR_OK;
+}
+
+/* ---- sum ----------------------------------------------------------------------------------- */
+
+/* Of integers: it wraps around, as PyTorch's. A sum that is asked for as bool says whether any of
+ * them is true. */
+static void sum_integers(const struct op_call *c, unsigned dims)
+{
+    struct groups g = groups_of(&c->in[0]->shape, dims);
+    const int64_t *x = tensor_data(c->in[0]);
+    for (int64_t i = 0; i < g.count; i++) {
+        uint64_t sum = 0;
+        for (int64_t k = 0; k < g.runs; k++) {
+            const int64_t *run = x + groups_start(&g, i) + groups_run(&g, k);
+            for (int64_t j = 0; j < g.n; j++)
+                sum += (uint64_t)run[j * g.step];
+        }
+        if (c->out->dtype == DTYPE_BOOL)
+            ((bool *)tensor_data(c->out))[i] = sum != 0;
+        else
+            ((int64_t *)tensor_data(c->out))[i] = (int64_t)sum;
+    }
+}
+
+enum err_kind ISA_FN(sum_dim_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    if (c->args.has_dtype && c->args.dtype == DTYPE_BOOL)
+        out->dtype = DTYPE_BOOL;
+    return ISA_FN(reduce_shape)(c, out, e);
+}
+
+void ISA_FN(sum_dim_forward)(const struct op_call *c)
+{
+    unsigned dims = reduced_dims(&c->args, c->in[0]->shape.rank);
+    struct tensor y = kept_dims(c->out, &c->in[0]->shape, dims);
+    if (dtype_is_float(c->out->dtype))
+        sum_into(&y, c->in[0], NULL, 1, 1);
+    else
+        sum_integers(c, dims);
+}
+
+/* dx = g / count, for every element that went into the sum. */
+static void spread(const struct op_call *c, double count)
+{
+    struct tensor *dx = c->grad_in[0];
+    struct tensor g = kept_dims(c->grad_out, &dx->shape, reduced_dims(&c->args, dx->shape.rank));
+    BY_TYPE(dx->dtype, spread, dx, &g, count);
+}
+
+void ISA_FN(sum_dim_backward)(const struct op_call *c)
+{
+    spread(c, 1);
 }
 
 enum err_kind ISA_FN(sum_infer)(const struct op_call *c, struct tensor *out, struct err *e)
 {
-    return infer_scalar(c, out, e);
+    (void)e;
+    if (c->args.has_dtype && c->args.dtype == DTYPE_BOOL)
+        out->dtype = DTYPE_BOOL;
+    out->shape.rank = 0;
+    return ERR_OK;
 }
 
 void ISA_FN(sum_forward)(const struct op_call *c)
 {
-    BY_TYPE(c->out->dtype, sum_all, c, 1);
+    if (dtype_is_float(c->out->dtype))
+        BY_TYPE(c->out->dtype, sum_all, c, 1);
+    else
+        sum_integers(c, (1u << c->in[0]->shape.rank) - 1);
 }
 
 void ISA_FN(sum_backward)(const struct op_call *c)
@@ -104,12 +195,52 @@ void ISA_FN(sum_backward)(const struct op_call *c)
     BY_TYPE(c->grad_out->dtype, fill, c, 1);
 }
 
-enum err_kind ISA_FN(mean_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+/* ---- mean ---------------------------------------------------------------------------------- */
+
+static enum err_kind check_mean(const struct op_call *c, struct err *e)
 {
-    return infer_scalar(c, out, e);
+    if (dtype_is_float(c->in[0]->dtype))
+        return ERR_OK;
+    return err_set(e, ERR_INVALID, "",
+                   "mean(): could not infer output dtype. %s dtype must be either a floating point "
+                   "or complex dtype. Got: %s",
+                   c->args.has_dtype ? "Optional" : "Input", dtype_type_name(c->in[0]->dtype));
 }
 
-/* Of no elements: 0 / 0, as PyTorch gives. */
+/* How many elements of in go into one of out. Of none the mean is 0 / 0, as PyTorch gives. */
+static double mean_count(const struct op_args *a, const struct shape *in)
+{
+    unsigned dims = reduced_dims(a, in->rank);
+    double count = 1;
+    for (int d = 0; d < in->rank; d++)
+        count *= dims >> d & 1 ? (double)in->dim[d] : 1;
+    return count;
+}
+
+enum err_kind ISA_FN(mean_dim_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    enum err_kind rc = check_mean(c, e);
+    return rc ? rc : ISA_FN(reduce_shape)(c, out, e);
+}
+
+void ISA_FN(mean_dim_forward)(const struct op_call *c)
+{
+    const struct shape *s = &c->in[0]->shape;
+    struct tensor y = kept_dims(c->out, s, reduced_dims(&c->args, s->rank));
+    sum_into(&y, c->in[0], NULL, 1, mean_count(&c->args, s));
+}
+
+void ISA_FN(mean_dim_backward)(const struct op_call *c)
+{
+    spread(c, mean_count(&c->args, &c->grad_in[0]->shape));
+}
+
+enum err_kind ISA_FN(mean_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    out->shape.rank = 0;
+    return check_mean(c, e);
+}
+
 void ISA_FN(mean_forward)(const struct op_call *c)
 {
     BY_TYPE(c->out->dtype, sum_all, c, (double)tensor_count(c->in[0]));

@@ -14,6 +14,34 @@
 void ISA_FN(sum_to)(struct tensor *dst, const struct tensor *x, const struct tensor *times,
                     double scale);
 
+/* Is dim one of `rank` dimensions? A scalar counts as having one.
+ *   errors INVALID "Dimension out of range (expected to be in range of [-2, 1], but got 2)" */
+MUST_USE enum err_kind ISA_FN(check_dim)(int dim, int rank, struct err *e);
+
+/* What a reduction over args.dims leaves of in[0]'s shape goes to out. errors INVALID: as above */
+MUST_USE enum err_kind ISA_FN(reduce_shape)(const struct op_call *c, struct tensor *out,
+                                            struct err *e);
+
+/* The dimensions that args.dims means, of a tensor of that rank. */
+static inline unsigned reduced_dims(const struct op_args *a, int rank)
+{
+    unsigned all = (1u << rank) - 1;
+    return a->dims ? a->dims & all : all;
+}
+
+/* y, row-major and reduced from such a shape, as it is with keepdim: it broadcasts to the shape. */
+static inline struct tensor kept_dims(const struct tensor *y, const struct shape *shape,
+                                      unsigned dims)
+{
+    struct tensor kept = *y;
+    kept.shape = *shape;
+    for (int d = 0; d < shape->rank; d++)
+        if (dims >> d & 1)
+            kept.shape.dim[d] = 1;
+    tensor_set_contiguous(&kept);
+    return kept;
+}
+
 #define SUM_LANES 8
 /* The lanes, combined. */
 static inline double sum_lanes(const double lane[SUM_LANES])

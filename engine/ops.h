@@ -29,14 +29,17 @@
 #define GRAD(i, saves)   ((uint64_t)(saves) << (SAVE_BITS * (i))) /* i < SAVED_INPUTS_MAX */
 #define SAVE_NONE        UINT64_C(0)
 
-#define ANY_STRIDES 1u   /* takes any strides; other rows are given row-major copies */
-#define PROMOTES    2u   /* operands of different types are brought to tensor_result_type */
-#define TO_FLOAT    4u   /* … and if that is no float, to float32 */
-#define BOOL_AS_INT 8u   /* … and if that is bool, to int64; an int64 output goes back to bool */
-#define IS_VIEW     16u  /* the output shares its first input's storage */
-#define REARRANGES  32u  /* a view whose gradient is a view of the output's gradient */
-#define HAS_AUX     64u  /* has a second output, which no gradient flows through */
-#define SUMS        128u /* a bool input is counted as int64 */
+#define ANY_STRIDES 1u    /* takes any strides; other rows are given row-major copies */
+#define PROMOTES    2u    /* operands of different types are brought to tensor_result_type */
+#define TO_FLOAT    4u    /* … and if that is no float, to float32 */
+#define BOOL_AS_INT 8u    /* … and if that is bool, to int64; an int64 output goes back to bool */
+#define IS_VIEW     16u   /* the output shares its first input's storage */
+#define REARRANGES  32u   /* a view whose gradient is a view of the output's gradient */
+#define HAS_AUX     64u   /* has a second output, which no gradient flows through */
+#define SUMS        128u  /* a bool input is counted as int64 */
+#define CASTS       256u  /* the input is brought to args.dtype, if has_dtype */
+#define GRAD_ROWS   512u  /* ANY_STRIDES, but its grad_out is row-major all the same */
+#define SOLE_VIEW   1024u /* a view of what nothing else sees: may be changed in place as if none */
 
 /* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row.
  *    id           fn               grad node                inputs               saves       flags
@@ -50,12 +53,30 @@
 #define OPS_UNARY(X) X(ABS, abs, "AbsBackward0", "self", GRAD(0, SAVE_IN(0)), 0)
 
 #define OPS_REDUCE(X)                                                                              \
-    X(SUM, sum, "SumBackward0", "self", SAVE_NONE, SUMS)                                           \
-    X(MEAN, mean, "MeanBackward0", "self", SAVE_NONE, 0)
+    X(SUM, sum, "SumBackward0", "self", SAVE_NONE, SUMS | CASTS)                                   \
+    X(SUM_DIM, sum_dim, "SumBackward1", "self", SAVE_NONE, SUMS | CASTS)                           \
+    X(MEAN, mean, "MeanBackward0", "self", SAVE_NONE, CASTS)                                       \
+    X(MEAN_DIM, mean_dim, "MeanBackward1", "self", SAVE_NONE, CASTS)
 
+#define VIEWS_ANEW (ANY_STRIDES | GRAD_ROWS | IS_VIEW | REARRANGES)
 #define OPS_VIEW(X)                                                                                \
     X(T, t, "TBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW | REARRANGES)                   \
-    X(VIEW, view, "ViewBackward0", "self", SAVE_NONE, IS_VIEW | REARRANGES)
+    X(VIEW, view, "ViewBackward0", "self", SAVE_NONE, VIEWS_ANEW)                                  \
+    X(RESHAPE_ALIAS, view, "ReshapeAliasBackward0", "self", SAVE_NONE, VIEWS_ANEW)                 \
+    X(UNSAFE_VIEW, view, "UnsafeViewBackward0", "self", SAVE_NONE, VIEWS_ANEW | SOLE_VIEW)         \
+    X(TRANSPOSE, transpose, "TransposeBackward0", "self", SAVE_NONE,                               \
+      ANY_STRIDES | IS_VIEW | REARRANGES)                                                          \
+    X(PERMUTE, permute, "PermuteBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW | REARRANGES) \
+    X(SQUEEZE, squeeze, "SqueezeBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW | REARRANGES) \
+    X(SQUEEZE_DIM, squeeze_dim, "SqueezeBackward1", "self", SAVE_NONE,                             \
+      ANY_STRIDES | IS_VIEW | REARRANGES)                                                          \
+    X(SQUEEZE_DIM_, squeeze_dim, "SqueezeBackward3", "self", SAVE_NONE,                            \
+      ANY_STRIDES | IS_VIEW | REARRANGES)                                                          \
+    X(UNSQUEEZE, unsqueeze, "UnsqueezeBackward0", "self", SAVE_NONE,                               \
+      ANY_STRIDES | IS_VIEW | REARRANGES)                                                          \
+    X(EXPAND, expand, "ExpandBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW)                 \
+    X(SLICE, slice, "SliceBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW)                    \
+    X(SELECT, select, "SelectBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW)
 
 #define OPS_MATMUL(X)                                                                              \
     X(MM, mm, "MmBackward0", "self mat2", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)), ANY_STRIDES)  \
@@ -115,8 +136,15 @@ struct op_args {
                                  leaky_relu: the slope; smooth_l1: beta; huber: delta */
     double beta;              /* addmm: multiplies what is added */
     bool tanh;                /* gelu: the tanh form */
-    int dim;                  /* softmax, log_softmax: from the end if negative */
-    struct shape shape;       /* view */
+    int dim;                  /* of softmax, log_softmax: from the end if negative */
+    int dim2;                 /* transpose: swapped with dim */
+    unsigned dims;            /* reductions: bit d says dimension d; 0: all */
+    bool keepdim;             /* reductions: what is reduced stays, as a dimension of 1 */
+    int64_t start, end, step; /* slice: as Python's; select: start */
+    struct shape shape;       /* view; expand, where -1 stands for what there is; permute: dim[d]
+                                 says which dimension comes d-th */
+    bool has_dtype;           /* sums, means: … */
+    enum dtype dtype;         /* … the type of the result */
     enum reduction reduction; /* losses */
 };
 /* What op_apply takes for NULL: alpha and beta 1, all else 0. */

@@ -234,9 +234,12 @@ static enum err_kind check_view(const struct tensor *x, struct err *e)
 }
 
 /* The type that the row computes input i in. */
-static enum dtype operand_type(const struct op *op, const struct tensor *x, enum dtype common)
+static enum dtype operand_type(const struct op_call *c, const struct tensor *x, enum dtype common)
 {
+    const struct op *op = c->op;
     enum dtype dtype = op->flags & PROMOTES ? common : x->dtype;
+    if (c->args.has_dtype && op->flags & CASTS)
+        dtype = c->args.dtype;
     if (dtype == DTYPE_BOOL && op->flags & (BOOL_AS_INT | SUMS))
         dtype = DTYPE_INT64;
     if (!dtype_is_float(dtype) && op->flags & TO_FLOAT)
@@ -256,8 +259,8 @@ static enum err_kind prepare_inputs(struct tape *t, struct op_call *c, struct te
         enum err_kind rc = check_view(in[i], e);
         if (rc)
             return rc;
-        c->in[i] = tape_prepared(t, in[i], operand_type(c->op, in[i], *common),
-                                 c->op->flags & ANY_STRIDES);
+        c->in[i] =
+            tape_prepared(t, in[i], operand_type(c, in[i], *common), c->op->flags & ANY_STRIDES);
         if (!c->in[i])
             return tape_no_memory(e);
     }
@@ -344,7 +347,7 @@ enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args 
         if (!c.out)
             return tape_no_memory(e);
     }
-    if (c.op->flags & IS_VIEW && c.in[0]->storage == in[0]->storage)
+    if ((c.op->flags & (IS_VIEW | SOLE_VIEW)) == IS_VIEW && c.in[0]->storage == in[0]->storage)
         note_base(c.out, in[0]);
     if (wants_gradient(t, &c, in) && !record(t, &c, in, c.out))
         return tape_no_memory(e);

@@ -80,6 +80,32 @@ void tensor_set_layout(struct tensor *t, const struct tensor *like)
     }
 }
 
+/* Dimensions of x that are one run with each other are taken together, from the last on; each run
+ * has to be the product of some of the shape's dimensions. */
+bool tensor_view_strides(const struct tensor *x, const struct shape *shape,
+                         int64_t stride[RANK_MAX])
+{
+    struct tensor view = {.shape = *shape};
+    bool same = tensor_count(x) == 0 && shape_equal(&x->shape, shape);
+    tensor_set_contiguous(&view);
+    memcpy(stride, same ? x->stride : view.stride, sizeof view.stride);
+    if (tensor_count(x) == 0 || x->shape.rank == 0)
+        return true;
+    int v = shape->rank - 1;
+    for (int d = x->shape.rank - 1; d >= 0;) {
+        int64_t step = x->stride[d], run = x->shape.dim[d--], n = 1;
+        for (; d >= 0 && (x->shape.dim[d] == 1 || x->stride[d] == run * step); d--)
+            run *= x->shape.dim[d];
+        for (; v >= 0 && (n < run || shape->dim[v] == 1); v--) {
+            stride[v] = n * step;
+            n *= shape->dim[v];
+        }
+        if (n != run)
+            return false;
+    }
+    return v < 0;
+}
+
 /* PyTorch's combine_categories: the lower group counts only where it is of a higher category.
  * DTYPE_COUNT: the group is empty. */
 static enum dtype combine(enum dtype higher, enum dtype lower)

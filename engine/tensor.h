@@ -69,6 +69,11 @@ void tensor_set_contiguous(struct tensor *t);
  * dense itself. So the gradient of a transposed weight is laid out as the weight is. */
 void tensor_set_layout(struct tensor *t, const struct tensor *like);
 
+/* The strides that show x's elements in the given shape, in the same order, without a copy; as
+ * PyTorch's view() has them. false: there are none. The shape has as many elements as x. */
+bool tensor_view_strides(const struct tensor *x, const struct shape *shape,
+                         int64_t stride[RANK_MAX]);
+
 /* Copies, converting the type: dst and src have the same shape. Any strides. */
 void tensor_copy(struct tensor *dst, const struct tensor *src);
 

@@ -1,6 +1,7 @@
 #include "tests/engine/op_reference.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The i-th element of v, seen as a tensor of a shape that it broadcasts to. */
 static double seen(const struct values *v, const struct shape *as, int64_t i)
@@ -60,27 +61,78 @@ UNARY(silu, x / (1 + exp(-x)))
 UNARY(gelu, a->tanh ? 0.5 * x *(1 + tanh(sqrt(2 / acos(-1.0)) * (x + 0.044715 * pow(x, 3))))
                     : 0.5 * x * (1 + erf(x / sqrt(2.0))))
 
-static double total(const struct values *v)
+/* ---- reductions ---------------------------------------------------------------------------- */
+
+/* Which element of the reduced shape the i-th element of `from` belongs to. */
+static int64_t reduced_index(const struct shape *from, unsigned dims, int64_t i)
+{
+    int64_t at = 0, step = 1;
+    for (int d = from->rank - 1; d >= 0; d--) {
+        if (!(dims >> d & 1)) {
+            at += i % from->dim[d] * step;
+            step *= from->dim[d];
+        }
+        i /= from->dim[d];
+    }
+    return at;
+}
+
+typedef double fold_fn(const struct op_args *a, const double *x, int64_t n);
+
+/* y = of(the elements of in that are reduced to each of y's) */
+static void reduce_dims(const struct op_args *a, const struct values *in, struct values *y,
+                        unsigned dims, fold_fn *of)
+{
+    y->shape.rank = 0;
+    for (int d = 0; d < in->shape.rank; d++)
+        if (!(dims >> d & 1))
+            y->shape.dim[y->shape.rank++] = in->shape.dim[d];
+        else if (a->keepdim)
+            y->shape.dim[y->shape.rank++] = 1;
+    for (int64_t i = 0; i < shape_count(&y->shape); i++) {
+        double group[VALUES_MAX];
+        int64_t n = 0;
+        for (int64_t j = 0; j < shape_count(&in->shape); j++)
+            if (reduced_index(&in->shape, dims, j) == i)
+                group[n++] = in->x[j];
+        y->x[i] = of(a, group, n);
+    }
+}
+
+/* A row without args.dims (all), and one with. */
+#define REDUCE_ALL(fn, of)                                                                         \
+    void reference_##fn(const struct op_args *a, const struct values *in, struct values *y)        \
+    {                                                                                              \
+        const struct op_args all = {.keepdim = false};                                             \
+        (void)a;                                                                                   \
+        reduce_dims(&all, in, y, ~0u, of);                                                         \
+    }
+#define REDUCE_DIMS(fn, of)                                                                        \
+    void reference_##fn(const struct op_args *a, const struct values *in, struct values *y)        \
+    {                                                                                              \
+        reduce_dims(a, in, y, a->dims ? a->dims : ~0u, of);                                        \
+    }
+
+static double sum_of(const struct op_args *a, const double *x, int64_t n)
 {
     double sum = 0;
-    for (int64_t i = 0; i < shape_count(&v->shape); i++)
-        sum += v->x[i];
+    (void)a;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i];
     return sum;
 }
 
-void reference_sum(const struct op_args *a, const struct values *in, struct values *y)
+static double mean_of(const struct op_args *a, const double *x, int64_t n)
 {
-    (void)a;
-    y->shape.rank = 0;
-    y->x[0] = total(in);
+    return sum_of(a, x, n) / (double)n;
 }
 
-void reference_mean(const struct op_args *a, const struct values *in, struct values *y)
-{
-    (void)a;
-    y->shape.rank = 0;
-    y->x[0] = total(in) / (double)shape_count(&in->shape);
-}
+REDUCE_ALL(sum, sum_of)
+REDUCE_DIMS(sum_dim, sum_of)
+REDUCE_ALL(mean, mean_of)
+REDUCE_DIMS(mean_dim, mean_of)
+
+/* ---- views --------------------------------------------------------------------------------- */
 
 void reference_t(const struct op_args *a, const struct values *in, struct values *y)
 {
@@ -100,6 +152,129 @@ void reference_view(const struct op_args *a, const struct values *in, struct val
     *y = *in;
     y->shape = a->shape;
 }
+
+/* y's elements are those of in that at() says, by their index in y. */
+typedef void at_fn(const struct op_args *a, const struct shape *in, int64_t index[RANK_MAX]);
+
+static void pick_elements(const struct op_args *a, const struct values *in, struct values *y,
+                          at_fn *at)
+{
+    for (int64_t i = 0; i < shape_count(&y->shape); i++) {
+        int64_t index[RANK_MAX] = {0}, left = i, from = 0;
+        for (int d = y->shape.rank - 1; d >= 0; d--) {
+            index[d] = left % y->shape.dim[d];
+            left /= y->shape.dim[d];
+        }
+        at(a, &in->shape, index);
+        for (int d = 0; d < in->shape.rank; d++)
+            from = from * in->shape.dim[d] + index[d];
+        y->x[i] = in->x[from];
+    }
+}
+
+static void at_transposed(const struct op_args *a, const struct shape *in, int64_t *index)
+{
+    int64_t at = index[a->dim];
+    (void)in;
+    index[a->dim] = index[a->dim2];
+    index[a->dim2] = at;
+}
+
+void reference_transpose(const struct op_args *a, const struct values *in, struct values *y)
+{
+    y->shape = in->shape;
+    at_transposed(a, NULL, y->shape.dim);
+    pick_elements(a, in, y, at_transposed);
+}
+
+static void at_permuted(const struct op_args *a, const struct shape *in, int64_t *index)
+{
+    int64_t at[RANK_MAX];
+    for (int d = 0; d < in->rank; d++)
+        at[a->shape.dim[d]] = index[d];
+    memcpy(index, at, (size_t)in->rank * sizeof *at);
+}
+
+void reference_permute(const struct op_args *a, const struct values *in, struct values *y)
+{
+    y->shape.rank = in->shape.rank;
+    for (int d = 0; d < in->shape.rank; d++)
+        y->shape.dim[d] = in->shape.dim[a->shape.dim[d]];
+    pick_elements(a, in, y, at_permuted);
+}
+
+/* in without the dimensions of 1 among `dims`. */
+static void squeeze(const struct values *in, unsigned dims, struct values *y)
+{
+    *y = *in;
+    y->shape.rank = 0;
+    for (int d = 0; d < in->shape.rank; d++)
+        if (in->shape.dim[d] != 1 || !(dims >> d & 1))
+            y->shape.dim[y->shape.rank++] = in->shape.dim[d];
+}
+
+void reference_squeeze(const struct op_args *a, const struct values *in, struct values *y)
+{
+    (void)a;
+    squeeze(in, ~0u, y);
+}
+
+void reference_squeeze_dim(const struct op_args *a, const struct values *in, struct values *y)
+{
+    squeeze(in, 1u << a->dim, y);
+}
+
+void reference_unsqueeze(const struct op_args *a, const struct values *in, struct values *y)
+{
+    *y = *in;
+    y->shape.rank++;
+    for (int d = y->shape.rank - 1; d > a->dim; d--)
+        y->shape.dim[d] = in->shape.dim[d - 1];
+    y->shape.dim[a->dim] = 1;
+}
+
+void reference_expand(const struct op_args *a, const struct values *in, struct values *y)
+{
+    y->shape = a->shape;
+    int pad = a->shape.rank - in->shape.rank;
+    for (int d = pad; d < a->shape.rank; d++)
+        y->shape.dim[d] = a->shape.dim[d] == -1 ? in->shape.dim[d - pad] : a->shape.dim[d];
+    for (int64_t i = 0; i < shape_count(&y->shape); i++)
+        y->x[i] = seen(in, &y->shape, i);
+}
+
+static void at_sliced(const struct op_args *a, const struct shape *in, int64_t *index)
+{
+    (void)in;
+    index[a->dim] = a->start + index[a->dim] * a->step;
+}
+
+void reference_slice(const struct op_args *a, const struct values *in, struct values *y)
+{
+    int64_t n = 0;
+    for (int64_t i = a->start; i < a->end && i < in->shape.dim[a->dim]; i += a->step)
+        n++;
+    y->shape = in->shape;
+    y->shape.dim[a->dim] = n;
+    pick_elements(a, in, y, at_sliced);
+}
+
+static void at_selected(const struct op_args *a, const struct shape *in, int64_t *index)
+{
+    for (int d = in->rank - 1; d > a->dim; d--)
+        index[d] = index[d - 1];
+    index[a->dim] = a->start < 0 ? a->start + in->dim[a->dim] : a->start;
+}
+
+void reference_select(const struct op_args *a, const struct values *in, struct values *y)
+{
+    y->shape.rank = in->shape.rank - 1;
+    for (int d = 0; d < y->shape.rank; d++)
+        y->shape.dim[d] = in->shape.dim[d < a->dim ? d : d + 1];
+    pick_elements(a, in, y, at_selected);
+}
+
+/* ---- products ------------------------------------------------------------------------------ */
 
 static void product(const struct values *p, const struct values *q, struct values *y)
 {
@@ -145,6 +320,13 @@ static double log_sum_exp(const struct values *v, int dim, int64_t i)
 
 UNARY(log_softmax, x - log_sum_exp(in, a->dim, i))
 UNARY(softmax, exp(x - log_sum_exp(in, a->dim, i)))
+
+/* ---- losses -------------------------------------------------------------------------------- */
+
+static double total(const struct values *v)
+{
+    return sum_of(NULL, v->x, shape_count(&v->shape));
+}
 
 /* Makes a scalar of y's elements. */
 static void reduce(const struct op_args *a, struct values *y)

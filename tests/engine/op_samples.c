@@ -45,6 +45,36 @@ static const struct sample singles[] = {
     {.shape = {DIMS(6, 19)}, .layout = {T_OF_LEAF}},
 };
 
+static const struct sample reductions_of_dims[] = {
+    {.shape = {SCALAR}},
+    {.shape = {SCALAR}, .args = {.dims = 1, .keepdim = true}},
+    {.shape = {DIMS(7)}},
+    {.shape = {DIMS(7)}, .args = {.dims = 1, .keepdim = true}},
+    {.shape = {DIMS(1)}, .args = {.dims = 1}},
+    {.shape = {DIMS(3, 37)}, .args = {.dims = 1}},
+    {.shape = {DIMS(3, 37)}, .args = {.dims = 2}},
+    {.shape = {DIMS(3, 37)}, .args = {.dims = 3, .keepdim = true}},
+    {.shape = {DIMS(2, 300)}, .args = {.dims = 1}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.dims = 2}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.dims = 5}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.dims = 6, .keepdim = true}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.dims = 3}},
+    {.shape = {DIMS(2, 1, 3, 2)}, .args = {.dims = 10}},
+    {.shape = {DIMS(1, 2, 1, 2, 1, 2, 2, 2)}, .args = {.dims = 0x55}},
+    {.shape = {DIMS(1, 2, 1, 2, 1, 2, 2, 2)}, .args = {.dims = 0xaa, .keepdim = true}},
+    {.shape = {DIMS(5, 9)}, .layout = {STRIDED}, .args = {.dims = 2}},
+    {.shape = {DIMS(6, 19)}, .layout = {TRANSPOSED}, .args = {.dims = 1}},
+    {.shape = {DIMS(4, 5)}, .layout = {EXPANDED}, .args = {.dims = 2}},
+    {.shape = {DIMS(6, 19)}, .layout = {T_OF_LEAF}, .args = {.dims = 2}},
+    {.shape = {DIMS(3, 0)}, .args = {.dims = 1}},
+    {.shape = {DIMS(0, 3)}, .args = {.dims = 2, .keepdim = true}},
+    /* Of no elements: last, since not every reduction has a value then. */
+    {.shape = {DIMS(0)}},
+    {.shape = {DIMS(3, 0)}, .args = {.dims = 2, .keepdim = true}},
+    {.shape = {DIMS(0, 3)}, .args = {.dims = 1}},
+};
+#define REDUCTIONS_OF_NOTHING 3
+
 static const struct sample transposes[] = {
     {.shape = {SCALAR}},
     {.shape = {DIMS(1)}},
@@ -67,10 +97,107 @@ static const struct sample views[] = {
     {.shape = {SCALAR}, .args = {.shape = DIMS(1, 1)}},
     {.shape = {DIMS(1)}, .args = {.shape = SCALAR}},
     {.shape = {DIMS(0, 3)}, .args = {.shape = DIMS(5, 0, 2)}},
-    {.shape = {DIMS(3, 4)}, .layout = {TRANSPOSED}, .args = {.shape = DIMS(12)}},
     {.shape = {DIMS(3, 4)}, .layout = {STRIDED}, .args = {.shape = DIMS(2, 6)}},
-    {.shape = {DIMS(3, 4)}, .layout = {EXPANDED}, .args = {.shape = DIMS(4, 3)}},
-    {.shape = {DIMS(3, 4)}, .layout = {T_OF_LEAF}, .args = {.shape = DIMS(2, 6)}},
+    {.shape = {DIMS(3, 4)}, .layout = {TRANSPOSED}, .args = {.shape = DIMS(3, 1, 2, 2)}},
+    {.shape = {DIMS(3, 4)}, .layout = {EXPANDED}, .args = {.shape = DIMS(3, 2, 2)}},
+    {.shape = {DIMS(4, 6)}, .layout = {T_OF_LEAF}, .args = {.shape = DIMS(2, 2, 3, 2)}},
+};
+
+static const struct sample swaps[] = {
+    {.shape = {SCALAR}},
+    {.shape = {DIMS(5)}},
+    {.shape = {DIMS(2, 3)}, .args = {.dim = 0, .dim2 = 1}},
+    {.shape = {DIMS(2, 3)}, .args = {.dim = 1, .dim2 = 1}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.dim = 2, .dim2 = 0}},
+    {.shape = {DIMS(2, 0, 4)}, .args = {.dim = 1, .dim2 = 2}},
+    {.shape = {DIMS(4, 9)}, .layout = {TRANSPOSED}, .args = {.dim = 0, .dim2 = 1}},
+    {.shape = {DIMS(4, 9)}, .layout = {STRIDED}, .args = {.dim = 1, .dim2 = 0}},
+    {.shape = {DIMS(4, 9)}, .layout = {EXPANDED}, .args = {.dim = 1, .dim2 = 0}},
+    {.shape = {DIMS(4, 9)}, .layout = {T_OF_LEAF}, .args = {.dim = 1, .dim2 = 0}},
+};
+
+static const struct sample permutations[] = {
+    {.shape = {SCALAR}},
+    {.shape = {DIMS(5)}, .args = {.shape = DIMS(0)}},
+    {.shape = {DIMS(2, 3)}, .args = {.shape = DIMS(1, 0)}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.shape = DIMS(2, 0, 1)}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.shape = DIMS(1, 2, 0)}},
+    {.shape = {DIMS(2, 0, 4)}, .args = {.shape = DIMS(1, 2, 0)}},
+    {.shape = {DIMS(2, 3, 5)}, .layout = {TRANSPOSED}, .args = {.shape = DIMS(1, 2, 0)}},
+    {.shape = {DIMS(6, 9)}, .layout = {T_OF_LEAF}, .args = {.shape = DIMS(1, 0)}},
+};
+
+static const struct sample squeezes[] = {
+    {.shape = {SCALAR}},
+    {.shape = {DIMS(1)}},
+    {.shape = {DIMS(2, 3)}, .args = {.dim = 1}},
+    {.shape = {DIMS(1, 2, 1, 1, 3, 1)}, .args = {.dim = 5}},
+    {.shape = {DIMS(1, 2, 1, 1, 3, 1)}, .args = {.dim = 2}},
+    {.shape = {DIMS(1, 0, 1)}, .args = {.dim = 0}},
+    {.shape = {DIMS(2, 3, 1)}, .layout = {TRANSPOSED}, .args = {.dim = 1}},
+    {.shape = {DIMS(3, 1)}, .layout = {EXPANDED}, .args = {.dim = 1}},
+    {.shape = {DIMS(1, 9)}, .layout = {T_OF_LEAF}, .args = {.dim = 0}},
+};
+
+static const struct sample unsqueezes[] = {
+    {.shape = {SCALAR}},
+    {.shape = {DIMS(0)}, .args = {.dim = 1}},
+    {.shape = {DIMS(2, 3)}, .args = {.dim = 0}},
+    {.shape = {DIMS(2, 3)}, .args = {.dim = 1}},
+    {.shape = {DIMS(2, 3)}, .args = {.dim = 2}},
+    {.shape = {DIMS(2, 3, 5)}, .layout = {TRANSPOSED}, .args = {.dim = 1}},
+    {.shape = {DIMS(5, 9)}, .layout = {STRIDED}, .args = {.dim = 2}},
+    {.shape = {DIMS(6, 9)}, .layout = {T_OF_LEAF}, .args = {.dim = 1}},
+};
+
+static const struct sample expansions[] = {
+    {.shape = {SCALAR}},
+    {.shape = {SCALAR}, .args = {.shape = DIMS(2, 3)}},
+    {.shape = {DIMS(2, 3)}, .args = {.shape = DIMS(2, 3)}},
+    {.shape = {DIMS(2, 3)}, .args = {.shape = DIMS(4, -1, 3)}},
+    {.shape = {DIMS(2, 1)}, .args = {.shape = DIMS(-1, 300)}},
+    {.shape = {DIMS(2, 1, 3, 1)}, .args = {.shape = DIMS(2, 4, 3, 5)}},
+    {.shape = {DIMS(1)}, .args = {.shape = DIMS(0)}},
+    {.shape = {DIMS(0, 1)}, .args = {.shape = DIMS(2, 0, 3)}},
+    {.shape = {DIMS(5, 9)}, .layout = {STRIDED}, .args = {.shape = DIMS(2, 5, 9)}},
+    {.shape = {DIMS(5, 9)}, .layout = {TRANSPOSED}, .args = {.shape = DIMS(2, 5, 9)}},
+    {.shape = {DIMS(4, 5)}, .layout = {EXPANDED}, .args = {.shape = DIMS(2, 4, 5)}},
+    {.shape = {DIMS(1, 9)}, .layout = {T_OF_LEAF}, .args = {.shape = DIMS(4, 9)}},
+};
+
+static const struct sample slices[] = {
+    {.shape = {DIMS(7)}, .args = {.start = 0, .end = 7, .step = 1}},
+    {.shape = {DIMS(7)}, .args = {.start = 1, .end = INT64_MAX, .step = 3}},
+    {.shape = {DIMS(7)}, .args = {.start = 3, .end = 3, .step = 1}},
+    {.shape = {DIMS(7)}, .args = {.start = 2, .end = 5, .step = INT64_MAX / 2}},
+    {.shape = {DIMS(4, 6)}, .args = {.dim = 0, .start = 1, .end = 3, .step = 1}},
+    {.shape = {DIMS(4, 6)}, .args = {.dim = 1, .start = 0, .end = 5, .step = 2}},
+    {.shape = {DIMS(2, 5, 3)}, .args = {.dim = 1, .start = 1, .end = 4, .step = 2}},
+    {.shape = {DIMS(0, 6)}, .args = {.dim = 1, .start = 1, .end = 4, .step = 1}},
+    {.shape = {DIMS(4, 6)},
+     .layout = {TRANSPOSED},
+     .args = {.dim = 1, .start = 1, .end = 6, .step = 2}},
+    {.shape = {DIMS(4, 6)},
+     .layout = {STRIDED},
+     .args = {.dim = 0, .start = 1, .end = 3, .step = 1}},
+    {.shape = {DIMS(4, 6)},
+     .layout = {EXPANDED},
+     .args = {.dim = 1, .start = 1, .end = 3, .step = 1}},
+    {.shape = {DIMS(4, 6)},
+     .layout = {T_OF_LEAF},
+     .args = {.dim = 1, .start = 3, .end = 6, .step = 1}},
+};
+
+static const struct sample selections[] = {
+    {.shape = {DIMS(5)}, .args = {.start = 2}},
+    {.shape = {DIMS(4, 6)}, .args = {.dim = 0, .start = 3}},
+    {.shape = {DIMS(4, 6)}, .args = {.dim = 1, .start = -6}},
+    {.shape = {DIMS(2, 5, 3)}, .args = {.dim = 1, .start = -1}},
+    {.shape = {DIMS(0, 6)}, .args = {.dim = 1, .start = 1}},
+    {.shape = {DIMS(4, 6)}, .layout = {TRANSPOSED}, .args = {.dim = 1, .start = 2}},
+    {.shape = {DIMS(4, 6)}, .layout = {STRIDED}, .args = {.dim = 0, .start = 1}},
+    {.shape = {DIMS(4, 6)}, .layout = {EXPANDED}, .args = {.dim = 1, .start = 1}},
+    {.shape = {DIMS(4, 6)}, .layout = {T_OF_LEAF}, .args = {.dim = 1, .start = 3}},
 };
 
 static const struct sample products[] = {
@@ -178,9 +305,22 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_MUL] = RULE(mul, pairs),
     [OP_ABS] = RULE(abs, singles),
     [OP_SUM] = RULE(sum, singles),
+    [OP_SUM_DIM] = RULE(sum_dim, reductions_of_dims),
     [OP_MEAN] = RULE(mean, singles),
+    [OP_MEAN_DIM] = RULE(mean_dim, reductions_of_dims),
     [OP_T] = RULE(t, transposes),
     [OP_VIEW] = RULE(view, views),
+    [OP_RESHAPE_ALIAS] = RULE(view, views),
+    [OP_UNSAFE_VIEW] = RULE(view, views),
+    [OP_TRANSPOSE] = RULE(transpose, swaps),
+    [OP_PERMUTE] = RULE(permute, permutations),
+    [OP_SQUEEZE] = RULE(squeeze, squeezes),
+    [OP_SQUEEZE_DIM] = RULE(squeeze_dim, squeezes),
+    [OP_SQUEEZE_DIM_] = RULE(squeeze_dim, squeezes),
+    [OP_UNSQUEEZE] = RULE(unsqueeze, unsqueezes),
+    [OP_EXPAND] = RULE(expand, expansions),
+    [OP_SLICE] = RULE(slice, slices),
+    [OP_SELECT] = RULE(select, selections),
     [OP_MM] = RULE(mm, products),
     [OP_ADDMM] = RULE(addmm, sums_of_products),
     [OP_RELU] = RULE(relu, singles),

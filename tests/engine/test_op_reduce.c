@@ -1,0 +1,314 @@
+/* The reductions, views and moves where test_ops.c's samples do not go: integers and bools, second
+ * outputs, and what is refused, in PyTorch's words. */
+#include "tests/engine/lab.h"
+
+#define F32 DTYPE_FLOAT32
+#define F64 DTYPE_FLOAT64
+#define I64 DTYPE_INT64
+#define B8  DTYPE_BOOL
+
+#define LIST_MAX 12
+
+/* Numbers, and what a tensor of them is to be. */
+struct numbers {
+    enum dtype dtype;
+    struct shape shape;
+    double x[LIST_MAX];
+};
+
+static struct tensor *make(struct lab *l, const struct numbers *n)
+{
+    struct tensor *t = lab_zeros(l, n->dtype, n->shape);
+    for (int64_t i = 0; i < tensor_count(t); i++)
+        lab_put(t, i, n->x[i]);
+    return t;
+}
+
+static bool equal(const struct tensor *t, const struct numbers *n)
+{
+    if (t->dtype != n->dtype || !shape_equal(&t->shape, &n->shape))
+        return false;
+    for (int64_t i = 0; i < tensor_count(t); i++)
+        if (!lab_same(lab_get(t, i), n->x[i]))
+            return false;
+    return true;
+}
+
+/* ---- values -------------------------------------------------------------------------------- */
+
+struct value {
+    enum op_id id;
+    struct op_args args;
+    struct numbers in, out;
+};
+
+static const struct value values[] = {
+    {OP_SUM, {.dim = 0}, {I64, DIMS(2, 2), {1, 2, 3, -7}}, {I64, SCALAR, {-1}}},
+    {OP_SUM, {.dim = 0}, {B8, DIMS(3), {1, 0, 1}}, {I64, SCALAR, {2}}},
+    {OP_SUM, {.dim = 0}, {I64, DIMS(0), {0}}, {I64, SCALAR, {0}}},
+    {OP_SUM, {.has_dtype = true, .dtype = F64}, {I64, DIMS(2), {1, 2}}, {F64, SCALAR, {3}}},
+    {OP_SUM, {.has_dtype = true, .dtype = I64}, {F32, DIMS(2), {1.75, -2.5}}, {I64, SCALAR, {-1}}},
+    {OP_SUM, {.has_dtype = true, .dtype = B8}, {F32, DIMS(2), {2, 0}}, {B8, SCALAR, {1}}},
+    {OP_SUM_DIM, {.dims = 1}, {I64, DIMS(2, 2), {1, 2, 3, -7}}, {I64, DIMS(2), {4, -5}}},
+    {OP_SUM_DIM,
+     {.dims = 2, .keepdim = true},
+     {B8, DIMS(2, 3), {1, 0, 1, 0, 0, 0}},
+     {I64, DIMS(2, 1), {2, 0}}},
+    {OP_SUM_DIM,
+     {.dims = 5},
+     {I64, DIMS(2, 2, 2), {1, 2, 3, 4, 5, 6, 7, 8}},
+     {I64, DIMS(2), {14, 22}}},
+    {OP_SUM_DIM,
+     {.dims = 1, .has_dtype = true, .dtype = F32},
+     {F64, DIMS(2, 1), {0x1.000001p0, 1}},
+     {F32, DIMS(1), {2}}},
+    {OP_MEAN, {.dim = 0}, {F32, DIMS(0), {0}}, {F32, SCALAR, {NAN}}},
+    {OP_MEAN, {.has_dtype = true, .dtype = F32}, {I64, DIMS(2), {1, 2}}, {F32, SCALAR, {1.5}}},
+    {OP_MEAN_DIM,
+     {.dims = 1, .has_dtype = true, .dtype = F64},
+     {B8, DIMS(2, 2), {1, 0, 1, 1}},
+     {F64, DIMS(2), {1, 0.5}}},
+    {OP_VIEW, {.shape = DIMS(3)}, {B8, DIMS(1, 3), {1, 0, 1}}, {B8, DIMS(3), {1, 0, 1}}},
+    {OP_SLICE,
+     {.start = 1, .end = 9, .step = 2},
+     {I64, DIMS(4), {1, 2, 3, 4}},
+     {I64, DIMS(2), {2, 4}}},
+    {OP_SELECT, {.start = -1}, {B8, DIMS(2, 2), {1, 0, 0, 1}}, {B8, DIMS(2), {0, 1}}},
+};
+
+static void values_are_those_of_pytorch(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(values); i++)
+        for (int k = 0; k < isa_labs; k++) {
+            struct lab *l = &isa_lab[k];
+            const struct value *v = &values[i];
+            lab_clear(l);
+            struct tensor *y = lab_apply(l, v->id, &v->args, make(l, &v->in), NULL, NULL);
+            if (!equal(y, &v->out))
+                fail_msg("value %d, of %s: %g", (int)i, l->tape.kernels->ops[v->id].name,
+                         tensor_count(y) ? lab_get(y, 0) : NAN);
+        }
+}
+
+/* An int64 sum that does not fit wraps around. */
+static void sums_of_integers_are_exact(void **state)
+{
+    (void)state;
+    struct lab *l = &isa_lab[0];
+    lab_clear(l);
+    struct tensor *x = lab_zeros(l, I64, SHAPE(3));
+    int64_t *p = tensor_data(x);
+    p[0] = INT64_MAX, p[1] = -1, p[2] = 1 - INT64_MAX;
+    struct tensor *y = lab_apply(l, OP_SUM, NULL, x, NULL, NULL);
+    assert_true(*(int64_t *)tensor_data(y) == 0);
+    p[1] = 1, p[2] = 0;
+    y = lab_apply(l, OP_SUM, NULL, x, NULL, NULL);
+    assert_true(*(int64_t *)tensor_data(y) == INT64_MIN);
+}
+
+/* The gradient has the input's type, though the sum was taken in another. */
+static void a_cast_sum_has_a_gradient_of_the_inputs_type(void **state)
+{
+    (void)state;
+    struct lab *l = &isa_lab[0];
+    lab_clear(l);
+    struct op_args args = {.dims = 1, .has_dtype = true, .dtype = F64};
+    struct tensor *x = lab_leaf(l, F32, SHAPE(2, 3));
+    struct tensor *y = lab_apply(l, OP_SUM_DIM, &args, x, NULL, NULL);
+    assert_int_equal(y->dtype, F64);
+    lab_backward(l, lab_apply(l, OP_SUM, NULL, y, NULL, NULL), NULL, false);
+    assert_int_equal(x->grad->dtype, F32);
+    assert_true(lab_get(x->grad, 5) == 1);
+}
+
+/* ---- views --------------------------------------------------------------------------------- */
+
+static void views_share_and_have_pytorchs_strides(void **state)
+{
+    (void)state;
+    struct lab *l = &isa_lab[0];
+    lab_clear(l);
+    struct tensor *x = lab_zeros(l, F32, SHAPE(2, 3)), *y;
+    y = lab_apply(l, OP_EXPAND, &(struct op_args){.shape = DIMS(4, -1, 3)}, x, NULL, NULL);
+    assert_ptr_equal(y->storage, x->storage);
+    assert_true(y->stride[0] == 0 && y->stride[1] == 3 && y->stride[2] == 1);
+    y = lab_apply(l, OP_UNSQUEEZE, &(struct op_args){.dim = 1}, x, NULL, NULL);
+    assert_true(y->stride[0] == 3 && y->stride[1] == 3 && y->stride[2] == 1);
+    y = lab_apply(l, OP_UNSQUEEZE, &(struct op_args){.dim = 2}, x, NULL, NULL);
+    assert_true(y->stride[2] == 1);
+    y = lab_apply(l, OP_SLICE, &(struct op_args){.dim = 1, .start = 1, .end = 3, .step = 2}, x,
+                  NULL, NULL);
+    assert_true(y->offset == 1 && y->stride[0] == 3 && y->stride[1] == 2);
+    y = lab_apply(l, OP_SELECT, &(struct op_args){.dim = 1, .start = -1}, x, NULL, NULL);
+    assert_true(y->offset == 2 && y->stride[0] == 3 && y->shape.rank == 1);
+    int64_t stride[RANK_MAX];
+    y = lab_apply(l, OP_T, NULL, x, NULL, NULL);
+    assert_true(tensor_view_strides(y, &SHAPE(3, 1, 2), stride));
+    assert_true(stride[0] == 1 && stride[1] == 6 && stride[2] == 3);
+    assert_false(tensor_view_strides(y, &SHAPE(6), stride));
+    assert_false(tensor_view_strides(y, &SHAPE(2, 3), stride));
+}
+
+/* What an unsafe view is of, nobody else has: PyTorch lets it be changed in place, and so here. */
+static void an_unsafe_view_may_be_changed_in_place(void **state)
+{
+    (void)state;
+    struct lab *l = &isa_lab[0];
+    struct op_args flat = {.shape = DIMS(6)}, one = {.alpha = 1};
+    lab_clear(l);
+    struct tensor *x = lab_leaf(l, F32, SHAPE(2, 3));
+    struct tensor *y = lab_apply(l, OP_MUL, NULL, x, x, NULL);
+    struct tensor *view = lab_apply(l, OP_VIEW, &flat, y, NULL, NULL);
+    struct tensor *both[] = {view, view};
+    assert_int_equal(op_apply_in_place(&l->tape, OP_ADD, &one, both, 2, &l->e), ERR_INVALID);
+    both[0] = both[1] = lab_apply(l, OP_UNSAFE_VIEW, &flat, y, NULL, NULL);
+    assert_int_equal(op_apply_in_place(&l->tape, OP_ADD, &one, both, 2, &l->e), ERR_OK);
+    lab_backward(l, lab_apply(l, OP_SUM, NULL, both[0], NULL, NULL), NULL, false);
+    for (int64_t i = 0; i < 6; i++)
+        assert_true(lab_get(x->grad, i) == 4 * lab_get(x, i));
+}
+
+/* ---- what does not fit --------------------------------------------------------------------- */
+
+struct misfit {
+    enum op_id id;
+    struct op_args args;
+    enum dtype dtype;
+    struct shape shape;
+    const char *words;
+};
+
+static const struct misfit misfits[] = {
+    {OP_SUM_DIM,
+     {.dims = 4},
+     F32,
+     DIMS(2, 3),
+     "Dimension out of range (expected to be in range of [-2, 1], but got 2)"},
+    {OP_SUM_DIM,
+     {.dims = 2},
+     F32,
+     SCALAR,
+     "Dimension out of range (expected to be in range of [-1, 0], but got 1)"},
+    {OP_MEAN,
+     {.dim = 0},
+     I64,
+     DIMS(2),
+     "mean(): could not infer output dtype. Input dtype must be either a floating point or "
+     "complex dtype. Got: Long"},
+    {OP_MEAN_DIM,
+     {.has_dtype = true, .dtype = I64},
+     F32,
+     DIMS(2),
+     "mean(): could not infer output dtype. Optional dtype must be either a floating point or "
+     "complex dtype. Got: Long"},
+    {OP_TRANSPOSE,
+     {.dim = 0, .dim2 = 5},
+     F32,
+     DIMS(2, 3),
+     "Dimension out of range (expected to be in range of [-2, 1], but got 5)"},
+    {OP_PERMUTE,
+     {.shape = DIMS(0)},
+     F32,
+     DIMS(2, 3),
+     "permute(sparse_coo): number of dimensions in the tensor input does not match the length of "
+     "the desired ordering of dimensions i.e. input.dim() = 2 is not equal to len(dims) = 1"},
+    {OP_PERMUTE,
+     {.shape = DIMS(0, 0)},
+     F32,
+     DIMS(2, 3),
+     "permute(): duplicate dims are not allowed."},
+    {OP_PERMUTE, {.shape = DIMS(0, 2)}, F32, DIMS(2, 3), "Dimension out of range (expected"},
+    {OP_SQUEEZE_DIM, {.dim = 2}, F32, DIMS(2, 3), "range of [-2, 1], but got 2)"},
+    {OP_UNSQUEEZE, {.dim = 3}, F32, DIMS(2, 3), "range of [-3, 2], but got 3)"},
+    {OP_UNSQUEEZE,
+     {.dim = 0},
+     F32,
+     DIMS(1, 1, 1, 1, 1, 1, 1, 1),
+     "a tensor has at most 8 dimensions, got 9"},
+    {OP_EXPAND,
+     {.shape = DIMS(3, 3)},
+     F32,
+     DIMS(2, 3),
+     "The expanded size of the tensor (3) must match the existing size (2) at non-singleton "
+     "dimension 0.  Target sizes: [3, 3].  Tensor sizes: [2, 3]"},
+    {OP_EXPAND,
+     {.shape = DIMS(2, 0)},
+     F32,
+     DIMS(2, 3),
+     "The expanded size of the tensor (0) must match the existing size (3) at non-singleton "
+     "dimension 1.  Target sizes: [2, 0].  Tensor sizes: [2, 3]"},
+    {OP_EXPAND,
+     {.shape = DIMS(3)},
+     F64,
+     DIMS(2, 3),
+     "expand(torch.DoubleTensor{[2, 3]}, size=[3]): the number of sizes provided (1) must be "
+     "greater or equal to the number of dimensions in the tensor (2)"},
+    {OP_EXPAND,
+     {.shape = DIMS(-1, 2, 3)},
+     F32,
+     DIMS(2, 3),
+     "The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension 0"},
+    {OP_EXPAND,
+     {.shape = DIMS(INT64_MAX, INT64_MAX)},
+     F32,
+     DIMS(1),
+     "the tensor has too many elements"},
+    {OP_SLICE, {.step = 0}, F32, DIMS(2), "slice step must be positive"},
+    {OP_SLICE, {.step = 1}, F32, SCALAR, "slice() cannot be applied to a 0-dim tensor."},
+    {OP_SELECT, {.dim = 0}, F32, SCALAR, "select() cannot be applied to a 0-dim tensor."},
+    {OP_SELECT,
+     {.start = 2},
+     F32,
+     DIMS(2, 3),
+     "select(): index 2 out of range for tensor of size [2, 3] at dimension 0"},
+    {OP_SELECT,
+     {.dim = 1, .start = -4},
+     F32,
+     DIMS(2, 3),
+     "select(): index -4 out of range for tensor of size [2, 3] at dimension 1"},
+    {OP_VIEW, {.shape = DIMS(4, 2)}, F32, DIMS(2, 3), "is invalid for input of size 6"},
+};
+
+static void misfits_are_refused_in_words(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(misfits); i++)
+        for (int k = 0; k < isa_labs; k++) {
+            struct lab *l = &isa_lab[k];
+            const struct misfit *m = &misfits[i];
+            lab_clear(l);
+            struct tensor *x = lab_zeros(l, m->dtype, m->shape), *y = NULL;
+            enum err_kind rc = op_apply(&l->tape, m->id, &m->args, &x, &y, &l->e);
+            if (rc != ERR_INVALID || !strstr(l->e.message, m->words))
+                fail_msg("misfit %d: %s", (int)i, rc ? l->e.message : "taken");
+        }
+}
+
+static void a_view_over_a_gap_is_refused(void **state)
+{
+    (void)state;
+    struct lab *l = &isa_lab[0];
+    struct op_args flat = {.shape = DIMS(6)};
+    lab_clear(l);
+    struct tensor *x = lab_apply(l, OP_T, NULL, lab_zeros(l, F32, SHAPE(2, 3)), NULL, NULL), *y;
+    assert_int_equal(op_apply(&l->tape, OP_VIEW, &flat, &x, &y, &l->e), ERR_INVALID);
+    assert_string_equal(l->e.message,
+                        "view size is not compatible with input tensor's size and stride (at least "
+                        "one dimension spans across two contiguous subspaces). Use .reshape(...) "
+                        "instead.");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_are_those_of_pytorch),
+        cmocka_unit_test(sums_of_integers_are_exact),
+        cmocka_unit_test(a_cast_sum_has_a_gradient_of_the_inputs_type),
+        cmocka_unit_test(views_share_and_have_pytorchs_strides),
+        cmocka_unit_test(an_unsafe_view_may_be_changed_in_place),
+        cmocka_unit_test(misfits_are_refused_in_words),
+        cmocka_unit_test(a_view_over_a_gap_is_refused),
+    };
+    return cmocka_run_group_tests(tests, isa_labs_open, isa_labs_close);
+}
