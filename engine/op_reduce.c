@@ -103,22 +103,22 @@ enum err_kind ISA_FN(check_dim)(int dim, int rank, struct err *e)
                    n - 1, dim);
 }
 
-enum err_kind ISA_FN(reduce_shape)(const struct op_call *c, struct tensor *out, struct err *e)
+enum err_kind ISA_FN(check_dims)(unsigned dims, int rank, struct err *e)
 {
-    const struct shape *s = &c->in[0]->shape;
-    for (int d = 0; c->args.dims >> d; d++) {
-        enum err_kind rc = c->args.dims >> d & 1 ? ISA_FN(check_dim)(d, s->rank, e) : ERR_OK;
+    for (int d = 0; dims >> d; d++) {
+        enum err_kind rc = dims >> d & 1 ? ISA_FN(check_dim)(d, rank, e) : ERR_OK;
         if (rc)
             return rc;
     }
-    unsigned dims = reduced_dims(&c->args, s->rank);
-    out->shape.rank = 0;
-    for (int d = 0; d < s->rank; d++)
-        if (!(dims >> d & 1))
-            out->shape.dim[out->shape.rank++] = s->dim[d];
-        else if (c->args.keepdim)
-            out->shape.dim[out->shape.rank++] = 1;
     return ERR_OK;
+}
+
+/* out gets what args.dims leaves of in[0]'s shape. */
+static enum err_kind infer_dims(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    const struct shape *s = &c->in[0]->shape;
+    out->shape = shape_reduced(s, reduced_dims(&c->args, s->rank), c->args.keepdim);
+    return ISA_FN(check_dims)(c->args.dims, s->rank, e);
 }
 
 /* ---- sum ----------------------------------------------------------------------------------- */
@@ -147,7 +147,7 @@ enum err_kind ISA_FN(sum_dim_infer)(const struct op_call *c, struct tensor *out,
 {
     if (c->args.has_dtype && c->args.dtype == DTYPE_BOOL)
         out->dtype = DTYPE_BOOL;
-    return ISA_FN(reduce_shape)(c, out, e);
+    return infer_dims(c, out, e);
 }
 
 void ISA_FN(sum_dim_forward)(const struct op_call *c)
@@ -220,7 +220,7 @@ static double mean_count(const struct op_args *a, const struct shape *in)
 enum err_kind ISA_FN(mean_dim_infer)(const struct op_call *c, struct tensor *out, struct err *e)
 {
     enum err_kind rc = check_mean(c, e);
-    return rc ? rc : ISA_FN(reduce_shape)(c, out, e);
+    return rc ? rc : infer_dims(c, out, e);
 }
 
 void ISA_FN(mean_dim_forward)(const struct op_call *c)

@@ -18,9 +18,20 @@ void ISA_FN(sum_to)(struct tensor *dst, const struct tensor *x, const struct ten
  *   errors INVALID "Dimension out of range (expected to be in range of [-2, 1], but got 2)" */
 MUST_USE enum err_kind ISA_FN(check_dim)(int dim, int rank, struct err *e);
 
-/* What a reduction over args.dims leaves of in[0]'s shape goes to out. errors INVALID: as above */
-MUST_USE enum err_kind ISA_FN(reduce_shape)(const struct op_call *c, struct tensor *out,
-                                            struct err *e);
+/* The same for each bit of dims. */
+MUST_USE enum err_kind ISA_FN(check_dims)(unsigned dims, int rank, struct err *e);
+
+/* What a reduction over dims leaves. */
+static inline struct shape shape_reduced(const struct shape *s, unsigned dims, bool keepdim)
+{
+    struct shape out = {.rank = 0};
+    for (int d = 0; d < s->rank; d++)
+        if (!(dims >> d & 1))
+            out.dim[out.rank++] = s->dim[d];
+        else if (keepdim)
+            out.dim[out.rank++] = 1;
+    return out;
+}
 
 /* The dimensions that args.dims means, of a tensor of that rank. */
 static inline unsigned reduced_dims(const struct op_args *a, int rank)

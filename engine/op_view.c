@@ -22,15 +22,6 @@ static void swap_dims(struct tensor *t, int a, int b)
     t->stride[b] = stride;
 }
 
-static void remove_dim(struct tensor *t, int dim)
-{
-    t->shape.rank--;
-    for (int d = dim; d < t->shape.rank; d++) {
-        t->shape.dim[d] = t->shape.dim[d + 1];
-        t->stride[d] = t->stride[d + 1];
-    }
-}
-
 /* Puts a dimension of 1 before dimension `dim`. */
 static void insert_dim(struct tensor *t, int dim)
 {
@@ -175,7 +166,7 @@ enum err_kind ISA_FN(squeeze_infer)(const struct op_call *c, struct tensor *out,
     share(c->in[0], out);
     for (int d = out->shape.rank - 1; d >= 0; d--)
         if (out->shape.dim[d] == 1)
-            remove_dim(out, d);
+            tensor_select(out, d, 0);
     return ERR_OK;
 }
 
@@ -200,7 +191,7 @@ enum err_kind ISA_FN(squeeze_dim_infer)(const struct op_call *c, struct tensor *
         return rc;
     share(c->in[0], out);
     if (out->shape.rank > 0 && out->shape.dim[c->args.dim] == 1)
-        remove_dim(out, c->args.dim);
+        tensor_select(out, c->args.dim, 0);
     return ERR_OK;
 }
 
@@ -239,7 +230,7 @@ void ISA_FN(unsqueeze_forward)(const struct op_call *c)
 void ISA_FN(unsqueeze_backward)(const struct op_call *c)
 {
     share(c->grad_out, c->grad_in[0]);
-    remove_dim(c->grad_in[0], c->args.dim);
+    tensor_select(c->grad_in[0], c->args.dim, 0);
 }
 
 /* ---- expand -------------------------------------------------------------------------------- */
@@ -305,10 +296,8 @@ static void narrow(struct tensor *x, const struct op_args *a)
     int64_t n = x->shape.dim[a->dim];
     int64_t start = a->start < 0 ? 0 : a->start < n ? a->start : n;
     int64_t end = a->end < start ? start : a->end < n ? a->end : n;
-    int64_t seen = end > start ? (end - start - 1) / a->step + 1 : 0;
     int64_t stride = x->stride[a->dim];
-    x->offset += start * stride;
-    x->shape.dim[a->dim] = seen;
+    tensor_narrow(x, a->dim, start, end > start ? (end - start - 1) / a->step + 1 : 0);
     x->stride[a->dim] = (int64_t)((uint64_t)stride * (uint64_t)a->step); /* wraps if unused */
 }
 
@@ -349,8 +338,7 @@ void ISA_FN(slice_backward)(const struct op_call *c)
 static void pick(struct tensor *x, const struct op_args *a)
 {
     int64_t at = a->start < 0 ? a->start + x->shape.dim[a->dim] : a->start;
-    x->offset += at * x->stride[a->dim];
-    remove_dim(x, a->dim);
+    tensor_select(x, a->dim, at);
 }
 
 enum err_kind ISA_FN(select_infer)(const struct op_call *c, struct tensor *out, struct err *e)

@@ -56,7 +56,13 @@
     X(SUM, sum, "SumBackward0", "self", SAVE_NONE, SUMS | CASTS)                                   \
     X(SUM_DIM, sum_dim, "SumBackward1", "self", SAVE_NONE, SUMS | CASTS)                           \
     X(MEAN, mean, "MeanBackward0", "self", SAVE_NONE, CASTS)                                       \
-    X(MEAN_DIM, mean_dim, "MeanBackward1", "self", SAVE_NONE, CASTS)
+    X(MEAN_DIM, mean_dim, "MeanBackward1", "self", SAVE_NONE, CASTS)                               \
+    X(MAX, max, "MaxBackward1", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), 0)                         \
+    X(MIN, min, "MinBackward1", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), 0)                         \
+    X(MAX_DIM, max_dim, "MaxBackward0", "self", GRAD(0, SAVE_AUX), HAS_AUX)                        \
+    X(MIN_DIM, min_dim, "MinBackward0", "self", GRAD(0, SAVE_AUX), HAS_AUX)                        \
+    X(AMAX, amax, "AmaxBackward0", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), 0)                      \
+    X(AMIN, amin, "AminBackward0", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), 0)
 
 #define VIEWS_ANEW (ANY_STRIDES | GRAD_ROWS | IS_VIEW | REARRANGES)
 #define OPS_VIEW(X)                                                                                \
@@ -77,6 +83,13 @@
     X(EXPAND, expand, "ExpandBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW)                 \
     X(SLICE, slice, "SliceBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW)                    \
     X(SELECT, select, "SelectBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW)
+
+/* Numbers put elsewhere, of any type. */
+#define OPS_MOVE(X)                                                                                \
+    X(CLONE, clone, "CloneBackward0", "self", SAVE_NONE, ANY_STRIDES)                              \
+    X(TO_COPY, to_copy, "ToCopyBackward0", "self", SAVE_NONE, ANY_STRIDES)                         \
+    X(CAT, cat, "CatBackward0", "tensors", SAVE_NONE, ANY_STRIDES | PROMOTES)                      \
+    X(STACK, stack, "StackBackward0", "tensors", SAVE_NONE, ANY_STRIDES | PROMOTES)
 
 #define OPS_MATMUL(X)                                                                              \
     X(MM, mm, "MmBackward0", "self mat2", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)), ANY_STRIDES)  \
@@ -111,6 +124,7 @@
     OPS_UNARY(X)                                                                                   \
     OPS_REDUCE(X)                                                                                  \
     OPS_VIEW(X)                                                                                    \
+    OPS_MOVE(X)                                                                                    \
     OPS_MATMUL(X)                                                                                  \
     OPS_ACTIVATION(X)                                                                              \
     OPS_SOFTMAX(X)                                                                                 \
@@ -119,7 +133,13 @@
 /* Rows without a derivative: their output never requires a gradient.
  *    id           fn               inputs              flags */
 #define OPS_COMPARE(X)
-#define PLAIN_OPS(X) OPS_COMPARE(X)
+#define PLAIN_REDUCE(X)                                                                            \
+    X(ARGMAX, argmax, "self", 0)                                                                   \
+    X(ARGMIN, argmin, "self", 0)
+
+#define PLAIN_OPS(X)                                                                               \
+    OPS_COMPARE(X)                                                                                 \
+    PLAIN_REDUCE(X)
 
 enum op_id {
 #define OP_ENUM(id, ...) OP_##id,
@@ -140,6 +160,7 @@ struct op_args {
     int dim2;                 /* transpose: swapped with dim */
     unsigned dims;            /* reductions: bit d says dimension d; 0: all */
     bool keepdim;             /* reductions: what is reduced stays, as a dimension of 1 */
+    bool flat;                /* argmax, argmin, all, any: over all elements, whatever dim is */
     int64_t start, end, step; /* slice: as Python's; select: start */
     struct shape shape;       /* view; expand, where -1 stands for what there is; permute: dim[d]
                                  says which dimension comes d-th */
@@ -162,6 +183,8 @@ struct op_call {
     struct op_args args;
     int inputs;
     const struct tensor **in; /* as the row takes them: type and strides are brought to that */
+    const struct tensor *const *given; /* backward: all inputs as they were given, for their shapes;
+                                          their numbers may have changed */
     struct tensor *out;
     struct tensor *aux;            /* HAS_AUX: the second output, of infer's shape and type */
     const struct tensor *grad_out; /* backward: contiguous unless ANY_STRIDES */
@@ -205,6 +228,9 @@ PLAIN_OPS(PLAIN_OP_PROTOTYPES)
 /* … or fn_i64. */
 #define BY_NUMBER(dtype, fn, ...)                                                                  \
     ((dtype) == DTYPE_INT64 ? fn##_i64(__VA_ARGS__) : BY_TYPE(dtype, fn, __VA_ARGS__))
+/* … or fn_bool. */
+#define BY_ANY(dtype, fn, ...)                                                                     \
+    ((dtype) == DTYPE_BOOL ? fn##_bool(__VA_ARGS__) : BY_NUMBER(dtype, fn, __VA_ARGS__))
 #endif
 
 #endif

@@ -186,6 +186,7 @@ static void fill(struct node *n, const struct op_call *call, struct tensor *cons
     struct tensor **grad_in = n->call.grad_in;
     n->call = *call;
     n->call.in = saved_in;
+    n->call.given = (const struct tensor *const *)n->input;
     n->call.grad_in = grad_in;
     n->output = out;
     for (int i = 0; i < call->inputs; i++) {

@@ -106,6 +106,22 @@ bool tensor_view_strides(const struct tensor *x, const struct shape *shape,
     return v < 0;
 }
 
+void tensor_narrow(struct tensor *x, int dim, int64_t start, int64_t length)
+{
+    x->offset += start * x->stride[dim];
+    x->shape.dim[dim] = length;
+}
+
+void tensor_select(struct tensor *x, int dim, int64_t index)
+{
+    x->offset += index * x->stride[dim];
+    x->shape.rank--;
+    for (int d = dim; d < x->shape.rank; d++) {
+        x->shape.dim[d] = x->shape.dim[d + 1];
+        x->stride[d] = x->stride[d + 1];
+    }
+}
+
 /* PyTorch's combine_categories: the lower group counts only where it is of a higher category.
  * DTYPE_COUNT: the group is empty. */
 static enum dtype combine(enum dtype higher, enum dtype lower)
@@ -150,6 +166,10 @@ static int64_t truncated(double x)
 static void copy_row(enum dtype to_type, void *to, int64_t to_stride, enum dtype from_type,
                      const void *from, int64_t from_stride, int64_t n)
 {
+    if (to_type == from_type && to_stride == 1 && from_stride == 1) {
+        memcpy(to, from, (size_t)n * dtype_bytes(to_type));
+        return;
+    }
     switch (to_type * DTYPE_COUNT + from_type) {
 #define CONVERT(TO, to_c, FROM, from_c)                                                            \
     case DTYPE_##TO *DTYPE_COUNT + DTYPE_##FROM:                                                   \

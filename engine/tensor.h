@@ -74,6 +74,11 @@ void tensor_set_layout(struct tensor *t, const struct tensor *like);
 bool tensor_view_strides(const struct tensor *x, const struct shape *shape,
                          int64_t stride[RANK_MAX]);
 
+/* x becomes the view of itself from start on, of so many, along dim; or at one index of dim, which
+ * goes. The caller has checked the bounds. */
+void tensor_narrow(struct tensor *x, int dim, int64_t start, int64_t length);
+void tensor_select(struct tensor *x, int dim, int64_t index);
+
 /* Copies, converting the type: dst and src have the same shape. Any strides. */
 void tensor_copy(struct tensor *dst, const struct tensor *src);
 

@@ -132,6 +132,58 @@ REDUCE_DIMS(sum_dim, sum_of)
 REDUCE_ALL(mean, mean_of)
 REDUCE_DIMS(mean_dim, mean_of)
 
+static double max_of(const struct op_args *a, const double *x, int64_t n)
+{
+    double max = x[0];
+    (void)a;
+    for (int64_t i = 1; i < n; i++)
+        max = x[i] > max || isnan(x[i]) ? x[i] : max;
+    return max;
+}
+
+static double min_of(const struct op_args *a, const double *x, int64_t n)
+{
+    double min = x[0];
+    (void)a;
+    for (int64_t i = 1; i < n; i++)
+        min = x[i] < min || isnan(x[i]) ? x[i] : min;
+    return min;
+}
+
+static double argmax_of(const struct op_args *a, const double *x, int64_t n)
+{
+    double max = max_of(a, x, n);
+    int64_t i = 0;
+    while (x[i] != max && !isnan(x[i]))
+        i++;
+    return (double)i;
+}
+
+static double argmin_of(const struct op_args *a, const double *x, int64_t n)
+{
+    double min = min_of(a, x, n);
+    int64_t i = 0;
+    while (x[i] != min && !isnan(x[i]))
+        i++;
+    return (double)i;
+}
+
+/* … and one with args.dim, or all if args.flat. */
+#define REDUCE_DIM(fn, of)                                                                         \
+    void reference_##fn(const struct op_args *a, const struct values *in, struct values *y)        \
+    {                                                                                              \
+        reduce_dims(a, in, y, a->flat ? ~0u : 1u << a->dim, of);                                   \
+    }
+
+REDUCE_ALL(max, max_of)
+REDUCE_ALL(min, min_of)
+REDUCE_DIM(max_dim, max_of)
+REDUCE_DIM(min_dim, min_of)
+REDUCE_DIMS(amax, max_of)
+REDUCE_DIMS(amin, min_of)
+REDUCE_DIM(argmax, argmax_of)
+REDUCE_DIM(argmin, argmin_of)
+
 /* ---- views --------------------------------------------------------------------------------- */
 
 void reference_t(const struct op_args *a, const struct values *in, struct values *y)
@@ -272,6 +324,59 @@ void reference_select(const struct op_args *a, const struct values *in, struct v
     for (int d = 0; d < y->shape.rank; d++)
         y->shape.dim[d] = in->shape.dim[d < a->dim ? d : d + 1];
     pick_elements(a, in, y, at_selected);
+}
+
+/* ---- moves --------------------------------------------------------------------------------- */
+
+void reference_clone(const struct op_args *a, const struct values *in, struct values *y)
+{
+    (void)a;
+    *y = *in;
+}
+
+void reference_to_copy(const struct op_args *a, const struct values *in, struct values *y)
+{
+    (void)a;
+    *y = *in;
+}
+
+/* The inputs beside each other along dim: for each index of the dimensions before it, what the
+ * inputs have there, one after the other. */
+static void lay_beside(const struct values *in, int dim, struct values *y)
+{
+    int64_t at = 0, outer = 1;
+    for (int d = 0; d < dim; d++)
+        outer *= y->shape.dim[d];
+    for (int64_t o = 0; o < outer; o++)
+        for (int i = 0; in[i].shape.rank >= 0; i++) {
+            int64_t n = shape_count(&in[i].shape) / outer;
+            for (int64_t j = 0; j < n; j++)
+                y->x[at++] = in[i].x[o * n + j];
+        }
+}
+
+void reference_cat(const struct op_args *a, const struct values *in, struct values *y)
+{
+    int64_t length = 0;
+    y->shape = in[0].shape;
+    for (int i = 0; in[i].shape.rank >= 0; i++) {
+        bool skipped = in[i].shape.rank == 1 && in[i].shape.dim[0] == 0;
+        if (!skipped)
+            y->shape = in[i].shape;
+        length += skipped ? 0 : in[i].shape.dim[a->dim];
+    }
+    y->shape.dim[a->dim] = length;
+    if (shape_count(&y->shape))
+        lay_beside(in, a->dim, y);
+}
+
+void reference_stack(const struct op_args *a, const struct values *in, struct values *y)
+{
+    reference_unsqueeze(a, in, y);
+    while (in[y->shape.dim[a->dim]].shape.rank >= 0)
+        y->shape.dim[a->dim]++;
+    if (shape_count(&y->shape))
+        lay_beside(in, a->dim, y);
 }
 
 /* ---- products ------------------------------------------------------------------------------ */

@@ -7,6 +7,9 @@
 #define REFERENCE(id, fn, node, arity, saves, flags)                                               \
     void reference_##fn(const struct op_args *a, const struct values *in, struct values *y);
 OPS(REFERENCE)
+#define PLAIN_REFERENCE(id, fn, inputs, flags) REFERENCE(id, fn, NULL, inputs, SAVE_NONE, flags)
+PLAIN_OPS(PLAIN_REFERENCE)
+#undef PLAIN_REFERENCE
 #undef REFERENCE
 
 #endif

@@ -28,6 +28,9 @@ struct sample {
     struct shape shape[LAB_INPUTS_MAX];
     enum layout layout[LAB_INPUTS_MAX];
     struct op_args args;
+    int inputs;                    /* of a row that takes any number; 0: as many as it names */
+    int64_t below[LAB_INPUTS_MAX]; /* > 0: the input is of integers from 0 to below it; … */
+    bool from_end;                 /* … or from -below */
 };
 
 /* Every sample is tried with every variant of the row's arguments. */
@@ -38,12 +41,13 @@ struct variant {
 };
 
 struct rule {
-    /* Sets *y, its shape too. */
+    /* Sets *y, its shape too. The rank of the shape behind the last input is -1. */
     void (*forward)(const struct op_args *a, const struct values *in, struct values *y);
     const struct sample *sample;
     int samples;
     const struct variant *variant;
     int variants; /* 0: the sample's own arguments */
+    bool moves;   /* an element of the output may have nothing to do with some input */
 };
 
 extern const struct rule op_rules[OP_COUNT];

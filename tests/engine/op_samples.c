@@ -75,6 +75,85 @@ static const struct sample reductions_of_dims[] = {
 };
 #define REDUCTIONS_OF_NOTHING 3
 
+static const struct sample reductions_of_all[] = {
+    {.shape = {SCALAR}},
+    {.shape = {DIMS(1)}},
+    {.shape = {DIMS(7)}},
+    {.shape = {DIMS(3, 37)}},
+    {.shape = {DIMS(2, 3, 4)}},
+    {.shape = {DIMS(5, 9)}, .layout = {STRIDED}},
+    {.shape = {DIMS(6, 19)}, .layout = {T_OF_LEAF}},
+};
+
+static const struct sample reductions_of_dim[] = {
+    {.shape = {SCALAR}},
+    {.shape = {SCALAR}, .args = {.keepdim = true}},
+    {.shape = {DIMS(7)}},
+    {.shape = {DIMS(1)}, .args = {.keepdim = true}},
+    {.shape = {DIMS(3, 37)}, .args = {.dim = 0}},
+    {.shape = {DIMS(3, 37)}, .args = {.dim = 1, .keepdim = true}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.dim = 0}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.dim = 1, .keepdim = true}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.dim = 2}},
+    {.shape = {DIMS(0, 3)}, .args = {.dim = 1}},
+    {.shape = {DIMS(5, 9)}, .layout = {STRIDED}, .args = {.dim = 0}},
+    {.shape = {DIMS(6, 19)}, .layout = {TRANSPOSED}, .args = {.dim = 1}},
+    {.shape = {DIMS(4, 5)}, .layout = {EXPANDED}, .args = {.dim = 1}},
+    {.shape = {DIMS(6, 19)}, .layout = {T_OF_LEAF}, .args = {.dim = 0}},
+};
+
+static const struct sample flattened[] = {
+    {.shape = {SCALAR}, .args = {.flat = true}},
+    {.shape = {DIMS(7)}, .args = {.flat = true, .keepdim = true}},
+    {.shape = {DIMS(3, 37)}, .args = {.flat = true, .keepdim = true}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.flat = true}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.dim = 1, .keepdim = true}},
+    {.shape = {DIMS(2, 3, 4)}, .args = {.dim = 2}},
+    {.shape = {DIMS(6, 19)}, .layout = {T_OF_LEAF}, .args = {.dim = 0}},
+};
+
+static const struct sample casts[] = {
+    {.shape = {SCALAR}, .args = {.has_dtype = true, .dtype = DTYPE_FLOAT64}},
+    {.shape = {DIMS(3, 4)}, .args = {.has_dtype = true, .dtype = DTYPE_FLOAT32}},
+    {.shape = {DIMS(0, 4)}, .args = {.has_dtype = true, .dtype = DTYPE_FLOAT32}},
+    {.shape = {DIMS(4, 6)},
+     .layout = {TRANSPOSED},
+     .args = {.has_dtype = true, .dtype = DTYPE_FLOAT64}},
+    {.shape = {DIMS(4, 6)},
+     .layout = {EXPANDED},
+     .args = {.has_dtype = true, .dtype = DTYPE_FLOAT32}},
+};
+
+static const struct sample lists[] = {
+    {.inputs = 1, .shape = {DIMS(3)}},
+    {.inputs = 2, .shape = {DIMS(3), DIMS(2)}},
+    {.inputs = 3, .shape = {DIMS(2, 3), DIMS(1, 3), DIMS(4, 3)}},
+    {.inputs = 3, .shape = {DIMS(2, 3), DIMS(2, 1), DIMS(2, 0)}, .args = {.dim = 1}},
+    {.inputs = 2, .shape = {DIMS(2, 3, 4), DIMS(2, 5, 4)}, .args = {.dim = 1}},
+    {.inputs = 3, .shape = {DIMS(0), DIMS(2, 3), DIMS(0)}, .args = {.dim = 1}},
+    {.inputs = 2, .shape = {DIMS(0), DIMS(0)}},
+    {.inputs = 2, .shape = {DIMS(0, 3), DIMS(2, 3)}},
+    {.inputs = 2, .shape = {DIMS(4, 6), DIMS(3, 6)}, .layout = {TRANSPOSED, STRIDED}},
+    {.inputs = 2,
+     .shape = {DIMS(4, 6), DIMS(4, 2)},
+     .layout = {EXPANDED, T_OF_LEAF},
+     .args = {.dim = 1}},
+};
+
+static const struct sample stacks[] = {
+    {.inputs = 2, .shape = {SCALAR, SCALAR}},
+    {.inputs = 1, .shape = {DIMS(3)}, .args = {.dim = 1}},
+    {.inputs = 3, .shape = {DIMS(2, 3), DIMS(2, 3), DIMS(2, 3)}},
+    {.inputs = 3, .shape = {DIMS(2, 3), DIMS(2, 3), DIMS(2, 3)}, .args = {.dim = 1}},
+    {.inputs = 2, .shape = {DIMS(2, 3), DIMS(2, 3)}, .args = {.dim = 2}},
+    {.inputs = 2, .shape = {DIMS(0, 3), DIMS(0, 3)}, .args = {.dim = 1}},
+    {.inputs = 2,
+     .shape = {DIMS(4, 6), DIMS(4, 6)},
+     .layout = {TRANSPOSED, STRIDED},
+     .args = {.dim = 1}},
+    {.inputs = 2, .shape = {DIMS(4, 6), DIMS(4, 6)}, .layout = {EXPANDED, T_OF_LEAF}},
+};
+
 static const struct sample transposes[] = {
     {.shape = {SCALAR}},
     {.shape = {DIMS(1)}},
@@ -290,13 +369,22 @@ static const struct variant widths[] = {{.reduction = REDUCTION_MEAN, .alpha = 1
                                         {.reduction = REDUCTION_MEAN, .alpha = 0.3},
                                         {.reduction = REDUCTION_SUM, .alpha = 2.5}};
 
+#define MOVES(fn, samples)                                                                         \
+    {                                                                                              \
+        reference_##fn, samples, COUNT(samples), NULL, 0, true                                     \
+    }
 #define RULE(fn, samples)                                                                          \
     {                                                                                              \
-        reference_##fn, samples, COUNT(samples), NULL, 0                                           \
+        reference_##fn, samples, COUNT(samples), NULL, 0, false                                    \
+    }
+/* Without the last few. */
+#define SOME(fn, samples, not_those)                                                               \
+    {                                                                                              \
+        reference_##fn, samples, COUNT(samples) - (not_those), NULL, 0, false                      \
     }
 #define VARIED(fn, samples, variants)                                                              \
     {                                                                                              \
-        reference_##fn, samples, COUNT(samples), variants, COUNT(variants)                         \
+        reference_##fn, samples, COUNT(samples), variants, COUNT(variants), false                  \
     }
 
 const struct rule op_rules[OP_COUNT] = {
@@ -308,6 +396,12 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_SUM_DIM] = RULE(sum_dim, reductions_of_dims),
     [OP_MEAN] = RULE(mean, singles),
     [OP_MEAN_DIM] = RULE(mean_dim, reductions_of_dims),
+    [OP_MAX] = RULE(max, reductions_of_all),
+    [OP_MIN] = RULE(min, reductions_of_all),
+    [OP_MAX_DIM] = RULE(max_dim, reductions_of_dim),
+    [OP_MIN_DIM] = RULE(min_dim, reductions_of_dim),
+    [OP_AMAX] = SOME(amax, reductions_of_dims, REDUCTIONS_OF_NOTHING),
+    [OP_AMIN] = SOME(amin, reductions_of_dims, REDUCTIONS_OF_NOTHING),
     [OP_T] = RULE(t, transposes),
     [OP_VIEW] = RULE(view, views),
     [OP_RESHAPE_ALIAS] = RULE(view, views),
@@ -321,6 +415,10 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_EXPAND] = RULE(expand, expansions),
     [OP_SLICE] = RULE(slice, slices),
     [OP_SELECT] = RULE(select, selections),
+    [OP_CLONE] = RULE(clone, singles),
+    [OP_TO_COPY] = RULE(to_copy, casts),
+    [OP_CAT] = MOVES(cat, lists),
+    [OP_STACK] = MOVES(stack, stacks),
     [OP_MM] = RULE(mm, products),
     [OP_ADDMM] = RULE(addmm, sums_of_products),
     [OP_RELU] = RULE(relu, singles),
@@ -336,4 +434,7 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_SMOOTH_L1] = VARIED(smooth_l1_loss, compared, widths),
     [OP_HUBER] = VARIED(huber_loss, compared, widths),
     [OP_BCE_LOGITS] = VARIED(bce_with_logits, compared, reductions),
+
+    [OP_ARGMAX] = RULE(argmax, flattened),
+    [OP_ARGMIN] = RULE(argmin, flattened),
 };

@@ -68,12 +68,32 @@ static const struct value values[] = {
      {.dims = 1, .has_dtype = true, .dtype = F64},
      {B8, DIMS(2, 2), {1, 0, 1, 1}},
      {F64, DIMS(2), {1, 0.5}}},
+    {OP_MAX, {.dim = 0}, {I64, DIMS(3), {-5, 7, 7}}, {I64, SCALAR, {7}}},
+    {OP_MIN, {.dim = 0}, {B8, DIMS(3), {1, 0, 1}}, {B8, SCALAR, {0}}},
+    {OP_MAX, {.dim = 0}, {F32, DIMS(4), {1, NAN, 3, NAN}}, {F32, SCALAR, {NAN}}},
+    {OP_MIN,
+     {.dim = 0},
+     {F64, DIMS(11), {1, 2, 3, 4, 5, 6, 7, 8, 9, NAN, 0}},
+     {F64, SCALAR, {NAN}}},
+    {OP_AMAX, {.dims = 1}, {I64, DIMS(2, 2), {1, 9, 3, -7}}, {I64, DIMS(2), {3, 9}}},
+    {OP_AMAX,
+     {.dims = 2, .keepdim = true},
+     {B8, DIMS(2, 2), {0, 0, 0, 1}},
+     {B8, DIMS(2, 1), {0, 1}}},
+    {OP_AMIN, {.dims = 2}, {F32, DIMS(0, 3), {0}}, {F32, DIMS(0), {0}}},
+    {OP_ARGMAX, {.flat = true}, {F32, DIMS(2, 2), {1, NAN, 3, NAN}}, {I64, SCALAR, {1}}},
+    {OP_ARGMIN, {.dim = 1}, {I64, DIMS(2, 2), {3, 3, 2, 1}}, {I64, DIMS(2), {0, 1}}},
+    {OP_ARGMAX, {.dim = 0}, {F64, DIMS(1, 0), {0}}, {I64, DIMS(0), {0}}},
     {OP_VIEW, {.shape = DIMS(3)}, {B8, DIMS(1, 3), {1, 0, 1}}, {B8, DIMS(3), {1, 0, 1}}},
     {OP_SLICE,
      {.start = 1, .end = 9, .step = 2},
      {I64, DIMS(4), {1, 2, 3, 4}},
      {I64, DIMS(2), {2, 4}}},
     {OP_SELECT, {.start = -1}, {B8, DIMS(2, 2), {1, 0, 0, 1}}, {B8, DIMS(2), {0, 1}}},
+    {OP_CLONE, {.dim = 0}, {B8, DIMS(2), {1, 0}}, {B8, DIMS(2), {1, 0}}},
+    {OP_TO_COPY, {.dtype = I64}, {F32, DIMS(3), {1.75, -2.5, 0}}, {I64, DIMS(3), {1, -2, 0}}},
+    {OP_TO_COPY, {.dtype = B8}, {F64, DIMS(3), {0.5, NAN, -0.0}}, {B8, DIMS(3), {1, 1, 0}}},
+    {OP_TO_COPY, {.dtype = F32}, {B8, DIMS(2), {1, 0}}, {F32, DIMS(2), {1, 0}}},
 };
 
 static void values_are_those_of_pytorch(void **state)
@@ -88,6 +108,93 @@ static void values_are_those_of_pytorch(void **state)
             if (!equal(y, &v->out))
                 fail_msg("value %d, of %s: %g", (int)i, l->tape.kernels->ops[v->id].name,
                          tensor_count(y) ? lab_get(y, 0) : NAN);
+        }
+}
+
+/* Of max and min along a dimension: the values and where they are. */
+struct indexed {
+    enum op_id id;
+    struct op_args args;
+    struct numbers in, out, at;
+};
+
+static const struct indexed indexed[] = {
+    {OP_MAX_DIM, {.dim = 0}, {F32, DIMS(4), {2, 5, 5, 1}}, {F32, SCALAR, {5}}, {I64, SCALAR, {1}}},
+    {OP_MIN_DIM,
+     {.dim = 1, .keepdim = true},
+     {F64, DIMS(2, 3), {1, NAN, 0, 4, -2, -2}},
+     {F64, DIMS(2, 1), {NAN, -2}},
+     {I64, DIMS(2, 1), {1, 1}}},
+    {OP_MAX_DIM,
+     {.dim = 0},
+     {I64, DIMS(2, 2), {1, 9, 3, 9}},
+     {I64, DIMS(2), {3, 9}},
+     {I64, DIMS(2), {1, 0}}},
+    {OP_MAX_DIM,
+     {.dim = 0},
+     {B8, DIMS(2, 2), {0, 1, 1, 1}},
+     {B8, DIMS(2), {1, 1}},
+     {I64, DIMS(2), {1, 0}}},
+    {OP_MAX_DIM, {.dim = 0}, {F32, SCALAR, {3}}, {F32, SCALAR, {3}}, {I64, SCALAR, {0}}},
+    {OP_MIN_DIM, {.dim = 1}, {F32, DIMS(0, 3), {0}}, {F32, DIMS(0), {0}}, {I64, DIMS(0), {0}}},
+};
+
+static void extremes_say_where_they_are(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(indexed); i++)
+        for (int k = 0; k < isa_labs; k++) {
+            struct lab *l = &isa_lab[k];
+            lab_clear(l);
+            struct tensor *x = make(l, &indexed[i].in), *y, *at;
+            assert_int_equal(
+                op_apply_many(&l->tape, indexed[i].id, &indexed[i].args, &x, 1, &y, &at, &l->e),
+                ERR_OK);
+            if (!equal(y, &indexed[i].out) || !equal(at, &indexed[i].at))
+                fail_msg("extreme %d", (int)i);
+        }
+}
+
+/* A row's gradient where it is not smooth, for a gradient of 1, 2, … that comes in. */
+struct slope {
+    enum op_id id;
+    struct op_args args;
+    struct shape shape;
+    double x[LIST_MAX], dx[LIST_MAX];
+};
+
+static const struct slope slopes[] = {
+    {OP_MAX, {.dim = 0}, DIMS(3), {1, 3, 3}, {0, 0.5, 0.5}},
+    {OP_MAX, {.dim = 0}, DIMS(3), {NAN, 1, NAN}, {0.5, 0, 0.5}},
+    {OP_MIN, {.dim = 0}, DIMS(2), {-INFINITY, -INFINITY}, {0.5, 0.5}},
+    {OP_AMAX, {.dims = 1}, DIMS(3), {1, 3, 3}, {0, 0.5, 0.5}},
+    {OP_AMAX, {.dims = 1}, DIMS(2, 2), {1, NAN, 1, 2}, {0.5, NAN, 0.5, NAN}},
+    {OP_AMIN, {.dims = 2}, DIMS(2, 2), {1, 1, 4, 2}, {0.5, 0.5, 0, 2}},
+    {OP_MAX_DIM, {.dim = 0}, DIMS(2, 2), {1, NAN, 1, 2}, {1, 2, 0, 0}},
+    {OP_MIN_DIM, {.dim = 1}, DIMS(2, 2), {1, 1, 4, 2}, {1, 0, 0, 2}},
+};
+
+static void slopes_at_kinks_are_those_of_pytorch(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(slopes); i++)
+        for (int k = 0; k < isa_labs; k++) {
+            struct lab *l = &isa_lab[k];
+            const struct slope *s = &slopes[i];
+            lab_clear(l);
+            struct tensor *x = lab_leaf(l, F64, s->shape);
+            for (int64_t j = 0; j < tensor_count(x); j++)
+                lab_put(x, j, s->x[j]);
+            struct tensor *y = lab_apply(l, s->id, &s->args, x, NULL, NULL);
+            struct tensor *g = lab_zeros(l, F64, y->shape);
+            for (int64_t j = 0; j < tensor_count(g); j++)
+                lab_put(g, j, (double)j + 1);
+            lab_backward(l, y, g, false);
+            for (int64_t j = 0; j < tensor_count(x); j++)
+                if (!(fabs(lab_get(x->grad, j) - s->dx[j]) <= 1e-14 * fabs(s->dx[j])) &&
+                    !lab_same(lab_get(x->grad, j), s->dx[j]))
+                    fail_msg("slope %d of %s: [%d] is %g", (int)i, l->tape.kernels->ops[s->id].name,
+                             (int)j, lab_get(x->grad, j));
         }
 }
 
@@ -167,6 +274,30 @@ static void an_unsafe_view_may_be_changed_in_place(void **state)
     lab_backward(l, lab_apply(l, OP_SUM, NULL, both[0], NULL, NULL), NULL, false);
     for (int64_t i = 0; i < 6; i++)
         assert_true(lab_get(x->grad, i) == 4 * lab_get(x, i));
+}
+
+/* ---- moves ----------------------------------------------------------------------------------- */
+
+/* Types are promoted, also by what is skipped; an operand's gradient has the operand's own. */
+static void cat_and_stack_promote(void **state)
+{
+    (void)state;
+    struct lab *l = &isa_lab[0];
+    struct op_args args = {.dim = 0};
+    lab_clear(l);
+    struct tensor *x = lab_leaf(l, F32, SHAPE(2)), *i = lab_zeros(l, I64, SHAPE(2)), *y;
+    struct tensor *empty = lab_zeros(l, F64, SHAPE(0));
+    struct tensor *all[] = {i, x, empty};
+    lab_put(i, 1, 7);
+    assert_int_equal(op_apply_many(&l->tape, OP_CAT, &args, all, 3, &y, NULL, &l->e), ERR_OK);
+    assert_int_equal(y->dtype, F64);
+    assert_true(lab_get(y, 1) == 7 && lab_get(y, 2) == lab_get(x, 0));
+    lab_backward(l, lab_apply(l, OP_SUM, NULL, y, NULL, NULL), NULL, false);
+    assert_int_equal(x->grad->dtype, F32);
+    assert_true(lab_get(x->grad, 1) == 1);
+    assert_int_equal(op_apply_many(&l->tape, OP_STACK, &args, all, 2, &y, NULL, &l->e), ERR_OK);
+    assert_int_equal(y->dtype, F32);
+    assert_true(lab_get(y, 1) == 7 && lab_get(y, 3) == lab_get(x, 1));
 }
 
 /* ---- what does not fit --------------------------------------------------------------------- */
@@ -267,6 +398,44 @@ static const struct misfit misfits[] = {
      F32,
      DIMS(2, 3),
      "select(): index -4 out of range for tensor of size [2, 3] at dimension 1"},
+    {OP_MAX,
+     {.dim = 0},
+     F32,
+     DIMS(0, 3),
+     "max(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
+     "dim with the 'dim' argument."},
+    {OP_AMIN,
+     {.dim = 0},
+     F32,
+     DIMS(0, 3),
+     "amin(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
+     "dim with the 'dim' argument."},
+    {OP_AMAX,
+     {.dims = 2},
+     F32,
+     DIMS(3, 0),
+     "amax(): Expected reduction dim 1 to have non-zero size."},
+    {OP_MIN_DIM,
+     {.dim = 0},
+     F32,
+     DIMS(0, 3),
+     "min(): Expected reduction dim 0 to have non-zero size."},
+    {OP_MAX_DIM, {.dim = 1}, F32, DIMS(3), "range of [-1, 0], but got 1)"},
+    {OP_ARGMAX,
+     {.flat = true},
+     F32,
+     DIMS(0, 3),
+     "argmax(): Expected reduction dim to be specified for input.numel() == 0."},
+    {OP_ARGMIN,
+     {.dim = 0},
+     F32,
+     DIMS(0, 3),
+     "argmin(): Expected reduction dim 0 to have non-zero size."},
+    {OP_ARGMAX, {.flat = true}, B8, DIMS(3), "\"argmax_cpu\" not implemented for 'Bool'"},
+    {OP_CAT, {.dim = 0}, F32, SCALAR, "zero-dimensional tensor (at position 0) cannot be concat"},
+    {OP_CAT, {.dim = 1}, F32, DIMS(0), "range of [-1, 0], but got 1)"},
+    {OP_STACK, {.dim = 3}, F32, DIMS(2, 3), "range of [-3, 2], but got 3)"},
+    {OP_STACK, {.dim = 0}, F32, DIMS(1, 1, 1, 1, 1, 1, 1, 1), "at most 8 dimensions, got 9"},
     {OP_VIEW, {.shape = DIMS(4, 2)}, F32, DIMS(2, 3), "is invalid for input of size 6"},
 };
 
@@ -282,6 +451,61 @@ static void misfits_are_refused_in_words(void **state)
             enum err_kind rc = op_apply(&l->tape, m->id, &m->args, &x, &y, &l->e);
             if (rc != ERR_INVALID || !strstr(l->e.message, m->words))
                 fail_msg("misfit %d: %s", (int)i, rc ? l->e.message : "taken");
+        }
+}
+
+/* Of several inputs. */
+struct many {
+    enum op_id id;
+    struct op_args args;
+    int inputs;
+    struct numbers in[3];
+    const char *words;
+};
+
+static const struct many many[] = {
+    {OP_CAT, {.dim = 0}, 0, {{.dtype = F32}}, "torch.cat(): expected a non-empty list of Tensors"},
+    {OP_CAT,
+     {.dim = 0},
+     2,
+     {{.dtype = F32, .shape = DIMS(2, 3)}, {.dtype = F32, .shape = DIMS(2, 2)}},
+     "Sizes of tensors must match except in dimension 0. Expected size 3 but got size 2 for tensor "
+     "number 1 in the list."},
+    {OP_CAT,
+     {.dim = 0},
+     3,
+     {{.dtype = F32, .shape = DIMS(0)},
+      {.dtype = F32, .shape = DIMS(2, 3)},
+      {.dtype = F32, .shape = DIMS(3)}},
+     "Tensors must have same number of dimensions: got 2 and 1"},
+    {OP_CAT,
+     {.dim = 0},
+     2,
+     {{.dtype = F32, .shape = DIMS(2, 3)}, {.dtype = F32, .shape = SCALAR}},
+     "zero-dimensional tensor (at position 1) cannot be concatenated"},
+    {OP_STACK, {.dim = 0}, 0, {{.dtype = F32}}, "stack expects a non-empty TensorList"},
+    {OP_STACK,
+     {.dim = 0},
+     2,
+     {{.dtype = F32, .shape = DIMS(2, 3)}, {.dtype = F32, .shape = DIMS(3)}},
+     "stack expects each tensor to be equal size, but got [2, 3] at entry 0 and [3] at entry 1"},
+};
+
+static void several_misfits_are_refused_in_words(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(many); i++)
+        for (int k = 0; k < isa_labs; k++) {
+            struct lab *l = &isa_lab[k];
+            const struct many *m = &many[i];
+            struct tensor *in[COUNT(m->in)], *y = NULL;
+            lab_clear(l);
+            for (int j = 0; j < m->inputs; j++)
+                in[j] = make(l, &m->in[j]);
+            enum err_kind rc =
+                op_apply_many(&l->tape, m->id, &m->args, in, m->inputs, &y, NULL, &l->e);
+            if (rc != ERR_INVALID || !strstr(l->e.message, m->words))
+                fail_msg("misfit %d of several: %s", (int)i, rc ? l->e.message : "taken");
         }
 }
 
@@ -303,11 +527,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_those_of_pytorch),
+        cmocka_unit_test(slopes_at_kinks_are_those_of_pytorch),
+        cmocka_unit_test(extremes_say_where_they_are),
         cmocka_unit_test(sums_of_integers_are_exact),
         cmocka_unit_test(a_cast_sum_has_a_gradient_of_the_inputs_type),
         cmocka_unit_test(views_share_and_have_pytorchs_strides),
         cmocka_unit_test(an_unsafe_view_may_be_changed_in_place),
+        cmocka_unit_test(cat_and_stack_promote),
         cmocka_unit_test(misfits_are_refused_in_words),
+        cmocka_unit_test(several_misfits_are_refused_in_words),
         cmocka_unit_test(a_view_over_a_gap_is_refused),
     };
     return cmocka_run_group_tests(tests, isa_labs_open, isa_labs_close);

@@ -15,18 +15,32 @@ struct trial {
     int sample, variant;
     const struct sample *s;
     struct op_args args;
-    struct values in[LAB_INPUTS_MAX];
+    struct values in[LAB_INPUTS_MAX + 1];
     struct values weight; /* the gradient of the output */
 };
 
-static int arity_of(enum op_id id)
+static int inputs_of(const struct trial *t)
 {
-    return op_arity(&kernels_best()->ops[id]);
+    return t->s->inputs ? t->s->inputs : op_arity(&kernels_best()->ops[t->id]);
 }
 
 static bool is_class(enum op_id id, int i)
 {
     return id == OP_NLL_LOSS && i == 1;
+}
+
+static bool is_integer(const struct trial *t, int i)
+{
+    return is_class(t->id, i) || t->s->below[i] > 0;
+}
+
+/* Bit i: input i may ask for a gradient. */
+static unsigned floats_of(const struct trial *t)
+{
+    unsigned floats = 0;
+    for (int i = 0; i < inputs_of(t); i++)
+        floats |= is_integer(t, i) ? 0 : 1u << i;
+    return kernels_best()->ops[t->id].node ? floats : 0;
 }
 
 static int64_t count_of(const struct values *v)
@@ -49,6 +63,8 @@ static void draw(struct lab *l, const struct trial *t, int i, struct values *v)
         v->x[j] = x < 0 ? 1.75 * x - 0.0625 : 1.75 * x + 0.0625;
         if (is_class(t->id, i))
             v->x[j] = floor(fabs(x) * (double)t->in[0].shape.dim[1]);
+        if (t->s->below[i] > 0)
+            v->x[j] = floor((t->s->from_end ? x : fabs(x)) * (double)t->s->below[i]);
         if (j >= period)
             v->x[j] = v->x[j - period];
     }
@@ -65,8 +81,9 @@ static void set_up(struct lab *l, struct trial *t)
         t->args.tanh = rule->variant[t->variant].tanh;
         t->args.reduction = rule->variant[t->variant].reduction;
     }
-    for (int i = 0; i < arity_of(t->id); i++)
+    for (int i = 0; i < inputs_of(t); i++)
         draw(l, t, i, &t->in[i]);
+    t->in[inputs_of(t)].shape.rank = -1;
     rule->forward(&t->args, t->in, &t->weight);
     assert_true(count_of(&t->weight) <= VALUES_MAX);
     for (int64_t j = 0; j < count_of(&t->weight); j++)
@@ -113,7 +130,7 @@ static struct tensor *make_input(struct lab *l, const struct trial *t, int i, en
                                  bool wanted, struct tensor **leaf)
 {
     enum layout layout = t->s->layout[i];
-    enum dtype type = is_class(t->id, i) ? DTYPE_INT64 : dtype;
+    enum dtype type = is_integer(t, i) ? DTYPE_INT64 : dtype;
     struct tensor *x = *leaf = lay_out(l, type, t->in[i].shape, layout);
     x->requires_grad = wanted;
     if (wanted && (layout == ROWS || layout == T_OF_LEAF))
@@ -157,13 +174,15 @@ static void run(struct lab *l, const struct trial *t, enum dtype dtype, unsigned
                 struct outcome *o)
 {
     const struct op *op = &l->tape.kernels->ops[t->id];
-    struct tensor *in[LAB_INPUTS_MAX] = {NULL}, *leaf[LAB_INPUTS_MAX];
+    struct tensor *in[LAB_INPUTS_MAX] = {NULL}, *leaf[LAB_INPUTS_MAX], *y;
     lab_clear(l);
-    for (int i = 0; i < op_arity(op); i++)
+    for (int i = 0; i < inputs_of(t); i++)
         in[i] = make_input(l, t, i, dtype, wanted >> i & 1, &leaf[i]);
-    struct tensor *y = lab_apply(l, t->id, &t->args, in[0], in[1], in[2]);
+    if (op_apply_many(&l->tape, t->id, &t->args, in, inputs_of(t), &y, NULL, &l->e) != ERR_OK)
+        fail_msg("%s, sample %d: %s", op->name, t->sample, l->e.message);
     assert_true(shape_equal(&y->shape, &t->weight.shape));
-    assert_int_equal(y->dtype, dtype);
+    if (op->node)
+        assert_int_equal(y->dtype, t->args.has_dtype ? t->args.dtype : dtype);
     o->y.shape = y->shape;
     for (int64_t j = 0; j < tensor_count(y); j++)
         o->y.x[j] = lab_get(y, j);
@@ -176,7 +195,7 @@ static void run(struct lab *l, const struct trial *t, enum dtype dtype, unsigned
         check_saved(op, y->grad_fn, wanted);
         lab_backward(l, y, w, false);
     }
-    for (int i = 0; i < op_arity(op); i++) {
+    for (int i = 0; i < inputs_of(t); i++) {
         o->has_grad[i] = leaf[i]->grad != NULL;
         assert_int_equal(o->has_grad[i], wanted >> i & 1);
         if (!o->has_grad[i])
@@ -237,7 +256,7 @@ static double slope(struct trial *t, int i, int64_t j)
 static void check_gradients(struct trial *t, const struct outcome *o)
 {
     static struct values want;
-    for (int i = 0; i < arity_of(t->id); i++) {
+    for (int i = 0; i < inputs_of(t); i++) {
         if (!o->has_grad[i])
             continue;
         want.shape = t->in[i].shape;
@@ -252,7 +271,7 @@ static void check_alone(struct lab *l, const struct trial *t, enum dtype dtype,
                         const struct outcome *all)
 {
     static struct outcome o;
-    for (int i = 0; i < arity_of(t->id); i++) {
+    for (int i = 0; i < inputs_of(t); i++) {
         if (!all->has_grad[i])
             continue;
         run(l, t, dtype, 1u << i, &o);
@@ -266,7 +285,7 @@ static void check_alone(struct lab *l, const struct trial *t, enum dtype dtype,
 static void compare(const struct trial *t, const struct outcome *got, const struct outcome *want)
 {
     assert_bits(t, "output", &got->y, &want->y);
-    for (int i = 0; i < arity_of(t->id); i++)
+    for (int i = 0; i < inputs_of(t); i++)
         if (want->has_grad[i])
             assert_bits(t, "gradient", &got->grad[i], &want->grad[i]);
 }
@@ -276,8 +295,10 @@ static void check_nan(struct lab *l, const struct trial *t, enum dtype dtype)
 {
     static struct trial poisoned;
     static struct outcome o;
-    for (int i = 0; i < arity_of(t->id); i++) {
-        if (is_class(t->id, i) || count_of(&t->in[i]) == 0)
+    if (op_rules[t->id].moves || !kernels_best()->ops[t->id].node)
+        return;
+    for (int i = 0; i < inputs_of(t); i++) {
+        if (is_integer(t, i) || count_of(&t->in[i]) == 0)
             continue;
         poisoned = *t;
         for (int64_t j = 0; j < count_of(&t->in[i]); j++)
@@ -294,15 +315,15 @@ static void try_sample(struct trial *t)
     static struct values want;
     static struct outcome wide, narrow, other;
     struct lab *base = &isa_lab[isa_labs - 1];
-    unsigned wanted = t->id == OP_NLL_LOSS ? 1 : (1u << arity_of(t->id)) - 1;
     set_up(base, t);
+    unsigned wanted = floats_of(t);
     op_rules[t->id].forward(&t->args, t->in, &want);
     run(base, t, DTYPE_FLOAT64, wanted, &wide);
     run(base, t, DTYPE_FLOAT32, wanted, &narrow);
     assert_near(t, "float64 output", &wide.y, &want, 1e-12, 1e-14);
     assert_near(t, "float32 output", &narrow.y, &want, 3e-6, 1e-6);
     check_gradients(t, &wide);
-    for (int i = 0; i < arity_of(t->id); i++)
+    for (int i = 0; i < inputs_of(t); i++)
         if (wide.has_grad[i])
             assert_near(t, "float32 gradient", &narrow.grad[i], &wide.grad[i], 3e-6, 1e-6);
     for (int k = 0; k < isa_labs; k++) {
