@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "api/utf8.h"
+#include "engine/utf8.h"
 #include "engine/decimal.h"
 #include "engine/mem.h"
 

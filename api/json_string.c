@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "api/utf8.h"
+#include "engine/utf8.h"
 
 /* Sets *fault; returns where. */
 static const char *refuse(const char *at, const char *what, const char **fault)

@@ -26,7 +26,7 @@ enum value_kind {
     VALUE_SLICE,    /* item: start, stop, step; each an int or None */
     VALUE_ELLIPSIS, /* … */
     VALUE_MODULE,   /* text: "torch.nn" */
-    VALUE_BUILTIN,  /* builtin; item: the tensor that it is a method of, or NULL */
+    VALUE_BUILTIN,  /* builtin; names: its own, "add"; item: what it is a method of, or NULL */
     VALUE_GUARD,    /* integer: the grad mode that a `with` sets */
 };
 
@@ -44,7 +44,7 @@ struct value {
         const struct builtin *builtin;
     };
     struct value *item;
-    const char *names; /* "torch.return_types.max values indices" */
+    const char *names; /* of a named tuple "torch.return_types.max values indices" */
 };
 
 #endif

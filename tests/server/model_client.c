@@ -35,7 +35,7 @@ void text_add_bytes(struct text *t, const void *data, size_t bytes)
     t->at[t->bytes] = '\0';
 }
 
-void text_add(struct text *t, const char *format, ...)
+void text_print(struct text *t, const char *format, ...)
 {
     va_list args, again;
     va_start(args, format);
@@ -58,10 +58,10 @@ void text_free(struct text *t)
 char *text_repeat(const char *begin, const char *piece, size_t times, const char *end)
 {
     struct text t = {0};
-    text_add(&t, "%s", begin);
+    text_print(&t, "%s", begin);
     for (size_t i = 0; i < times; i++)
         text_add_bytes(&t, piece, strlen(piece));
-    text_add(&t, "%s", end);
+    text_print(&t, "%s", end);
     return t.at;
 }
 
@@ -183,7 +183,7 @@ static void add_timeless(struct text *t, const char *body)
         text_add_bytes(t, body, bytes);
         body += bytes;
     }
-    text_add(t, "\n");
+    text_print(t, "\n");
 }
 
 static void add_answer(struct model_client *m, struct text *t, const char *id, const char *what)
@@ -287,19 +287,19 @@ void table_free(struct table *t)
 char *batch_json(const struct table *t, const size_t *row, size_t rows, enum target_form form)
 {
     struct text out = {0};
-    text_add(&out, "{\"inputs\":[");
+    text_print(&out, "{\"inputs\":[");
     for (size_t i = 0; i < rows; i++) {
-        text_add(&out, i ? ",[" : "[");
+        text_print(&out, i ? ",[" : "[");
         for (size_t k = 0; k < t->columns; k++)
-            text_add(&out, "%s%.17g", k ? "," : "", t->input[row[i] * t->columns + k]);
-        text_add(&out, "]");
+            text_print(&out, "%s%.17g", k ? "," : "", t->input[row[i] * t->columns + k]);
+        text_print(&out, "]");
     }
-    text_add(&out, "],\"targets\":[");
+    text_print(&out, "],\"targets\":[");
     for (size_t i = 0; i < rows; i++) {
         const char *open = form == TARGET_COLUMN ? "[" : "", *close = *open ? "]" : "";
-        text_add(&out, "%s%s%.17g%s", i ? "," : "", open, t->target[row[i]], close);
+        text_print(&out, "%s%s%.17g%s", i ? "," : "", open, t->target[row[i]], close);
     }
-    text_add(&out, "]}");
+    text_print(&out, "]}");
     return out.at;
 }
 

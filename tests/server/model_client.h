@@ -25,7 +25,7 @@ struct text {
     char *at; /* NUL-terminated; NULL while nothing was added */
     size_t bytes, room;
 };
-void text_add(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
+void text_print(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_add_bytes(struct text *t, const void *data, size_t bytes);
 void text_free(struct text *t);
 /* piece, so many times, between begin and end; free() it. */

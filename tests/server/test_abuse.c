@@ -101,7 +101,7 @@ static void test_bombs(void **state)
         text_add_bytes(&t, half, strlen(half));
         free(half);
     }
-    text_add(&t, "]}");
+    text_print(&t, "]}");
     post_within(idle, 3 * body + extra, 201, "/models/m/batches", t.at);
     ask(&target_client, 204, "DELETE", NULL, "/models/m/batches/%d",
         (int)number(target_client.json, "batch"));
@@ -112,13 +112,13 @@ static void test_many_keys(void **state)
     struct text t = {0};
     (void)state;
     for (int i = 0; i < 1000000; i++)
-        text_add(&t, "%s\"%d\":0", i ? "," : "{", i);
-    text_add(&t, "}");
+        text_print(&t, "%s\"%d\":0", i ? "," : "{", i);
+    text_print(&t, "}");
     refuse(422, "invalid-argument", "/models/m/step", t.at);
     t = (struct text){0};
     for (int i = 0; i < 40000; i++) /* within the bound, sorted to be compared */
-        text_add(&t, "%s\"%d\":0", i ? "," : "{", i);
-    text_add(&t, ",\"777\":1}");
+        text_print(&t, "%s\"%d\":0", i ? "," : "{", i);
+    text_print(&t, ",\"777\":1}");
     ask(&target_client, 400, "POST", t.at, "/models/m/step");
     assert_problem(&target_client, "malformed-request", "/777");
     text_free(&t);
@@ -167,8 +167,8 @@ static void test_shapes(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         struct text t = {0};
-        text_add(&t, "{\"loss\":\"mse\",\"layers\":[{\"type\":\"linear\",");
-        text_add(&t, "\"in_features\":%s,\"out_features\":%s}]}", row[i].in, row[i].out);
+        text_print(&t, "{\"loss\":\"mse\",\"layers\":[{\"type\":\"linear\",");
+        text_print(&t, "\"in_features\":%s,\"out_features\":%s}]}", row[i].in, row[i].out);
         ask(&target_client, 422, "POST", t.at, "/models");
         assert_problem(&target_client, "invalid-argument", row[i].pointer);
         text_free(&t);
@@ -267,8 +267,8 @@ static void test_naughty_ids(void **state)
     (void)state;
     for (size_t i = 0; i < NAUGHTY; i++) {
         struct text t = {0};
-        text_add(&t, "{\"id\":\"%s\",\"loss\":\"mse\",\"layers\":[{\"type\":\"relu\"}]}",
-                 naughty[i]);
+        text_print(&t, "{\"id\":\"%s\",\"loss\":\"mse\",\"layers\":[{\"type\":\"relu\"}]}",
+                   naughty[i]);
         ask(&target_client, 422, "POST", t.at, "/models");
         assert_problem(&target_client, "invalid-argument", "/id");
         text_free(&t);
@@ -289,7 +289,7 @@ static void test_naughty_labels(void **state)
     (void)state;
     for (size_t i = 0; i < NAUGHTY; i++) {
         struct text t = {0};
-        text_add(&t, "{\"label\":\"%s\"}", naughty[i]);
+        text_print(&t, "{\"label\":\"%s\"}", naughty[i]);
         cJSON *sent = cJSON_Parse(t.at);
         ask(&target_client, 201, "POST", t.at, "/models/m/checkpoints");
         int n = (int)number(target_client.json, "n");
@@ -298,7 +298,7 @@ static void test_naughty_labels(void **state)
                             string(sent, "label"));
         cJSON_Delete(sent);
         text_free(&t);
-        text_add(&t, "{\"%s\":1}", naughty[i]);
+        text_print(&t, "{\"%s\":1}", naughty[i]);
         ask(&target_client, 422, "POST", t.at, "/models/m/step");
         assert_problem(&target_client, "invalid-argument", NULL);
         text_free(&t);

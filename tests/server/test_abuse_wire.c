@@ -31,7 +31,7 @@ static void rest(long ms)
 static int raw(const char *line, const char *headers, char *answer, size_t room)
 {
     struct text t = {0};
-    text_add(&t, "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n", line, headers);
+    text_print(&t, "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n", line, headers);
     int status = raw_ask(target.port, t.at, t.bytes, answer, room);
     text_free(&t);
     return status;
@@ -259,7 +259,7 @@ static void test_pipelining(void **state)
     for (int i = 0; i < REQUESTS; i++) {
         const char *piece = request[i % 4], *at = strstr(piece, "%s");
         text_add_bytes(&t, piece, (size_t)(at - piece));
-        text_add(&t, "%s%s", i == REQUESTS - 1 ? "Connection: close\r\n" : "", at + 2);
+        text_print(&t, "%s%s", i == REQUESTS - 1 ? "Connection: close\r\n" : "", at + 2);
     }
     char *all = malloc(ROOM);
     assert_non_null(all);

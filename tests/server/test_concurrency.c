@@ -318,15 +318,15 @@ static void make_slow_model(struct model_client *m, const char *id)
              id);
     ask(m, 201, "POST", spec, "/models");
     for (int part = 0; part < 2; part++) {
-        text_add(&batch, part ? "],\"targets\":[" : "{\"inputs\":[");
+        text_print(&batch, part ? "],\"targets\":[" : "{\"inputs\":[");
         for (int row = 0; row < 64; row++) {
-            text_add(&batch, row ? ",[" : "[");
+            text_print(&batch, row ? ",[" : "[");
             for (int i = 0; i < (part ? 64 : 256); i++)
-                text_add(&batch, i ? ",%d" : "%d", (row * i) % 7);
-            text_add(&batch, "]");
+                text_print(&batch, i ? ",%d" : "%d", (row * i) % 7);
+            text_print(&batch, "]");
         }
     }
-    text_add(&batch, "]}");
+    text_print(&batch, "]}");
     ask(m, 201, "POST", batch.at, "/models/%s/batches", id);
     text_free(&batch);
 }
@@ -456,22 +456,22 @@ static void make_even_model(struct model_client *m)
 {
     struct text zeros = {0}, rows = {0}, ones = {0}, targets = {0}, body = {0};
     for (int i = 0; i < EVEN; i++) {
-        text_add(&zeros, i ? ",0" : "[0");
-        text_add(&ones, i ? ",1" : "[1");
-        text_add(&targets, i ? ",1e6" : "[1e6");
+        text_print(&zeros, i ? ",0" : "[0");
+        text_print(&ones, i ? ",1" : "[1");
+        text_print(&targets, i ? ",1e6" : "[1e6");
     }
     for (int i = 0; i < EVEN; i++)
-        text_add(&rows, "%s%s]", i ? "," : "[", zeros.at);
+        text_print(&rows, "%s%s]", i ? "," : "[", zeros.at);
     ask(m, 201, "POST",
         "{\"id\":\"even\",\"dtype\":\"float64\",\"loss\":\"mse\",\"optimizer\":{\"type\":"
         "\"sgd\",\"lr\":1e-5},\"layers\":[{\"type\":\"linear\",\"in_features\":48,"
         "\"out_features\":48}]}",
         "/models");
-    text_add(&body, "{\"parameters\":{\"0.weight\":{\"data\":%s]},\"0.bias\":{\"data\":%s]}}}",
-             rows.at, zeros.at);
+    text_print(&body, "{\"parameters\":{\"0.weight\":{\"data\":%s]},\"0.bias\":{\"data\":%s]}}}",
+               rows.at, zeros.at);
     ask(m, 200, "PUT", body.at, "/models/even/parameters");
     text_free(&body);
-    text_add(&body, "{\"inputs\":[%s]],\"targets\":[%s]]}", ones.at, targets.at);
+    text_print(&body, "{\"inputs\":[%s]],\"targets\":[%s]]}", ones.at, targets.at);
     ask(m, 201, "POST", body.at, "/models/even/batches");
     text_free(&body);
     text_free(&zeros);
@@ -520,10 +520,10 @@ static void test_no_read_sees_half_an_update(void **state)
     daemon_start(&d, DAEMON_REAL, ARGS("--workers", "2"));
     model_client_open(&m, d.url);
     make_even_model(&m);
-    text_add(&probe, "{\"inputs\":[");
+    text_print(&probe, "{\"inputs\":[");
     for (int i = 0; i < EVEN; i++)
-        text_add(&probe, i ? ",1" : "[1");
-    text_add(&probe, "]]}");
+        text_print(&probe, i ? ",1" : "[1");
+    text_print(&probe, "]]}");
     atomic_store(&l.ended, false);
     start_thread(&l.thread, train_even, &l);
     do {

@@ -58,24 +58,24 @@ static double noise(int i)
 static char *make_batch(int rows, int seed)
 {
     struct text t = {0};
-    text_add(&t, "{\"inputs\":[");
+    text_print(&t, "{\"inputs\":[");
     for (int i = 0; i < rows; i++)
-        text_add(&t, "%s[%.3f,%.3f,%.3f]", i ? "," : "", noise(seed + 3 * i),
-                 noise(seed + 3 * i + 1), noise(seed + 3 * i + 2));
-    text_add(&t, "],\"targets\":[");
+        text_print(&t, "%s[%.3f,%.3f,%.3f]", i ? "," : "", noise(seed + 3 * i),
+                   noise(seed + 3 * i + 1), noise(seed + 3 * i + 2));
+    text_print(&t, "],\"targets\":[");
     for (int i = 0; i < rows; i++)
-        text_add(&t, "%s[%.3f,%.3f]", i ? "," : "", noise(seed + i + 7), noise(seed + i + 9));
-    text_add(&t, "]}");
+        text_print(&t, "%s[%.3f,%.3f]", i ? "," : "", noise(seed + i + 7), noise(seed + i + 9));
+    text_print(&t, "]}");
     return t.at;
 }
 
 static void make_model(struct model_client *m, const char *id, const char *options)
 {
     struct text spec = {0};
-    text_add(&spec, "{\"id\":\"%s\",\"loss\":\"smooth_l1\",%s,\"layers\":", id, options);
-    text_add(&spec, "[{\"type\":\"linear\",\"in_features\":3,\"out_features\":17},"
-                    "{\"type\":\"gelu\"},"
-                    "{\"type\":\"linear\",\"in_features\":17,\"out_features\":2}]}");
+    text_print(&spec, "{\"id\":\"%s\",\"loss\":\"smooth_l1\",%s,\"layers\":", id, options);
+    text_print(&spec, "[{\"type\":\"linear\",\"in_features\":3,\"out_features\":17},"
+                      "{\"type\":\"gelu\"},"
+                      "{\"type\":\"linear\",\"in_features\":17,\"out_features\":2}]}");
     ask(m, 201, "POST", spec.at, "/models");
     for (int i = 0; i < BATCHES; i++) {
         char *batch = make_batch(i + 2, 100 * i);

@@ -49,10 +49,10 @@ static void make_small(const char *id, const char *more)
         "{\"inputs\":[[0.125,-2]],\"targets\":[[-1]]}",
     };
     struct text spec = {0};
-    text_add(&spec, "{\"id\":\"%s\",%s\"loss\":\"mse\",\"layers\":", id, more);
-    text_add(&spec, "[{\"type\":\"linear\",\"in_features\":2,\"out_features\":3},"
-                    "{\"type\":\"tanh\"},"
-                    "{\"type\":\"linear\",\"in_features\":3,\"out_features\":1}]}");
+    text_print(&spec, "{\"id\":\"%s\",%s\"loss\":\"mse\",\"layers\":", id, more);
+    text_print(&spec, "[{\"type\":\"linear\",\"in_features\":2,\"out_features\":3},"
+                      "{\"type\":\"tanh\"},"
+                      "{\"type\":\"linear\",\"in_features\":3,\"out_features\":1}]}");
     ask(&m, 201, "POST", spec.at, "/models");
     for (size_t i = 0; i < 2; i++)
         ask(&m, 201, "POST", batch[i], "/models/%s/batches", id);
@@ -155,9 +155,9 @@ static void make_line(const char *id, const char *dtype)
     struct table t;
     struct text spec = {0};
     table_read(&t, "line");
-    text_add(&spec, "{\"id\":\"%s\",\"loss\":\"mse\",\"dtype\":\"%s\",", id, dtype);
-    text_add(&spec, "\"optimizer\":{\"type\":\"sgd\",\"lr\":0.0005},\"layers\":"
-                    "[{\"type\":\"linear\",\"in_features\":1,\"out_features\":1}]}");
+    text_print(&spec, "{\"id\":\"%s\",\"loss\":\"mse\",\"dtype\":\"%s\",", id, dtype);
+    text_print(&spec, "\"optimizer\":{\"type\":\"sgd\",\"lr\":0.0005},\"layers\":"
+                      "[{\"type\":\"linear\",\"in_features\":1,\"out_features\":1}]}");
     ask(&m, 201, "POST", spec.at, "/models");
     push(id, table_json(&t, TARGET_COLUMN));
     ask(&m, 200, "PUT", line_start, "/models/%s/parameters", id);
@@ -240,12 +240,12 @@ static void test_many_steps_are_single_steps(void **state)
         ask(&m, 200, "POST", "", "/models/single/step");
         assert_int_equal(number(m.json, "step"), i + 1);
         assert_int_equal(number(m.json, "batch"), i % 2 + 1);
-        text_add(&single, "%.17g,", number(m.json, "loss"));
+        text_print(&single, "%.17g,", number(m.json, "loss"));
     }
     const cJSON *item, *all = ask(&m, 200, "POST", "{\"steps\":1000}", "/models/many/step");
     cJSON_ArrayForEach(item, member(all, "losses"))
     {
-        text_add(&many, "%.17g,", item->valuedouble);
+        text_print(&many, "%.17g,", item->valuedouble);
     }
     assert_same_text(single.at, many.at);
     char *a = model_text(&m, "single"), *b = model_text(&m, "many");
