@@ -109,7 +109,7 @@ size_t float_digits(double x, char type, int precision, bool alternate, char *ou
     else
         bytes = put_general(x, digits, alternate, out);
     if (type == '%')
-        out[bytes++] = '%';
+        memcpy(out + bytes++, "%", sizeof "%");
     for (size_t i = 0; i < bytes && isupper((unsigned char)type); i++)
         out[i] = (char)toupper((unsigned char)out[i]);
     return bytes;

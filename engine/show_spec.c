@@ -137,15 +137,19 @@ static void complete(struct spec *s, const struct value *x)
     }
     if (!s->align)
         s->align = x->kind == VALUE_STRING ? '<' : '>';
-    if (!s->type && x->kind != VALUE_FLOAT)
-        s->type = x->kind == VALUE_STRING ? 's' : 'd';
+}
+
+static uint32_t default_type(const struct value *x)
+{
+    return x->kind == VALUE_STRING ? 's' : x->kind == VALUE_FLOAT ? 0 : 'd';
 }
 
 enum err_kind spec_read(struct spec *s, const struct value *x, const char *text, size_t bytes,
                         struct err *e)
 {
     struct rest whole = {text, text + bytes}, r = whole;
-    *s = (struct spec){.width = -1, .precision = -1, .of = value_type_name(x)};
+    *s = (struct spec){
+        .width = -1, .precision = -1, .type = default_type(x), .of = value_type_name(x)};
     read_align(s, &r);
     read_flags(s, x, &r);
     enum err_kind rc = read_integer(&r, &s->width, e);

@@ -244,6 +244,8 @@ static void put_from(const struct print *p, int d, int64_t at, int indent)
 static void put_elements(struct text *t, const struct tensor *x)
 {
     struct print p = {.out = t, .x = x, .summarize = tensor_count(x) > THRESHOLD};
+    if (t->cut) /* nobody would see it */
+        return;
     lay_out(&p);
     put_from(&p, 0, 0, INDENT);
 }
