@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/utf8.h"
 #include "engine/decimal.h"
 #include "engine/mem.h"
+#include "engine/utf8.h"
 
 #define ROOM_MIN 256
 

@@ -128,15 +128,21 @@ static void put_list(struct text *t, const struct value *x, struct manner m)
         put_items(t, x, "[", "]", m);
 }
 
+static const char *constant_name(const struct value *x)
+{
+    if (x->kind == VALUE_BOOL)
+        return x->boolean ? "True" : "False";
+    return x->kind == VALUE_NONE ? "None" : "Ellipsis";
+}
+
 static void put_value(struct text *t, const struct value *x, struct manner m)
 {
     m.depth++;
     switch (x->kind) {
     case VALUE_NONE:
-        text_puts(t, "None");
-        break;
     case VALUE_BOOL:
-        text_puts(t, x->boolean ? "True" : "False");
+    case VALUE_ELLIPSIS:
+        text_puts(t, constant_name(x));
         break;
     case VALUE_INT:
         text_addf(t, "%" PRId64, x->integer);
@@ -167,9 +173,6 @@ static void put_value(struct text *t, const struct value *x, struct manner m)
         break;
     case VALUE_SLICE:
         put_items(t, x, "slice(", ")", m);
-        break;
-    case VALUE_ELLIPSIS:
-        text_puts(t, "Ellipsis");
         break;
     case VALUE_MODULE:
         text_addf(t, "<module '%s' (built-in)>", x->text);
