@@ -12,6 +12,8 @@ RINGS      ?= engine storage api server scripts
 TSAN_TESTS ?= storage/test_store_commit storage/test_store_crash server/test_%
 # seconds for each fuzzer of fuzz-smoke
 FUZZ_TIME  ?= 15
+# how much of it make parity tries: short or long
+PARITY     ?= short
 VERSION    := 0.1.0
 # nothing is ever written outside build/
 B := build/$(VARIANT)
@@ -150,6 +152,11 @@ fuzz-smoke: ## run each fuzzer for FUZZ_TIME seconds over its corpus
 	@tests/tools/fuzz.sh $(FUZZ_TIME) build/fuzz/tests/fuzz
 fuzzers: $(FUZZERS)
 
+parity: ## compare with PyTorch, op by op and program by program; PARITY=long for more of it
+	@docker/install.sh build parity
+	$(build) $(B)/gradd
+	@tests/parity/parity.py $(if $(filter long,$(PARITY)),--long) $(B)/gradd build/parity
+
 bench: ## measure beside PyTorch, OpenBLAS, BLIS and cJSON; the figures stay in build/bench/
 bench-quick: ## the same in less than two minutes, with wider spreads
 bench bench-quick:
@@ -177,6 +184,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: FORCE all run test fuzz-smoke fuzzers bench bench-quick benches lint image install clean help
+.PHONY: FORCE all run test fuzz-smoke fuzzers parity bench bench-quick benches lint image install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

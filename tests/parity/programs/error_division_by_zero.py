@@ -1,0 +1,5 @@
+import torch
+
+a = 1
+b = 0
+print(a / b)

@@ -1,0 +1,4 @@
+import torch
+
+w = torch.ones(2, requires_grad=True)
+w += 1

@@ -1,0 +1,5 @@
+import torch
+
+x = torch.arange(3)
+print(x[2], x[-3])
+print(x[3])

@@ -1,0 +1,5 @@
+import torch
+
+x = torch.ones(3)
+print(x.sum().item())
+print(x.item())

@@ -1,0 +1,5 @@
+import torch
+
+x = torch.ones(3)
+y = x.sum()
+y.backward()

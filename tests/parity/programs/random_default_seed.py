@@ -1,0 +1,4 @@
+import torch
+
+print(torch.rand(2))
+print(torch.randn(3))
