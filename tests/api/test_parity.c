@@ -6,38 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/kernels.h"
-#include "tests/api/client.h"
+#include "tests/api/variants.h"
 
-#define GOLDEN       "tests/data/golden/"
-#define VARIANTS_MAX 8
-
-/* One api for each instruction set, best first. */
-struct variants {
-    struct client *client[VARIANTS_MAX];
-    int count;
-};
-
-static int setup(void **state)
-{
-    struct variants *v = calloc(1, sizeof *v);
-    assert_non_null(v);
-    for (int i = 0; kernels_names[i] && v->count < VARIANTS_MAX; i++)
-        if (kernels_find(kernels_names[i]))
-            v->client[v->count++] = client_new(kernels_names[i]);
-    assert_true(v->count >= 1);
-    *state = v;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct variants *v = *state;
-    for (int i = 0; i < v->count; i++)
-        client_free(v->client[i]);
-    free(v);
-    return 0;
-}
+#define GOLDEN "tests/data/golden/"
 
 /* ---- comparing ----------------------------------------------------------------------------- */
 
@@ -378,5 +349,5 @@ int main(void)
         cmocka_unit_test(test_losses),   cmocka_unit_test(test_optimizers),
         cmocka_unit_test(test_training), cmocka_unit_test(test_divergence),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, variants_setup, variants_teardown);
 }

@@ -54,6 +54,11 @@ def number(x):
     return x
 
 
+def real(x):
+    """number, backwards."""
+    return float(x) if isinstance(x, str) else x
+
+
 def numbers(t):
     return [number(x) for x in t.detach().reshape(-1).tolist()]
 
@@ -86,6 +91,10 @@ def graph_text(nodes, name_of, inputs_of):
     return sorted(node_text(n, name_of, inputs_of) for n in nodes if n not in led_to)
 
 
+def name_of(node):
+    return node.name().removeprefix("torch::autograd::")
+
+
 def next_of(node):
     return [n for n, _ in node.next_functions if n is not None]
 
@@ -98,7 +107,7 @@ def graph_of(tensors):
         if node not in nodes:
             nodes[node] = None
             front += next_of(node)
-    return graph_text(nodes, lambda n: n.name(), next_of)
+    return graph_text(nodes, name_of, next_of)
 
 
 def value_of(x):
@@ -107,7 +116,7 @@ def value_of(x):
         return x
     return {"dtype": DTYPES.get(x.dtype, str(x.dtype)), "shape": list(x.shape),
             "requires_grad": x.requires_grad,
-            "grad_fn": x.grad_fn.name() if x.grad_fn is not None else None, "data": numbers(x)}
+            "grad_fn": name_of(x.grad_fn) if x.grad_fn is not None else None, "data": numbers(x)}
 
 
 def masked(text):
@@ -130,6 +139,8 @@ def error_of(e):
 
 
 def fresh_state(seed):
+    """As a process that has just started; what it would warn of once, it warns of each time."""
+    torch.set_warn_always(True)
     torch.manual_seed(seed)
     torch.set_grad_enabled(True)
     torch.set_default_dtype(torch.float32)

@@ -59,8 +59,8 @@ class Writer:
         if t.dtype not in DTYPES:
             raise Unwritable("a complex tensor" if t.is_complex() else
                              "a tensor that is none of bool, int64, float32, float64")
-        if t.layout != torch.strided or t.is_conj() or t.is_neg():
-            raise Unwritable("a sparse or lazily negated tensor")
+        if t.layout != torch.strided or t.is_conj() or t.is_neg() or t.device.type != "cpu":
+            raise Unwritable("a sparse or lazily negated tensor, or one that is not in memory")
         if t.requires_grad:
             self.leaves.append(name)
         flat = t.detach()
