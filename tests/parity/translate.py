@@ -148,6 +148,8 @@ def operator_form(w, op, sample):
     sign = OPERATORS.get(op.name)
     if not sign or len(sample.args) != 1 or sample.kwargs:
         return None
+    if not any(isinstance(x, torch.Tensor) for x in (sample.input, sample.args[0])):
+        return None
     return f"{w.value(sample.input)} {sign} {w.value(sample.args[0])}"
 
 
@@ -171,7 +173,8 @@ def write(op, sample, form):
     call = None
     if form == "function":
         call = function_form(w, op, sample)
-    elif form == "method" and op.method_variant and callable(dotted(op.name)):
+    elif form == "method" and op.method_variant and callable(dotted(op.name)) and \
+            isinstance(sample.input, torch.Tensor):
         call = method_form(w, op.name, sample)
     elif form == "operator":
         call = operator_form(w, op, sample)
