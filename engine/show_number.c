@@ -54,39 +54,38 @@ static size_t put_scientific(double x, int precision, bool alternate, char *out)
                               : snprintf(out, FLOAT_DIGITS_BYTES, "%.*e", precision, x));
 }
 
-static size_t put_general(double x, int precision, bool alternate, char *out)
-{
-    return (size_t)(alternate ? snprintf(out, FLOAT_DIGITS_BYTES, "%#.*g", precision, x)
-                              : snprintf(out, FLOAT_DIGITS_BYTES, "%.*g", precision, x));
-}
-
-/* 1.500e+02 to 1.5e+02 */
+/* 1.500e+02 to 1.5e+02, 1.0 to 1 */
 static size_t strip_zeros(char *text, size_t bytes)
 {
-    char *exponent = strchr(text, 'e'), *end = exponent;
-    if (!memchr(text, '.', (size_t)(exponent - text)))
+    char *end = text + strcspn(text, "e"), *rest = end;
+    if (!memchr(text, '.', (size_t)(end - text)))
         return bytes;
     while (end[-1] == '0')
         end--;
     if (end[-1] == '.')
         end--;
-    memmove(end, exponent, strlen(exponent) + 1);
-    return bytes - (size_t)(exponent - end);
+    memmove(end, rest, strlen(rest) + 1);
+    return bytes - (size_t)(rest - end);
 }
 
-/* As g, but what is whole is seen to be a float: 100.0, and 1e+02 where there are not more digits
- * than that. */
-static size_t put_float_general(double x, int precision, bool alternate, char *out)
+/* So many digits in all, with an exponent if there are `limit` or more before the point. Not by
+ * printf's %#g: glibc's forgets a digit where rounding gives a power of ten (%#.2g of 99.95). */
+static size_t put_general(double x, int digits, int limit, bool alternate, char *out)
 {
-    if (precision == 0)
-        precision = 1;
-    size_t bytes = put_scientific(x, precision - 1, alternate, out);
+    size_t bytes = put_scientific(x, digits - 1, alternate, out);
     if (!isfinite(x))
         return bytes;
-    if (atoi(strchr(out, 'e') + 1) == precision - 1)
-        return alternate ? bytes : strip_zeros(out, bytes);
-    bytes = put_general(x, precision, alternate, out);
-    if (strpbrk(out, ".e"))
+    int exponent = atoi(strchr(out, 'e') + 1);
+    if (exponent >= -4 && exponent < limit)
+        bytes = put_fixed(x, digits - 1 - exponent, alternate, out);
+    return alternate ? bytes : strip_zeros(out, bytes);
+}
+
+/* Without a type: what is whole is seen to be a float, 100.0, and its 0 is one of the digits. */
+static size_t put_untyped(double x, int digits, bool alternate, char *out)
+{
+    size_t bytes = put_general(x, digits, digits - 1, alternate, out);
+    if (!isfinite(x) || strpbrk(out, ".e"))
         return bytes;
     memcpy(out + bytes, ".0", sizeof ".0");
     return bytes + 2;
@@ -96,10 +95,10 @@ size_t float_digits(double x, char type, int precision, bool alternate, char *ou
 {
     if (type == 0 && precision < 0)
         return float_repr(x, alternate, out);
-    if (type == 0)
-        return put_float_general(x, precision, alternate, out);
-    int digits = precision < 0 ? 6 : precision;
+    int digits = precision < 0 ? 6 : precision, at_least_one = digits ? digits : 1;
     size_t bytes;
+    if (type == 0)
+        return put_untyped(x, at_least_one, alternate, out);
     if (type == '%')
         bytes = put_fixed(x * 100, digits, alternate, out);
     else if (type == 'f' || type == 'F')
@@ -107,7 +106,7 @@ size_t float_digits(double x, char type, int precision, bool alternate, char *ou
     else if (type == 'e' || type == 'E')
         bytes = put_scientific(x, digits, alternate, out);
     else
-        bytes = put_general(x, digits, alternate, out);
+        bytes = put_general(x, at_least_one, at_least_one, alternate, out);
     if (type == '%')
         memcpy(out + bytes++, "%", sizeof "%");
     for (size_t i = 0; i < bytes && isupper((unsigned char)type); i++)

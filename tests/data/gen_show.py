@@ -346,6 +346,9 @@ def formats():
                 yield plain(value), spec
     for _ in range(650):
         yield plain(random_number()), random_spec()
+    for x in (99.95, 9.995, 0.00009996, 999999.5, 9.5):  # rounding makes one digit more of them
+        for spec in ("#.1g", "#.2g", "#.3g", "#.4g", "#g", "#.2", ".2", ".3", ".1g", ".2g", ".3G", "g"):
+            yield plain(x), spec
     for value in (tensor([1.5], shape=()), tensor([2], "int64", ()), tensor([True], "bool", ()),
                   tensor([0.1], shape=()), tensor([1.5], shape=(), leaf=True),
                   made(torch.tensor(1.5, requires_grad=True) * 3), tensor([1.5]),
