@@ -2,7 +2,7 @@
  *
  * The language is a loop-free subset of Python: assignments (also augmented, chained, to tuples,
  * attributes and items), expression statements, `with`, `import`, `pass`, `assert`. What Python has
- * and this language has not is refused by name.
+ * and this language has not is refused by name. Strings hold valid UTF-8, perhaps with NULs.
  *
  * Ownership: a tree and its texts lie in its program's arena.
  * Threads:   immutable once parsed.
@@ -14,7 +14,9 @@
 #include "engine/mem.h"
 
 #define PROGRAM_BYTES_MAX ((size_t)64 << 10)
-#define PROGRAM_DEPTH_MAX 100 /* nested expressions and blocks */
+/* Levels of a tree, and of brackets: of nested expressions and blocks, and of chains (a + b + c,
+ * a.b.c), where each link is a level. Arguments, fields and small statements are none. */
+#define PROGRAM_DEPTH_MAX 100
 
 enum tree_kind {
     /* expressions: what they use of a, b, c, items and text */
@@ -33,7 +35,7 @@ enum tree_kind {
     TREE_LIST,        /* items */
     TREE_UNARY,       /* op a */
     TREE_BINARY,      /* a op b */
-    TREE_COMPARE,     /* a, then items: TREE_BINARY with op and b only: a < b < c */
+    TREE_COMPARE,     /* a, then items: TREE_BINARY with op, b and b's place only: a < b < c */
     TREE_AND,         /* a and b */
     TREE_OR,          /* a or b */
     TREE_NOT,         /* not a */
@@ -49,10 +51,12 @@ enum tree_kind {
     TREE_ASSIGN,     /* items: the targets, first to last; b: the value. A target is a TREE_NAME,
                         TREE_ATTRIBUTE, TREE_INDEX, or a TREE_TUPLE of such */
     TREE_AUGMENTED,  /* a op= b; a: TREE_NAME, TREE_ATTRIBUTE or TREE_INDEX */
-    TREE_WITH,       /* with a: items, at least one */
-    TREE_IMPORT,     /* import text as name: text "torch.nn.functional"; a: TREE_NAME that is bound
-                        (`import torch.nn` binds torch). `from torch import nn, optim as o` makes
-                        one such statement a name: text "torch.nn" */
+    TREE_WITH,       /* with a: items, at least one; `with a, b:` is two, one in the other */
+    TREE_IMPORT,     /* import text as name: text "torch.nn.functional"; a: TREE_NAME that is bound;
+                        integer: the parts of text that it stands for (of `import torch.nn` the
+                        first, of `import torch.nn as n` both). `from torch import nn, optim as o`
+                        makes one such statement a name: text "torch.nn", and b: TREE_NAME "torch",
+                        the module; else b is NULL */
     TREE_PASS,
     TREE_ASSERT, /* assert a, b; b may be NULL */
 };
@@ -98,8 +102,8 @@ struct place {
 struct tree {
     enum tree_kind kind;
     enum tree_operator op;
-    struct place place; /* where it begins; of TREE_BINARY, TREE_CALL, TREE_INDEX and
-                           TREE_ATTRIBUTE: where its a begins */
+    struct place place; /* where it begins, as Python's ast has it: of TREE_BINARY, TREE_CALL,
+                           TREE_INDEX, TREE_ATTRIBUTE, …: where its a begins, with its brackets */
     struct tree *next;  /* behind it in a list of items, or the next statement */
     struct tree *a, *b, *c, *items;
     const char *text; /* NUL-terminated, bytes long */
@@ -107,6 +111,7 @@ struct tree {
     int64_t integer;
     double number;
     char conversion;           /* of TREE_FIELD: 'r', 's', 'a' or 0 */
+    int height;                /* levels below it: at most PROGRAM_DEPTH_MAX */
     const struct builtin *row; /* set by program_bind (engine/interp.h) */
 };
 
@@ -117,10 +122,10 @@ struct program {
 };
 
 /* Parses text (any bytes, no NUL needed).
- *   errors  INVALID not a program of this language: "invalid syntax", "unterminated string
- * literal",
- *                   "'for' is not part of this language", … ; over PROGRAM_BYTES_MAX or
- *                   PROGRAM_DEPTH_MAX; *where says where, in the message it does not stand
+ *   errors  INVALID not a program of this language, in Python's words: "invalid syntax",
+ *                   "unterminated string literal (detected at line 1)", …; or "'for' is not part of
+ *                   this language"; over PROGRAM_BYTES_MAX or PROGRAM_DEPTH_MAX. *where says
+ *                   where, as Python's SyntaxError does; in the message it does not stand
  *           NOMEM
  *   after   program_close, also after an error */
 MUST_USE enum err_kind program_parse(const char *text, size_t bytes, struct program *out,
