@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "engine/vmath.h"
+#include "engine/vmath_angle.h"
 
 #define MIDDLE 397 /* mt19937: how far ahead the second word of the recurrence is */
 #define TWO_PI 0x1.921fb54442d18p+2

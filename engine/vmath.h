@@ -12,7 +12,8 @@
  *   expm1      1.5   1.5         sigmoid                   2.5   2.5
  *   log        1     1           log1p_exp                 2     2
  *   log1p      1     1           erf                       1.5   1.5
- *                                sin, cos (|x| < 2^20)     0.51  1.5
+ *   exp2       0.51  1.1         sinh, cosh                0.51  2
+ * vmath_angle.h has sin, cos, tan and atan, vmath_log.h log2, log10 and pow.
  * normal_cdf and normal_pdf err by the same order, but of the size of their maximum (PyTorch's
  * formulas: the tails are as coarse as there).
  * The polynomials' coefficients are our own least-squares fits at Chebyshev nodes, computed with
@@ -87,6 +88,17 @@ static inline double scale_f64(double x, double n)
 {
     double half = (n * 0.5 + ROUND_F64) - ROUND_F64;
     return x * power2_f64(half) * power2_f64(n - half);
+}
+
+/* What p = a b, rounded, lost: the factors are split into halves whose products are exact (T. J.
+ * Dekker, "A floating-point technique for extending the available precision", 1971). */
+static inline double product_rest(double a, double b, double p)
+{
+    const double splitter = 0x1p27 + 1.0;
+    double ta = a * splitter, tb = b * splitter;
+    double ah = ta - (ta - a), bh = tb - (tb - b);
+    double al = a - ah, bl = b - bh;
+    return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
 }
 
 /* (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2 */
@@ -365,52 +377,63 @@ static inline double normal_pdf_f64(double x)
     return exp_f64(-0.5 * x * x) * 0x1.9884533d43651p-2;
 }
 
-/* sin(x + turns pi/2) for |x| < 2^20, NaN beyond: x less a multiple of pi/2, which is kept in
- * three parts, so that nothing is lost near the zeros; then sin or cos by the quadrant. */
-static inline double sine_f64(double x, uint64_t turns)
+/* 2^x = 2^n e^(r ln 2) with r = x - n. */
+static inline double exp2_f64(double x)
 {
-    double n = (x * 0x1.45f306dc9c883p-1 + ROUND_F64) - ROUND_F64;
-    double r = ((x - n * 0x1.921fb544p+0) - n * 0x1.0b4611a6p-34) - n * 0x1.3198a2e037073p-69;
-    double z = r * r;
-    double s = 1.5896106131534069e-10;
-    s = s * z - 2.5050745165624864e-08;
-    s = s * z + 2.755731360004322e-06;
-    s = s * z - 0.0001984126982950486;
-    s = s * z + 0.0083333333333219604;
-    s = s * z - 0.1666666666666663;
-    s = r + r * z * s;
-    double c = -1.1359041439039709e-11;
-    c = c * z + 2.0875710774542552e-09;
-    c = c * z - 2.755731425306134e-07;
-    c = c * z + 2.4801587289105441e-05;
-    c = c * z - 0.0013888888888873448;
-    c = c * z + 0.041666666666666595;
-    c = 1.0 - (0.5 * z - z * z * c);
-    uint64_t quadrant = bits_of_f64(n + ROUND_F64) + turns;
-    double y = (quadrant & 1) ? c : s;
-    y = (quadrant & 2) ? -y : y;
-    return fabs(x) < 0x1p20 ? y : (double)NAN;
+    x = x < -1076.0 ? -1076.0 : x;
+    x = x > 1025.0 ? 1025.0 : x;
+    double n = (x + ROUND_F64) - ROUND_F64;
+    double r = (x - n) * 0x1.62e42fefa39efp-1;
+    return scale_f64(1.0 + (r + r * r * exp_tail_f64(r)), n);
 }
 
-static inline double sin_f64(double x)
+static inline float exp2_f32(float x)
 {
-    double y = sine_f64(x, 0);
-    return x == 0.0 ? x : y;
+    return (float)exp2_f64((double)x);
 }
 
-static inline double cos_f64(double x)
+/* e^|x| / 2, which is finite where e^|x| is not yet. */
+static inline double half_exp_f64(double x)
 {
-    return sine_f64(x, 1);
+    double a = fabs(x);
+    a = a > 711.0 ? 711.0 : a;
+    double n = (a * LOG2E + ROUND_F64) - ROUND_F64;
+    double r = (a - n * LN2_HIGH_F64) - n * LN2_LOW_F64;
+    return scale_f64(1.0 + (r + r * r * exp_tail_f64(r)), n - 1.0);
 }
 
-static inline float sin_f32(float x)
+/* Up to 1 by its series, x + x^3/3! + …, whose last term here is x^19/19!. */
+static inline double sinh_f64(double x)
 {
-    return (float)sin_f64((double)x);
+    double z = x * x;
+    double p = 8.2206352466243295e-18;
+    p = p * z + 2.8114572543455206e-15;
+    p = p * z + 7.6471637318198164e-13;
+    p = p * z + 1.6059043836821613e-10;
+    p = p * z + 2.505210838544172e-08;
+    p = p * z + 2.7557319223985893e-06;
+    p = p * z + 0.00019841269841269841;
+    p = p * z + 0.0083333333333333332;
+    p = p * z + 0.16666666666666666;
+    double half = half_exp_f64(x);
+    double far = copysign(half - 0.25 / half, x);
+    return fabs(x) < 1.0 ? x + x * z * p : far;
 }
 
-static inline float cos_f32(float x)
+static inline float sinh_f32(float x)
 {
-    return (float)cos_f64((double)x);
+    return (float)sinh_f64((double)x);
+}
+
+static inline double cosh_f64(double x)
+{
+    double half = half_exp_f64(x);
+    return half + 0.25 / half;
+}
+
+static inline float cosh_f32(float x)
+{
+    return (float)cosh_f64((double)x);
 }
 
 #endif
