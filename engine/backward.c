@@ -162,6 +162,36 @@ static enum err_kind check_saved(const struct node *n, struct err *e)
     return ERR_OK;
 }
 
+/* Does the row write the gradient of its i-th input in the output's shape? */
+static bool is_wide(const struct node *n, int i)
+{
+    return n->call.op->flags & WIDE_GRADS && !shape_equal(&n->input[i]->shape, &n->grad->shape);
+}
+
+/* What the row is given to write the gradient of its i-th input to. NULL: no memory. */
+static struct tensor *target_for(struct tape *t, const struct node *n, int i,
+                                 const struct tensor *grad_out)
+{
+    if (is_wide(n, i))
+        return tape_tensor(t, n->grad->dtype, &n->grad->shape);
+    if (!(n->call.op->flags & REARRANGES))
+        return gradient_for(t, n, i);
+    struct tensor *g = tape_alias(t, grad_out);
+    if (g)
+        g->shape = n->input[i]->shape;
+    return g;
+}
+
+/* A gradient of the output's shape, summed to that of the i-th input. NULL: no memory. */
+static struct tensor *narrowed(struct tape *t, const struct node *n, int i,
+                               const struct tensor *wide)
+{
+    struct tensor *g = gradient_for(t, n, i);
+    if (g && !t->dry)
+        t->kernels->sum_to(g, wide, NULL, 1);
+    return g;
+}
+
 static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
 {
     enum err_kind rc = check_saved(n, e);
@@ -179,17 +209,19 @@ static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
         c.grad_in[i] = NULL;
         if (!n->next[i])
             continue;
-        c.grad_in[i] = c.op->flags & REARRANGES ? tape_alias(t, c.grad_out) : gradient_for(t, n, i);
+        c.grad_in[i] = target_for(t, n, i, c.grad_out);
         if (!c.grad_in[i])
             return tape_no_memory(e);
-        if (c.op->flags & REARRANGES)
-            c.grad_in[i]->shape = n->input[i]->shape;
     }
     if (!t->dry || c.op->flags & REARRANGES)
         c.op->backward(&c);
-    for (int i = 0; i < c.inputs; i++)
-        if (n->next[i] && !deliver(t, n->next[i], c.grad_in[i], n->input[i]->dtype))
+    for (int i = 0; i < c.inputs; i++) {
+        if (!n->next[i])
+            continue;
+        struct tensor *g = is_wide(n, i) ? narrowed(t, n, i, c.grad_in[i]) : c.grad_in[i];
+        if (!g || !deliver(t, n->next[i], g, n->input[i]->dtype))
             return tape_no_memory(e);
+    }
     return ERR_OK;
 }
 

@@ -16,6 +16,7 @@
 #define ARITHMETIC_VERSION 1
 
 struct op;
+struct tensor;
 struct sgd_options;
 
 /* One sweep of the SGD update over a contiguous run of one parameter block. */
@@ -39,6 +40,9 @@ struct kernels {
     bool (*all_finite)(enum dtype dtype, const void *x, size_t n);
     /* y = y + x */
     void (*accumulate)(enum dtype dtype, void *y, const void *x, size_t n);
+    /* dst = scale times the sum of x (times `times`) where dst is broadcast to x (op_reduce.h). */
+    void (*sum_to)(struct tensor *dst, const struct tensor *x, const struct tensor *times,
+                   double scale);
     /* The update (torch.optim.SGD). Returns the largest magnitude written to parameter and
      * momentum, NaN if any is NaN: whether the next state is finite. */
     double (*sgd)(const struct sgd_sweep *sweep);

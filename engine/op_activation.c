@@ -1,100 +1,65 @@
 /* engine/op_activation.c - activation functions, elementwise. */
-#include "engine/ops.h"
+#include "engine/op_map.h"
 #include "engine/vmath.h"
 
 #define REAL float
 #include "engine/op_activation.inc"
 #define REAL double
 #include "engine/op_activation.inc"
+#define REAL int64_t
+#include "engine/op_activation.inc"
 
-static enum err_kind infer_same(const struct op_call *c, struct tensor *out, struct err *e)
+/* kernel: PyTorch's name for it, which its messages show. */
+static enum err_kind infer_float(const struct op_call *c, const char *kernel, struct tensor *out,
+                                 struct err *e)
 {
     if (!dtype_is_float(c->in[0]->dtype))
-        return err_set(e, ERR_INVALID, "", "%s needs a floating point tensor, got %s", c->op->name,
-                       dtype_name(c->in[0]->dtype));
-    out->shape = c->in[0]->shape;
-    return ERR_OK;
+        return unimplemented(kernel, c->in[0]->dtype, e);
+    return infer_like(c, out);
+}
+
+#define FLOAT_INFER(fn, kernel)                                                                    \
+    enum err_kind ISA_FN(fn##_infer)(const struct op_call *c, struct tensor *out, struct err *e)   \
+    {                                                                                              \
+        return infer_float(c, kernel, out, e);                                                     \
+    }
+
+static enum err_kind infer_no_bool(const struct op_call *c, const char *words, struct tensor *out,
+                                   struct err *e)
+{
+    if (c->in[0]->dtype == DTYPE_BOOL)
+        return err_set(e, ERR_INVALID, "", "%s", words);
+    return infer_like(c, out);
 }
 
 enum err_kind ISA_FN(relu_infer)(const struct op_call *c, struct tensor *out, struct err *e)
 {
-    return infer_same(c, out, e);
+    return infer_no_bool(c, "Boolean inputs not supported for relu", out, e);
 }
 
-void ISA_FN(relu_forward)(const struct op_call *c)
+MAP_ROW_RUN(relu, BY_NUMBER)
+
+enum err_kind ISA_FN(hardtanh_infer)(const struct op_call *c, struct tensor *out, struct err *e)
 {
-    BY_TYPE(c->out->dtype, relu_all, c);
+    return infer_no_bool(c, "Bool inputs not supported for hardtanh", out, e);
 }
 
-void ISA_FN(relu_backward)(const struct op_call *c)
-{
-    BY_TYPE(c->grad_out->dtype, relu_all_slope, c);
-}
+MAP_ROW_RUN(hardtanh, BY_NUMBER)
 
-enum err_kind ISA_FN(leaky_relu_infer)(const struct op_call *c, struct tensor *out, struct err *e)
-{
-    return infer_same(c, out, e);
-}
+MAP_ROW(sigmoid)
+MAP_ROW(tanh)
 
-void ISA_FN(leaky_relu_forward)(const struct op_call *c)
-{
-    BY_TYPE(c->out->dtype, leaky_relu_all, c);
-}
-
-void ISA_FN(leaky_relu_backward)(const struct op_call *c)
-{
-    BY_TYPE(c->grad_out->dtype, leaky_relu_all_slope, c);
-}
-
-enum err_kind ISA_FN(sigmoid_infer)(const struct op_call *c, struct tensor *out, struct err *e)
-{
-    return infer_same(c, out, e);
-}
-
-void ISA_FN(sigmoid_forward)(const struct op_call *c)
-{
-    BY_TYPE(c->out->dtype, sigmoid_all, c);
-}
-
-void ISA_FN(sigmoid_backward)(const struct op_call *c)
-{
-    BY_TYPE(c->grad_out->dtype, sigmoid_all_slope, c);
-}
-
-enum err_kind ISA_FN(tanh_infer)(const struct op_call *c, struct tensor *out, struct err *e)
-{
-    return infer_same(c, out, e);
-}
-
-void ISA_FN(tanh_forward)(const struct op_call *c)
-{
-    BY_TYPE(c->out->dtype, tanh_all, c);
-}
-
-void ISA_FN(tanh_backward)(const struct op_call *c)
-{
-    BY_TYPE(c->grad_out->dtype, tanh_all_slope, c);
-}
-
-enum err_kind ISA_FN(silu_infer)(const struct op_call *c, struct tensor *out, struct err *e)
-{
-    return infer_same(c, out, e);
-}
-
-void ISA_FN(silu_forward)(const struct op_call *c)
-{
-    BY_TYPE(c->out->dtype, silu_all, c);
-}
-
-void ISA_FN(silu_backward)(const struct op_call *c)
-{
-    BY_TYPE(c->grad_out->dtype, silu_all_slope, c);
-}
-
-enum err_kind ISA_FN(gelu_infer)(const struct op_call *c, struct tensor *out, struct err *e)
-{
-    return infer_same(c, out, e);
-}
+FLOAT_INFER(leaky_relu, "leaky_relu_cpu")
+MAP_ROW_RUN(leaky_relu, BY_TYPE)
+FLOAT_INFER(silu, "silu_cpu")
+MAP_ROW_RUN(silu, BY_TYPE)
+FLOAT_INFER(elu, "elu_cpu")
+MAP_ROW_RUN(elu, BY_TYPE)
+FLOAT_INFER(softplus, "softplus_cpu")
+MAP_ROW_RUN(softplus, BY_TYPE)
+FLOAT_INFER(log_sigmoid, "log_sigmoid_cpu")
+MAP_ROW_RUN(log_sigmoid, BY_TYPE)
+FLOAT_INFER(gelu, "GeluKernelImpl")
 
 void ISA_FN(gelu_forward)(const struct op_call *c)
 {

@@ -1,19 +1,16 @@
 /* engine/op_arith.c - elementwise arithmetic, with broadcasting. */
+#include "engine/op_map.h"
 #include "engine/op_reduce.h"
-#include "engine/rows.h"
 
 #define REAL float
+#define RING float
 #include "engine/op_arith.inc"
 #define REAL double
+#define RING double
 #include "engine/op_arith.inc"
-
-static enum err_kind infer_broadcast(const struct op_call *c, struct tensor *out, struct err *e)
-{
-    if (!dtype_is_float(c->in[0]->dtype))
-        return err_set(e, ERR_INVALID, "", "%s needs floating point tensors, got %s", c->op->name,
-                       dtype_name(c->in[0]->dtype));
-    return shape_broadcast(&c->in[0]->shape, &c->in[1]->shape, &out->shape, e);
-}
+#define REAL int64_t
+#define RING uint64_t
+#include "engine/op_arith.inc"
 
 /* The gradient of operand i: what came in, times a factor, summed where i was broadcast. */
 static void backward_to(const struct op_call *c, int i, const struct tensor *times, double scale)
@@ -22,14 +19,24 @@ static void backward_to(const struct op_call *c, int i, const struct tensor *tim
         ISA_FN(sum_to)(c->grad_in[i], c->grad_out, times, scale);
 }
 
+static enum err_kind check_alpha(const struct op_call *c, struct err *e)
+{
+    if (c->args.number != DTYPE_FLOAT64 || dtype_is_float(c->in[0]->dtype))
+        return ERR_OK;
+    return err_set(e, ERR_INVALID, "",
+                   "For integral input tensors, argument alpha must not be a floating point "
+                   "number.");
+}
+
 enum err_kind ISA_FN(add_infer)(const struct op_call *c, struct tensor *out, struct err *e)
 {
-    return infer_broadcast(c, out, e);
+    enum err_kind rc = check_alpha(c, e);
+    return rc ? rc : infer_pair(c, out, e);
 }
 
 void ISA_FN(add_forward)(const struct op_call *c)
 {
-    BY_TYPE(c->out->dtype, add, c);
+    BY_NUMBER(c->out->dtype, add, c);
 }
 
 void ISA_FN(add_backward)(const struct op_call *c)
@@ -38,14 +45,32 @@ void ISA_FN(add_backward)(const struct op_call *c)
     backward_to(c, 1, NULL, c->args.alpha);
 }
 
+static enum err_kind refuse_bools(bool a, bool b, struct err *e)
+{
+    if (a && b)
+        return err_set(e, ERR_INVALID, "",
+                       "Subtraction, the `-` operator, with two bool tensors is not supported. Use "
+                       "the `^` or `logical_xor()` operator instead.");
+    if (a || b)
+        return err_set(e, ERR_INVALID, "",
+                       "Subtraction, the `-` operator, with a bool tensor is not supported. If you "
+                       "are trying to invert a mask, use the `~` or `logical_not()` operator "
+                       "instead.");
+    return ERR_OK;
+}
+
 enum err_kind ISA_FN(sub_infer)(const struct op_call *c, struct tensor *out, struct err *e)
 {
-    return infer_broadcast(c, out, e);
+    enum err_kind rc =
+        refuse_bools(c->given[0]->dtype == DTYPE_BOOL, c->given[1]->dtype == DTYPE_BOOL, e);
+    if (!rc)
+        rc = check_alpha(c, e);
+    return rc ? rc : infer_pair(c, out, e);
 }
 
 void ISA_FN(sub_forward)(const struct op_call *c)
 {
-    BY_TYPE(c->out->dtype, sub, c);
+    BY_NUMBER(c->out->dtype, sub, c);
 }
 
 void ISA_FN(sub_backward)(const struct op_call *c)
@@ -54,14 +79,11 @@ void ISA_FN(sub_backward)(const struct op_call *c)
     backward_to(c, 1, NULL, -c->args.alpha);
 }
 
-enum err_kind ISA_FN(mul_infer)(const struct op_call *c, struct tensor *out, struct err *e)
-{
-    return infer_broadcast(c, out, e);
-}
+PAIR_INFER(mul)
 
 void ISA_FN(mul_forward)(const struct op_call *c)
 {
-    BY_TYPE(c->out->dtype, mul, c);
+    BY_NUMBER(c->out->dtype, mul, c);
 }
 
 void ISA_FN(mul_backward)(const struct op_call *c)
@@ -70,21 +92,31 @@ void ISA_FN(mul_backward)(const struct op_call *c)
     backward_to(c, 1, c->in[0], 1);
 }
 
-enum err_kind ISA_FN(abs_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+PAIR_INFER(div)
+
+void ISA_FN(div_forward)(const struct op_call *c)
 {
-    if (!dtype_is_float(c->in[0]->dtype))
-        return err_set(e, ERR_INVALID, "", "abs needs a floating point tensor, got %s",
-                       dtype_name(c->in[0]->dtype));
-    out->shape = c->in[0]->shape;
-    return ERR_OK;
+    BY_TYPE(c->out->dtype, div, c);
 }
 
-void ISA_FN(abs_forward)(const struct op_call *c)
+PAIR_BACKWARD(div)
+
+enum err_kind ISA_FN(rsub_infer)(const struct op_call *c, struct tensor *out, struct err *e)
 {
-    BY_TYPE(c->out->dtype, abs_all, c);
+    bool is_bool = c->given[0]->dtype == DTYPE_BOOL;
+    enum err_kind rc = refuse_bools(is_bool, is_bool && c->args.number == DTYPE_BOOL, e);
+    return rc ? rc : infer_like(c, out);
 }
 
-void ISA_FN(abs_backward)(const struct op_call *c)
+MAP_ROW_RUN(rsub, BY_NUMBER)
+
+enum err_kind ISA_FN(neg_infer)(const struct op_call *c, struct tensor *out, struct err *e)
 {
-    BY_TYPE(c->grad_out->dtype, abs_slope, c);
+    if (c->in[0]->dtype == DTYPE_BOOL)
+        return err_set(e, ERR_INVALID, "",
+                       "Negation, the `-` operator, on a bool tensor is not supported. If you are "
+                       "trying to invert a mask, use the `~` or `logical_not()` operator instead.");
+    return infer_like(c, out);
 }
+
+MAP_ROW_RUN(neg, BY_NUMBER)

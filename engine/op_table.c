@@ -1,5 +1,5 @@
 /* engine/op_table.c - the rows and loops of one instruction set, as one table. */
-#include "engine/ops.h"
+#include "engine/op_reduce.h"
 #include "engine/sweep.h"
 
 #define STRING(x)  #x
@@ -31,4 +31,5 @@ const struct kernels ISA_FN(kernels) = {.isa = NAME_OF(ISA),
                                         .sum_squares = ISA_FN(sum_squares),
                                         .all_finite = ISA_FN(all_finite),
                                         .accumulate = ISA_FN(accumulate),
+                                        .sum_to = ISA_FN(sum_to),
                                         .sgd = ISA_FN(sgd)};

@@ -40,17 +40,94 @@
 #define CASTS       256u  /* the input is brought to args.dtype, if has_dtype */
 #define GRAD_ROWS   512u  /* ANY_STRIDES, but its grad_out is row-major all the same */
 #define SOLE_VIEW   1024u /* a view of what nothing else sees: may be changed in place as if none */
+#define WITH_NUMBER 2048u /* PROMOTES: alpha and beta are operands too, of type args.number */
+#define CONDITION   4096u /* the first input is no operand: it takes no part in PROMOTES */
+#define WIDE_GRADS                                                                                 \
+    8192u /* grad_in has the output's shape: the walk sums where in was broadcast                  \
+           */
 
 /* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row.
  *    id           fn               grad node                inputs               saves       flags
  */
+#define BOTH_SAVED (SAVE_IN(0) | SAVE_IN(1))
+#define ALL_SAVED  (SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2))
 #define OPS_ARITH(X)                                                                               \
     X(ADD, add, "AddBackward0", "self other", SAVE_NONE, ANY_STRIDES | PROMOTES | BOOL_AS_INT)     \
     X(SUB, sub, "SubBackward0", "self other", SAVE_NONE, ANY_STRIDES | PROMOTES)                   \
     X(MUL, mul, "MulBackward0", "self other", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),           \
-      ANY_STRIDES | PROMOTES | BOOL_AS_INT)
+      ANY_STRIDES | PROMOTES | BOOL_AS_INT)                                                        \
+    X(MUL_SCALAR, mul, "MulBackward1", "self other", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),    \
+      ANY_STRIDES | PROMOTES | BOOL_AS_INT)                                                        \
+    X(DIV, div, "DivBackward0", "self other", GRAD(0, SAVE_IN(1)) | GRAD(1, BOTH_SAVED),           \
+      PROMOTES | TO_FLOAT | WIDE_GRADS)                                                            \
+    X(DIV_SCALAR, div, "DivBackward1", "self other", GRAD(0, SAVE_IN(1)) | GRAD(1, BOTH_SAVED),    \
+      PROMOTES | TO_FLOAT | WIDE_GRADS)                                                            \
+    X(RSUB, rsub, "RsubBackward1", "self", SAVE_NONE, PROMOTES | WITH_NUMBER)                      \
+    X(NEG, neg, "NegBackward0", "self", SAVE_NONE, 0)                                              \
+    X(POW, pow, "PowBackward0", "self", GRAD(0, SAVE_IN(0)), PROMOTES | WITH_NUMBER)               \
+    X(POW_TENSOR, pow_tensor, "PowBackward1", "self exponent",                                     \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED | SAVE_OUT), PROMOTES | WIDE_GRADS)                 \
+    X(POW_SCALAR, pow_tensor, "PowBackward2", "self exponent",                                     \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED | SAVE_OUT), PROMOTES | WIDE_GRADS)                 \
+    X(REMAINDER, remainder, "RemainderBackward1", "self other", GRAD(1, BOTH_SAVED),               \
+      PROMOTES | WIDE_GRADS)                                                                       \
+    X(REMAINDER_SCALAR, remainder, "RemainderBackward0", "self other", GRAD(1, BOTH_SAVED),        \
+      PROMOTES | WIDE_GRADS)
 
-#define OPS_UNARY(X) X(ABS, abs, "AbsBackward0", "self", GRAD(0, SAVE_IN(0)), 0)
+/* One or the other of two, element by element. A missing bound of clamp is a NaN in alpha (lower)
+ * or beta (upper); where the bounds are tensors, each case is a row. */
+#define OPS_CHOOSE(X)                                                                              \
+    X(MAXIMUM, maximum, "MaximumBackward0", "self other",                                          \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
+    X(MINIMUM, minimum, "MinimumBackward0", "self other",                                          \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
+    X(CLAMP, clamp, "ClampBackward1", "self", GRAD(0, SAVE_IN(0)), PROMOTES | WITH_NUMBER)         \
+    X(CLAMP_MIN, clamp, "ClampMinBackward0", "self", GRAD(0, SAVE_IN(0)), PROMOTES | WITH_NUMBER)  \
+    X(CLAMP_MAX, clamp, "ClampMaxBackward0", "self", GRAD(0, SAVE_IN(0)), PROMOTES | WITH_NUMBER)  \
+    X(CLAMP_TENSOR, clamp_tensor, "ClampBackward0", "self min max",                                \
+      GRAD(0, ALL_SAVED) | GRAD(1, ALL_SAVED) | GRAD(2, ALL_SAVED), PROMOTES | WIDE_GRADS)         \
+    X(CLAMP_TENSOR_MIN, clamp_min_tensor, "ClampBackward0", "self min",                            \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
+    X(CLAMP_TENSOR_MAX, clamp_max_tensor, "ClampBackward0", "self max",                            \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
+    X(CLAMP_MIN_TENSOR, clamp_min_tensor, "ClampMinBackward1", "self min",                         \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
+    X(CLAMP_MAX_TENSOR, clamp_max_tensor, "ClampMaxBackward1", "self max",                         \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
+    X(WHERE, where, "WhereBackward0", "condition self other",                                      \
+      GRAD(1, SAVE_IN(0)) | GRAD(2, SAVE_IN(0)), PROMOTES | BOOL_AS_INT | CONDITION | WIDE_GRADS)
+
+/* For op_apply_in_place; the numbers of `self` are not read. */
+#define OPS_FILL(X)                                                                                \
+    X(ZERO, zero, "ZeroBackward0", "self", SAVE_NONE, 0)                                           \
+    X(FILL, fill_number, "FillBackward2", "self", SAVE_NONE, 0)                                    \
+    X(FILL_TENSOR, fill_tensor, "FillBackward3", "self value", SAVE_NONE, 0)                       \
+    X(COPY, copy, "CopyBackwards", "self src", SAVE_NONE, 0)
+
+#define OPS_UNARY(X)                                                                               \
+    X(ABS, abs, "AbsBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                                    \
+    X(SIGN, sign, "SignBackward0", "self", SAVE_NONE, BOOL_AS_INT)                                 \
+    X(FLOOR, floor, "FloorBackward0", "self", SAVE_NONE, 0)                                        \
+    X(CEIL, ceil, "CeilBackward0", "self", SAVE_NONE, 0)                                           \
+    X(ROUND, round, "RoundBackward0", "self", SAVE_NONE, 0)                                        \
+    X(TRUNC, trunc, "TruncBackward0", "self", SAVE_NONE, 0)                                        \
+    X(RECIPROCAL, reciprocal, "ReciprocalBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)          \
+    X(SQRT, sqrt, "SqrtBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                            \
+    X(RSQRT, rsqrt, "RsqrtBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                         \
+    X(EXP, exp, "ExpBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                               \
+    X(EXP2, exp2, "Exp2Backward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                            \
+    X(EXPM1, expm1, "Expm1Backward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                         \
+    X(LOG, log, "LogBackward0", "self", GRAD(0, SAVE_IN(0)), TO_FLOAT)                             \
+    X(LOG1P, log1p, "Log1PBackward0", "self", GRAD(0, SAVE_IN(0)), TO_FLOAT)                       \
+    X(LOG2, log2, "Log2Backward0", "self", GRAD(0, SAVE_IN(0)), TO_FLOAT)                          \
+    X(LOG10, log10, "Log10Backward0", "self", GRAD(0, SAVE_IN(0)), TO_FLOAT)                       \
+    X(SIN, sin, "SinBackward0", "self", GRAD(0, SAVE_IN(0)), TO_FLOAT)                             \
+    X(COS, cos, "CosBackward0", "self", GRAD(0, SAVE_IN(0)), TO_FLOAT)                             \
+    X(TAN, tan, "TanBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                               \
+    X(SINH, sinh, "SinhBackward0", "self", GRAD(0, SAVE_IN(0)), TO_FLOAT)                          \
+    X(COSH, cosh, "CoshBackward0", "self", GRAD(0, SAVE_IN(0)), TO_FLOAT)                          \
+    X(ATAN, atan, "AtanBackward0", "self", GRAD(0, SAVE_IN(0)), TO_FLOAT)                          \
+    X(ERF, erf, "ErfBackward0", "self", GRAD(0, SAVE_IN(0)), TO_FLOAT)
 
 #define OPS_REDUCE(X)                                                                              \
     X(SUM, sum, "SumBackward0", "self", SAVE_NONE, SUMS | CASTS)                                   \
@@ -102,7 +179,11 @@
     X(SIGMOID, sigmoid, "SigmoidBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                   \
     X(TANH, tanh, "TanhBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                            \
     X(GELU, gelu, "GeluBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                                 \
-    X(SILU, silu, "SiluBackward0", "self", GRAD(0, SAVE_IN(0)), 0)
+    X(SILU, silu, "SiluBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                                 \
+    X(ELU, elu, "EluBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                                    \
+    X(SOFTPLUS, softplus, "SoftplusBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                     \
+    X(HARDTANH, hardtanh, "HardtanhBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                     \
+    X(LOG_SIGMOID, log_sigmoid, "LogSigmoidBackward0", "self", GRAD(0, SAVE_IN(0)), 0)
 
 #define OPS_SOFTMAX(X)                                                                             \
     X(SOFTMAX, softmax, "SoftmaxBackward0", "self", GRAD(0, SAVE_OUT), 0)                          \
@@ -121,6 +202,8 @@
 
 #define OPS(X)                                                                                     \
     OPS_ARITH(X)                                                                                   \
+    OPS_CHOOSE(X)                                                                                  \
+    OPS_FILL(X)                                                                                    \
     OPS_UNARY(X)                                                                                   \
     OPS_REDUCE(X)                                                                                  \
     OPS_VIEW(X)                                                                                    \
@@ -132,7 +215,27 @@
 
 /* Rows without a derivative: their output never requires a gradient.
  *    id           fn               inputs              flags */
-#define OPS_COMPARE(X)
+#define COMPARES (ANY_STRIDES | PROMOTES | BOOL_AS_INT)
+#define OPS_COMPARE(X)                                                                             \
+    X(EQ, eq, "self other", COMPARES)                                                              \
+    X(NE, ne, "self other", COMPARES)                                                              \
+    X(LT, lt, "self other", COMPARES)                                                              \
+    X(LE, le, "self other", COMPARES)                                                              \
+    X(GT, gt, "self other", COMPARES)                                                              \
+    X(GE, ge, "self other", COMPARES)                                                              \
+    X(LOGICAL_AND, logical_and, "self other", COMPARES)                                            \
+    X(LOGICAL_OR, logical_or, "self other", COMPARES)                                              \
+    X(LOGICAL_XOR, logical_xor, "self other", COMPARES)                                            \
+    X(LOGICAL_NOT, logical_not, "self", BOOL_AS_INT)                                               \
+    X(ISNAN, isnan, "self", BOOL_AS_INT)                                                           \
+    X(ISFINITE, isfinite, "self", BOOL_AS_INT)                                                     \
+    X(ISINF, isinf, "self", BOOL_AS_INT)                                                           \
+    X(BITWISE_AND, bitwise_and, "self other", COMPARES)                                            \
+    X(BITWISE_OR, bitwise_or, "self other", COMPARES)                                              \
+    X(BITWISE_XOR, bitwise_xor, "self other", COMPARES)                                            \
+    X(BITWISE_NOT, bitwise_not, "self", 0)                                                         \
+    X(FLOOR_DIVIDE, floor_divide, "self other", ANY_STRIDES | PROMOTES)
+
 #define PLAIN_REDUCE(X)                                                                            \
     X(ARGMAX, argmax, "self", 0)                                                                   \
     X(ARGMIN, argmin, "self", 0)
@@ -153,8 +256,13 @@ enum reduction { REDUCTION_MEAN, REDUCTION_SUM, REDUCTION_NONE };
 /* The arguments that are no tensors; each row reads its own. */
 struct op_args {
     double alpha;             /* add, sub, addmm: multiplies the second operand or the product;
-                                 leaky_relu: the slope; smooth_l1: beta; huber: delta */
-    double beta;              /* addmm: multiplies what is added */
+                                 leaky_relu: the slope; elu: alpha; smooth_l1, softplus: beta;
+                                 huber: delta; clamp, hardtanh: the lower bound; rsub: what is
+                                 subtracted from; pow: the exponent; fill: the number */
+    double beta;              /* addmm: multiplies what is added; clamp, hardtanh: the upper bound;
+                                 softplus: the threshold */
+    enum dtype number;        /* the type of the Python numbers alpha and beta: bool, int64 or
+                                 float64. An int64 is exact up to 2^53 */
     bool tanh;                /* gelu: the tanh form */
     int dim;                  /* of softmax, log_softmax: from the end if negative */
     int dim2;                 /* transpose: swapped with dim */
@@ -183,12 +291,13 @@ struct op_call {
     struct op_args args;
     int inputs;
     const struct tensor **in; /* as the row takes them: type and strides are brought to that */
-    const struct tensor *const *given; /* backward: all inputs as they were given, for their shapes;
-                                          their numbers may have changed */
+    const struct tensor *const *given; /* infer, backward: all inputs as they were given, for their
+                                          shapes and types; their numbers may have changed */
     struct tensor *out;
     struct tensor *aux;            /* HAS_AUX: the second output, of infer's shape and type */
     const struct tensor *grad_out; /* backward: contiguous unless ANY_STRIDES */
-    struct tensor **grad_in;       /* backward: has the input's shape; NULL: not asked */
+    struct tensor **grad_in;       /* backward: has the input's shape (WIDE_GRADS: the output's);
+                                      NULL: not asked */
 };
 
 /* The numbers of its inputs may not be there yet (tape.h, `dry`): infer looks with tensor_data. */

@@ -248,11 +248,23 @@ static enum dtype operand_type(const struct op_call *c, const struct tensor *x, 
     return dtype;
 }
 
-/* Brings the inputs to what the row takes: its strides, and the type it computes in. */
-static enum err_kind prepare_inputs(struct tape *t, struct op_call *c, struct tensor *const *in,
-                                    enum dtype *common, struct err *e)
+/* The type that the operands have in common, of which the arguments may be one. */
+static enum dtype common_type(const struct op_call *c)
 {
-    *common = tensor_result_type((const struct tensor *const *)in, c->inputs);
+    const struct tensor *const *in = c->given;
+    const struct tensor number = {.dtype = c->args.number, .number = true};
+    int first = c->op->flags & CONDITION ? 1 : 0;
+    if (c->op->flags & WITH_NUMBER)
+        return tensor_result_type((const struct tensor *const[]){in[0], &number}, 2);
+    return tensor_result_type(in + first, c->inputs - first);
+}
+
+/* Brings the inputs to what the row takes: its strides, and the type it computes in. */
+static enum err_kind prepare_inputs(struct tape *t, struct op_call *c, enum dtype *common,
+                                    struct err *e)
+{
+    const struct tensor *const *in = c->given;
+    *common = common_type(c);
     c->in = arena_alloc(&t->arena, (size_t)c->inputs * sizeof *c->in);
     if (!c->in)
         return tape_no_memory(e);
@@ -260,8 +272,9 @@ static enum err_kind prepare_inputs(struct tape *t, struct op_call *c, struct te
         enum err_kind rc = check_view(in[i], e);
         if (rc)
             return rc;
-        c->in[i] =
-            tape_prepared(t, in[i], operand_type(c, in[i], *common), c->op->flags & ANY_STRIDES);
+        bool condition = i == 0 && c->op->flags & CONDITION;
+        enum dtype dtype = condition ? in[i]->dtype : operand_type(c, in[i], *common);
+        c->in[i] = tape_prepared(t, in[i], dtype, c->op->flags & ANY_STRIDES);
         if (!c->in[i])
             return tape_no_memory(e);
     }
@@ -335,10 +348,11 @@ enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args 
     struct op_call c = {.op = &t->kernels->ops[id],
                         .kernels = t->kernels,
                         .args = args ? *args : op_args_default,
-                        .inputs = inputs};
+                        .inputs = inputs,
+                        .given = (const struct tensor *const *)in};
     tape_lend(t, &c);
     enum dtype common;
-    enum err_kind rc = prepare_inputs(t, &c, in, &common, e);
+    enum err_kind rc = prepare_inputs(t, &c, &common, e);
     if (!rc)
         rc = compute(t, &c, e);
     if (rc)

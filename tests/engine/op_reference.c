@@ -3,8 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The i-th element of v, seen as a tensor of a shape that it broadcasts to. */
-static double seen(const struct values *v, const struct shape *as, int64_t i)
+double seen(const struct values *v, const struct shape *as, int64_t i)
 {
     int64_t at = 0, step = 1;
     int d = as->rank - 1;
@@ -17,7 +16,7 @@ static double seen(const struct values *v, const struct shape *as, int64_t i)
     return v->x[at];
 }
 
-static void broadcast(const struct shape *a, const struct shape *b, struct shape *out)
+void broadcast(const struct shape *a, const struct shape *b, struct shape *out)
 {
     out->rank = a->rank > b->rank ? a->rank : b->rank;
     for (int d = 1; d <= out->rank; d++) {
@@ -26,40 +25,6 @@ static void broadcast(const struct shape *a, const struct shape *b, struct shape
         out->dim[out->rank - d] = na == 1 ? nb : na;
     }
 }
-
-#define BINARY(fn, value)                                                                          \
-    void reference_##fn(const struct op_args *a, const struct values *in, struct values *y)        \
-    {                                                                                              \
-        const double alpha = a->alpha;                                                             \
-        (void)alpha;                                                                               \
-        broadcast(&in[0].shape, &in[1].shape, &y->shape);                                          \
-        for (int64_t i = 0; i < shape_count(&y->shape); i++) {                                     \
-            const double p = seen(&in[0], &y->shape, i), q = seen(&in[1], &y->shape, i);           \
-            y->x[i] = value;                                                                       \
-        }                                                                                          \
-    }
-BINARY(add, p + alpha * q)
-BINARY(sub, p - alpha * q)
-BINARY(mul, p *q)
-
-#define UNARY(fn, value)                                                                           \
-    void reference_##fn(const struct op_args *a, const struct values *in, struct values *y)        \
-    {                                                                                              \
-        (void)a;                                                                                   \
-        y->shape = in->shape;                                                                      \
-        for (int64_t i = 0; i < shape_count(&y->shape); i++) {                                     \
-            const double x = in->x[i];                                                             \
-            y->x[i] = value;                                                                       \
-        }                                                                                          \
-    }
-UNARY(abs, fabs(x))
-UNARY(relu, x > 0 ? x : 0)
-UNARY(leaky_relu, x > 0 ? x : a->alpha * x)
-UNARY(sigmoid, 1 / (1 + exp(-x)))
-UNARY(tanh, tanh(x))
-UNARY(silu, x / (1 + exp(-x)))
-UNARY(gelu, a->tanh ? 0.5 * x *(1 + tanh(sqrt(2 / acos(-1.0)) * (x + 0.044715 * pow(x, 3))))
-                    : 0.5 * x * (1 + erf(x / sqrt(2.0))))
 
 /* ---- reductions ---------------------------------------------------------------------------- */
 

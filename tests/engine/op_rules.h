@@ -35,7 +35,7 @@ struct sample {
 
 /* Every sample is tried with every variant of the row's arguments. */
 struct variant {
-    double alpha;
+    double alpha, beta;
     bool tanh;
     enum reduction reduction;
 };
@@ -46,8 +46,11 @@ struct rule {
     const struct sample *sample;
     int samples;
     const struct variant *variant;
-    int variants; /* 0: the sample's own arguments */
-    bool moves;   /* an element of the output may have nothing to do with some input */
+    int variants;      /* 0: the sample's own arguments */
+    bool moves;        /* an element of the output may have nothing to do with some input */
+    bool condition;    /* input 0 is of bools */
+    bool small;        /* the inputs are below 1 */
+    unsigned positive; /* bit i: input i is above 0 */
 };
 
 extern const struct rule op_rules[OP_COUNT];

@@ -360,6 +360,70 @@ static const struct sample compared[] = {
     {.shape = {DIMS(6, 9), DIMS(6, 9)}, .layout = {EXPANDED, T_OF_LEAF}},
 };
 
+static const struct sample triples[] = {
+    {.shape = {DIMS(2, 3), DIMS(2, 3), DIMS(2, 3)}},
+    {.shape = {DIMS(2, 3), DIMS(3), DIMS(2, 1)}},
+    {.shape = {DIMS(2, 1), DIMS(1, 3), SCALAR}},
+    {.shape = {SCALAR, DIMS(4, 3), DIMS(3)}},
+    {.shape = {DIMS(3), SCALAR, DIMS(2, 2, 1)}},
+    {.shape = {SCALAR, SCALAR, SCALAR}},
+    {.shape = {DIMS(0), DIMS(1), SCALAR}},
+    {.shape = {DIMS(1, 3), DIMS(0, 1), DIMS(3)}},
+    {.shape = {DIMS(3, 300), DIMS(300), DIMS(3, 1)}},
+    {.shape = {DIMS(6, 19), DIMS(6, 19), DIMS(19)}, .layout = {TRANSPOSED, STRIDED, STRIDED}},
+    {.shape = {DIMS(3, 5), DIMS(3, 5), DIMS(3, 5)}, .layout = {EXPANDED, T_OF_LEAF, TRANSPOSED}},
+};
+
+/* So few that no quotient is an integer, where the remainder jumps. */
+static const struct sample divisions[] = {
+    {.shape = {DIMS(2, 3), DIMS(2, 3)}},
+    {.shape = {DIMS(3), DIMS(2, 3)}},
+    {.shape = {DIMS(2, 1), DIMS(1, 3)}},
+    {.shape = {SCALAR, DIMS(2, 3)}},
+    {.shape = {DIMS(2, 3), SCALAR}},
+    {.shape = {DIMS(0, 3), DIMS(3)}},
+    {.shape = {DIMS(3, 5), DIMS(3, 5)}, .layout = {STRIDED, T_OF_LEAF}},
+    {.shape = {DIMS(4, 6), DIMS(4, 6)}, .layout = {EXPANDED, TRANSPOSED}},
+};
+
+static const struct sample filled[] = {
+    {.shape = {DIMS(2, 3), SCALAR}},
+    {.shape = {SCALAR, SCALAR}},
+    {.shape = {DIMS(0), SCALAR}},
+    {.shape = {DIMS(3, 300), SCALAR}},
+    {.shape = {DIMS(6, 19), SCALAR}, .layout = {TRANSPOSED}},
+};
+
+static const struct sample copied[] = {
+    {.shape = {DIMS(2, 3), DIMS(2, 3)}},
+    {.shape = {DIMS(2, 3), DIMS(3)}},
+    {.shape = {DIMS(2, 3), DIMS(2, 1)}},
+    {.shape = {DIMS(2, 3), SCALAR}},
+    {.shape = {SCALAR, SCALAR}},
+    {.shape = {DIMS(0, 3), DIMS(3)}},
+    {.shape = {DIMS(6, 19), DIMS(6, 19)}, .layout = {TRANSPOSED, STRIDED}},
+    {.shape = {DIMS(6, 19), DIMS(19)}, .layout = {STRIDED, STRIDED}},
+    {.shape = {DIMS(3, 5), DIMS(3, 5)}, .layout = {ROWS, T_OF_LEAF}},
+};
+
+/* Many equal ones among them. */
+static const struct sample integers[] = {
+    {.shape = {DIMS(2, 30), DIMS(30)}, .below = {4, 4}, .from_end = true},
+    {.shape = {DIMS(5, 9), DIMS(5, 9)}, .below = {2, 2}, .layout = {TRANSPOSED, STRIDED}},
+    {.shape = {DIMS(40), SCALAR}, .below = {3, 3}},
+    {.shape = {SCALAR, DIMS(40)}, .below = {3, 3}, .from_end = true},
+    {.shape = {DIMS(0), DIMS(1)}, .below = {3, 3}},
+};
+
+static const struct variant bounds[] = {
+    {.alpha = -0.5, .beta = 0.75}, {.alpha = NAN, .beta = 0.25}, {.alpha = -0.125, .beta = NAN}};
+static const struct variant intervals[] = {{.alpha = -0.5, .beta = 0.75}, {.alpha = 0, .beta = 6}};
+static const struct variant curves[] = {{.alpha = 1}, {.alpha = 0.3}, {.alpha = -1.5}};
+static const struct variant softnesses[] = {
+    {.alpha = 1, .beta = 20}, {.alpha = 2.5, .beta = 1}, {.alpha = -0.75, .beta = 20}};
+static const struct variant exponents[] = {
+    {.alpha = 2},  {.alpha = 3},   {.alpha = 1}, {.alpha = 0.5},  {.alpha = -0.5}, {.alpha = -1},
+    {.alpha = -2}, {.alpha = 2.5}, {.alpha = 4}, {.alpha = -1.3}, {.alpha = 1.5}};
 static const struct variant alphas[] = {{.alpha = 1}, {.alpha = 0}, {.alpha = -2.5}};
 static const struct variant slopes[] = {{.alpha = 0.01}, {.alpha = 0}, {.alpha = 1.5}};
 static const struct variant forms[] = {{.tanh = false}, {.tanh = true}};
@@ -387,11 +451,65 @@ static const struct variant widths[] = {{.reduction = REDUCTION_MEAN, .alpha = 1
         reference_##fn, samples, COUNT(samples), variants, COUNT(variants), false                  \
     }
 
+/* Of inputs above 0: bit i stands for input i. */
+#define POSITIVE(fn, samples, bits)                                                                \
+    {                                                                                              \
+        reference_##fn, samples, COUNT(samples), .positive = (bits)                                \
+    }
+
 const struct rule op_rules[OP_COUNT] = {
     [OP_ADD] = VARIED(add, pairs, alphas),
     [OP_SUB] = VARIED(sub, pairs, alphas),
     [OP_MUL] = RULE(mul, pairs),
+    [OP_MUL_SCALAR] = RULE(mul, pairs),
+    [OP_DIV] = RULE(div, pairs),
+    [OP_DIV_SCALAR] = RULE(div, pairs),
+    [OP_RSUB] = VARIED(rsub, singles, alphas),
+    [OP_NEG] = RULE(neg, singles),
+    [OP_POW] = {reference_pow, singles, COUNT(singles), exponents, COUNT(exponents), .positive = 1},
+    [OP_POW_TENSOR] = POSITIVE(pow_tensor, pairs, 1),
+    [OP_POW_SCALAR] = POSITIVE(pow_tensor, pairs, 1),
+    [OP_REMAINDER] = RULE(remainder, divisions),
+    [OP_REMAINDER_SCALAR] = RULE(remainder, divisions),
+    [OP_MAXIMUM] = RULE(maximum, pairs),
+    [OP_MINIMUM] = RULE(minimum, pairs),
+    [OP_CLAMP] = VARIED(clamp, singles, bounds),
+    [OP_CLAMP_MIN] = VARIED(clamp, singles, bounds),
+    [OP_CLAMP_MAX] = VARIED(clamp, singles, bounds),
+    [OP_CLAMP_TENSOR] = RULE(clamp_tensor, triples),
+    [OP_CLAMP_TENSOR_MIN] = RULE(clamp_min_tensor, pairs),
+    [OP_CLAMP_TENSOR_MAX] = RULE(clamp_max_tensor, pairs),
+    [OP_CLAMP_MIN_TENSOR] = RULE(clamp_min_tensor, pairs),
+    [OP_CLAMP_MAX_TENSOR] = RULE(clamp_max_tensor, pairs),
+    [OP_WHERE] = {reference_where, triples, COUNT(triples), .moves = true, .condition = true},
+    [OP_ZERO] = MOVES(zero, singles),
+    [OP_FILL] = {reference_fill_number, singles, COUNT(singles), alphas, COUNT(alphas),
+                 .moves = true},
+    [OP_FILL_TENSOR] = MOVES(fill_tensor, filled),
+    [OP_COPY] = MOVES(copy, copied),
     [OP_ABS] = RULE(abs, singles),
+    [OP_SIGN] = MOVES(sign, singles),
+    [OP_FLOOR] = RULE(floor, singles),
+    [OP_CEIL] = RULE(ceil, singles),
+    [OP_ROUND] = RULE(round, singles),
+    [OP_TRUNC] = RULE(trunc, singles),
+    [OP_RECIPROCAL] = RULE(reciprocal, singles),
+    [OP_SQRT] = POSITIVE(sqrt, singles, 1),
+    [OP_RSQRT] = POSITIVE(rsqrt, singles, 1),
+    [OP_EXP] = RULE(exp, singles),
+    [OP_EXP2] = RULE(exp2, singles),
+    [OP_EXPM1] = RULE(expm1, singles),
+    [OP_LOG] = POSITIVE(log, singles, 1),
+    [OP_LOG1P] = POSITIVE(log1p, singles, 1),
+    [OP_LOG2] = POSITIVE(log2, singles, 1),
+    [OP_LOG10] = POSITIVE(log10, singles, 1),
+    [OP_SIN] = RULE(sin, singles),
+    [OP_COS] = RULE(cos, singles),
+    [OP_TAN] = {reference_tan, singles, COUNT(singles), .small = true},
+    [OP_SINH] = RULE(sinh, singles),
+    [OP_COSH] = RULE(cosh, singles),
+    [OP_ATAN] = RULE(atan, singles),
+    [OP_ERF] = RULE(erf, singles),
     [OP_SUM] = RULE(sum, singles),
     [OP_SUM_DIM] = RULE(sum_dim, reductions_of_dims),
     [OP_MEAN] = RULE(mean, singles),
@@ -427,6 +545,10 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_TANH] = RULE(tanh, singles),
     [OP_GELU] = VARIED(gelu, singles, forms),
     [OP_SILU] = RULE(silu, singles),
+    [OP_ELU] = VARIED(elu, singles, curves),
+    [OP_SOFTPLUS] = VARIED(softplus, singles, softnesses),
+    [OP_HARDTANH] = VARIED(hardtanh, singles, intervals),
+    [OP_LOG_SIGMOID] = RULE(log_sigmoid, singles),
     [OP_SOFTMAX] = RULE(softmax, lines),
     [OP_LOG_SOFTMAX] = RULE(log_softmax, lines),
     [OP_NLL_LOSS] = VARIED(nll_loss, classes, reductions),
@@ -435,6 +557,24 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_HUBER] = VARIED(huber_loss, compared, widths),
     [OP_BCE_LOGITS] = VARIED(bce_with_logits, compared, reductions),
 
+    [OP_EQ] = RULE(eq, integers),
+    [OP_NE] = RULE(ne, integers),
+    [OP_LT] = RULE(lt, integers),
+    [OP_LE] = RULE(le, integers),
+    [OP_GT] = RULE(gt, pairs),
+    [OP_GE] = RULE(ge, pairs),
+    [OP_LOGICAL_AND] = RULE(logical_and, integers),
+    [OP_LOGICAL_OR] = RULE(logical_or, integers),
+    [OP_LOGICAL_XOR] = RULE(logical_xor, integers),
+    [OP_LOGICAL_NOT] = RULE(logical_not, integers),
+    [OP_ISNAN] = RULE(isnan, singles),
+    [OP_ISFINITE] = RULE(isfinite, singles),
+    [OP_ISINF] = RULE(isinf, singles),
+    [OP_BITWISE_AND] = RULE(bitwise_and, integers),
+    [OP_BITWISE_OR] = RULE(bitwise_or, integers),
+    [OP_BITWISE_XOR] = RULE(bitwise_xor, integers),
+    [OP_BITWISE_NOT] = RULE(bitwise_not, integers),
+    [OP_FLOOR_DIVIDE] = RULE(floor_divide, pairs),
     [OP_ARGMAX] = RULE(argmax, flattened),
     [OP_ARGMIN] = RULE(argmin, flattened),
 };

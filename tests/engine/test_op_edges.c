@@ -125,9 +125,10 @@ static void long_sums_keep_their_precision(void **state)
 
 /* ---- what does not fit --------------------------------------------------------------------- */
 
-#define F32 DTYPE_FLOAT32
-#define F64 DTYPE_FLOAT64
-#define I64 DTYPE_INT64
+#define F32  DTYPE_FLOAT32
+#define F64  DTYPE_FLOAT64
+#define I64  DTYPE_INT64
+#define BOOL DTYPE_BOOL
 
 struct misfit {
     enum op_id id;
@@ -144,6 +145,10 @@ struct misfit {
     {                                                                                              \
         .id = OP_##op, .words = text, .shape = {s0, s1}, .dtype = { type0, type1 }                 \
     }
+#define THREE(op, type0, s0, type1, s1, type2, s2, text)                                           \
+    {                                                                                              \
+        .id = OP_##op, .words = text, .shape = {s0, s1, s2}, .dtype = { type0, type1, type2 }      \
+    }
 #define ADDMM(type, s0, s1, s2, text)                                                              \
     {                                                                                              \
         .id = OP_ADDMM, .words = text, .shape = {s0, s1, s2}, .dtype = { type, F32, F32 }          \
@@ -156,10 +161,62 @@ static const struct misfit misfits[] = {
     TWO(MUL, F32, DIMS(2, 3), F32, DIMS(2, 2), "non-singleton dimension 1"),
     TWO(SUB, F32, DIMS(2, 3), F32, DIMS(0, 3), "tensor b (0) at non-singleton dimension 0"),
     ONE(MEAN, I64, DIMS(3), "floating point"),
-    ONE(RELU, I64, DIMS(3), "floating point"),
-    ONE(LEAKY_RELU, I64, DIMS(3), "floating point"),
-    ONE(GELU, I64, DIMS(3), "floating point"),
-    ONE(SILU, I64, DIMS(3), "floating point"),
+    ONE(RELU, BOOL, DIMS(3), "Boolean inputs not supported for relu"),
+    ONE(HARDTANH, BOOL, DIMS(3), "Bool inputs not supported for hardtanh"),
+    ONE(LEAKY_RELU, I64, DIMS(3), "\"leaky_relu_cpu\" not implemented for 'Long'"),
+    ONE(GELU, I64, DIMS(3), "\"GeluKernelImpl\" not implemented for 'Long'"),
+    ONE(SILU, BOOL, DIMS(3), "\"silu_cpu\" not implemented for 'Bool'"),
+    ONE(ELU, I64, DIMS(3), "\"elu_cpu\" not implemented for 'Long'"),
+    ONE(SOFTPLUS, I64, DIMS(3), "\"softplus_cpu\" not implemented for 'Long'"),
+    ONE(LOG_SIGMOID, BOOL, DIMS(3), "\"log_sigmoid_cpu\" not implemented for 'Bool'"),
+    ONE(ABS, BOOL, DIMS(3), "\"abs_cpu\" not implemented for 'Bool'"),
+    ONE(FLOOR, BOOL, DIMS(3), "\"floor_vml_cpu\" not implemented for 'Bool'"),
+    ONE(ROUND, BOOL, DIMS(3), "\"round_vml_cpu\" not implemented for 'Bool'"),
+    ONE(NEG, BOOL, DIMS(3), "Negation, the `-` operator, on a bool tensor is not supported."),
+    ONE(RSUB, BOOL, DIMS(3), "with two bool tensors is not supported."),
+    TWO(SUB, BOOL, DIMS(3), BOOL, DIMS(3), "with two bool tensors is not supported. Use the `^`"),
+    TWO(SUB, F32, DIMS(3), BOOL, DIMS(3), "with a bool tensor is not supported. If you are"),
+    {.id = OP_ADD,
+     .words = "For integral input tensors, argument alpha must not be a floating point number.",
+     .shape = {DIMS(2), DIMS(2)},
+     .dtype = {I64, BOOL},
+     .args = {.alpha = 2, .number = F64}},
+    {.id = OP_POW,
+     .words = "Integers to negative integer powers are not allowed.",
+     .shape = {DIMS(2)},
+     .dtype = {I64},
+     .args = {.alpha = -1, .number = I64}},
+    ONE(POW, BOOL, DIMS(3), "\"pow\" not implemented for 'Bool'"),
+    TWO(POW_TENSOR, BOOL, DIMS(3), BOOL, DIMS(3), "\"pow\" not implemented for 'Bool'"),
+    TWO(REMAINDER, I64, DIMS(3), I64, DIMS(1), "ZeroDivisionError"),
+    TWO(FLOOR_DIVIDE, I64, DIMS(3), BOOL, DIMS(3), "ZeroDivisionError"),
+    TWO(REMAINDER, BOOL, DIMS(3), BOOL, DIMS(3), "\"remainder_cpu\" not implemented for 'Bool'"),
+    TWO(FLOOR_DIVIDE, BOOL, DIMS(3), BOOL, DIMS(3), "\"div_floor_cpu\" not implemented for 'Bool'"),
+    {.id = OP_CLAMP,
+     .words = "torch.clamp: At least one of 'min' or 'max' must not be None",
+     .shape = {DIMS(2)},
+     .dtype = {F32},
+     .args = {.alpha = NAN, .beta = NAN}},
+    ONE(CLAMP, BOOL, DIMS(3), "\"clamp_scalar_cpu\" not implemented for 'Bool'"),
+    THREE(CLAMP_TENSOR, BOOL, DIMS(3), BOOL, DIMS(3), BOOL, DIMS(3),
+          "\"clamp_cpu\" not implemented for 'Bool'"),
+    THREE(WHERE, I64, DIMS(3), F32, DIMS(3), F32, DIMS(3),
+          "where expected condition to be a boolean tensor, but got a tensor with dtype Long"),
+    THREE(WHERE, BOOL, DIMS(2), F32, DIMS(3), F32, DIMS(3),
+          "The size of tensor a (2) must match the size of tensor b (3)"),
+    THREE(WHERE, BOOL, DIMS(3), F32, DIMS(3), F32, DIMS(2),
+          "The size of tensor a (3) must match the size of tensor b (2)"),
+    {.id = OP_FILL,
+     .words = "value cannot be converted to type int64_t without overflow",
+     .shape = {DIMS(2)},
+     .dtype = {I64},
+     .args = {.alpha = 1e30}},
+    TWO(FILL_TENSOR, F32, DIMS(2), F32, DIMS(2),
+        "fill_ only supports 0-dimension value tensor but got tensor with 1 dimensions."),
+    TWO(EQ, F32, DIMS(3), F32, DIMS(2), "The size of tensor a (3) must match"),
+    TWO(BITWISE_AND, I64, DIMS(3), F32, DIMS(3), "\"bitwise_and_cpu\" not implemented for 'Float'"),
+    TWO(BITWISE_OR, F64, DIMS(3), BOOL, DIMS(3), "\"bitwise_or_cpu\" not implemented for 'Double'"),
+    ONE(BITWISE_NOT, F32, DIMS(3), "\"bitwise_not_cpu\" not implemented for 'Float'"),
     ONE(SOFTMAX, I64, DIMS(3), "floating point"),
     ONE(LOG_SOFTMAX, I64, DIMS(3), "floating point"),
     ONE(T, F32, DIMS(2, 3, 4), "t() expects a tensor with <= 2 dimensions, but self is 3D"),

@@ -29,9 +29,14 @@ static bool is_class(enum op_id id, int i)
     return id == OP_NLL_LOSS && i == 1;
 }
 
+static bool is_condition(enum op_id id, int i)
+{
+    return op_rules[id].condition && i == 0;
+}
+
 static bool is_integer(const struct trial *t, int i)
 {
-    return is_class(t->id, i) || t->s->below[i] > 0;
+    return is_class(t->id, i) || is_condition(t->id, i) || t->s->below[i] > 0;
 }
 
 /* Bit i: input i may ask for a gradient. */
@@ -65,6 +70,12 @@ static void draw(struct lab *l, const struct trial *t, int i, struct values *v)
             v->x[j] = floor(fabs(x) * (double)t->in[0].shape.dim[1]);
         if (t->s->below[i] > 0)
             v->x[j] = floor((t->s->from_end ? x : fabs(x)) * (double)t->s->below[i]);
+        if (is_condition(t->id, i))
+            v->x[j] = x > 0;
+        if (op_rules[t->id].small)
+            v->x[j] /= 2;
+        if (op_rules[t->id].positive >> i & 1)
+            v->x[j] = fabs(v->x[j]);
         if (j >= period)
             v->x[j] = v->x[j - period];
     }
@@ -78,6 +89,7 @@ static void set_up(struct lab *l, struct trial *t)
     t->args = t->s->args;
     if (rule->variants) {
         t->args.alpha = rule->variant[t->variant].alpha;
+        t->args.beta = rule->variant[t->variant].beta;
         t->args.tanh = rule->variant[t->variant].tanh;
         t->args.reduction = rule->variant[t->variant].reduction;
     }
@@ -130,7 +142,7 @@ static struct tensor *make_input(struct lab *l, const struct trial *t, int i, en
                                  bool wanted, struct tensor **leaf)
 {
     enum layout layout = t->s->layout[i];
-    enum dtype type = is_integer(t, i) ? DTYPE_INT64 : dtype;
+    enum dtype type = is_condition(t->id, i) ? DTYPE_BOOL : is_integer(t, i) ? DTYPE_INT64 : dtype;
     struct tensor *x = *leaf = lay_out(l, type, t->in[i].shape, layout);
     x->requires_grad = wanted;
     if (wanted && (layout == ROWS || layout == T_OF_LEAF))
