@@ -433,28 +433,19 @@ static const struct variant widths[] = {{.reduction = REDUCTION_MEAN, .alpha = 1
                                         {.reduction = REDUCTION_MEAN, .alpha = 0.3},
                                         {.reduction = REDUCTION_SUM, .alpha = 2.5}};
 
-#define MOVES(fn, samples)                                                                         \
+/* A rule; what is said behind the samples is a field of struct rule. */
+#define SPECIAL(fn, samples_, ...)                                                                 \
     {                                                                                              \
-        reference_##fn, samples, COUNT(samples), NULL, 0, true                                     \
+        .forward = reference_##fn, .sample = samples_, .samples = COUNT(samples_), __VA_ARGS__     \
     }
-#define RULE(fn, samples)                                                                          \
-    {                                                                                              \
-        reference_##fn, samples, COUNT(samples), NULL, 0, false                                    \
-    }
+#define VARIED(fn, samples, variants_)                                                             \
+    SPECIAL(fn, samples, .variant = variants_, .variants = COUNT(variants_))
+#define MOVES(fn, samples) SPECIAL(fn, samples, .moves = true)
+#define RULE(fn, samples)  SPECIAL(fn, samples, .variants = 0)
 /* Without the last few. */
-#define SOME(fn, samples, not_those)                                                               \
+#define SOME(fn, samples_, not_those)                                                              \
     {                                                                                              \
-        reference_##fn, samples, COUNT(samples) - (not_those), NULL, 0, false                      \
-    }
-#define VARIED(fn, samples, variants)                                                              \
-    {                                                                                              \
-        reference_##fn, samples, COUNT(samples), variants, COUNT(variants), false                  \
-    }
-
-/* Of inputs above 0: bit i stands for input i. */
-#define POSITIVE(fn, samples, bits)                                                                \
-    {                                                                                              \
-        reference_##fn, samples, COUNT(samples), .positive = (bits)                                \
+        .forward = reference_##fn, .sample = samples_, .samples = COUNT(samples_) - (not_those)    \
     }
 
 const struct rule op_rules[OP_COUNT] = {
@@ -466,9 +457,10 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_DIV_SCALAR] = RULE(div, pairs),
     [OP_RSUB] = VARIED(rsub, singles, alphas),
     [OP_NEG] = RULE(neg, singles),
-    [OP_POW] = {reference_pow, singles, COUNT(singles), exponents, COUNT(exponents), .positive = 1},
-    [OP_POW_TENSOR] = POSITIVE(pow_tensor, pairs, 1),
-    [OP_POW_SCALAR] = POSITIVE(pow_tensor, pairs, 1),
+    [OP_POW] =
+        SPECIAL(pow, singles, .variant = exponents, .variants = COUNT(exponents), .positive = 1),
+    [OP_POW_TENSOR] = SPECIAL(pow_tensor, pairs, .positive = 1),
+    [OP_POW_SCALAR] = SPECIAL(pow_tensor, pairs, .positive = 1),
     [OP_REMAINDER] = RULE(remainder, divisions),
     [OP_REMAINDER_SCALAR] = RULE(remainder, divisions),
     [OP_MAXIMUM] = RULE(maximum, pairs),
@@ -481,10 +473,10 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_CLAMP_TENSOR_MAX] = RULE(clamp_max_tensor, pairs),
     [OP_CLAMP_MIN_TENSOR] = RULE(clamp_min_tensor, pairs),
     [OP_CLAMP_MAX_TENSOR] = RULE(clamp_max_tensor, pairs),
-    [OP_WHERE] = {reference_where, triples, COUNT(triples), .moves = true, .condition = true},
+    [OP_WHERE] = SPECIAL(where, triples, .moves = true, .condition = true),
     [OP_ZERO] = MOVES(zero, singles),
-    [OP_FILL] = {reference_fill_number, singles, COUNT(singles), alphas, COUNT(alphas),
-                 .moves = true},
+    [OP_FILL] =
+        SPECIAL(fill_number, singles, .variant = alphas, .variants = COUNT(alphas), .moves = true),
     [OP_FILL_TENSOR] = MOVES(fill_tensor, filled),
     [OP_COPY] = MOVES(copy, copied),
     [OP_ABS] = RULE(abs, singles),
@@ -494,18 +486,18 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_ROUND] = RULE(round, singles),
     [OP_TRUNC] = RULE(trunc, singles),
     [OP_RECIPROCAL] = RULE(reciprocal, singles),
-    [OP_SQRT] = POSITIVE(sqrt, singles, 1),
-    [OP_RSQRT] = POSITIVE(rsqrt, singles, 1),
+    [OP_SQRT] = SPECIAL(sqrt, singles, .positive = 1),
+    [OP_RSQRT] = SPECIAL(rsqrt, singles, .positive = 1),
     [OP_EXP] = RULE(exp, singles),
     [OP_EXP2] = RULE(exp2, singles),
     [OP_EXPM1] = RULE(expm1, singles),
-    [OP_LOG] = POSITIVE(log, singles, 1),
-    [OP_LOG1P] = POSITIVE(log1p, singles, 1),
-    [OP_LOG2] = POSITIVE(log2, singles, 1),
-    [OP_LOG10] = POSITIVE(log10, singles, 1),
+    [OP_LOG] = SPECIAL(log, singles, .positive = 1),
+    [OP_LOG1P] = SPECIAL(log1p, singles, .positive = 1),
+    [OP_LOG2] = SPECIAL(log2, singles, .positive = 1),
+    [OP_LOG10] = SPECIAL(log10, singles, .positive = 1),
     [OP_SIN] = RULE(sin, singles),
     [OP_COS] = RULE(cos, singles),
-    [OP_TAN] = {reference_tan, singles, COUNT(singles), .small = true},
+    [OP_TAN] = SPECIAL(tan, singles, .small = true),
     [OP_SINH] = RULE(sinh, singles),
     [OP_COSH] = RULE(cosh, singles),
     [OP_ATAN] = RULE(atan, singles),
