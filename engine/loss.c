@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-enum { REDUCTION, ALPHA }; /* the options' places; the second is beta or delta */
+/* The options' places; ALPHA is beta or delta. */
+enum { REDUCTION, ALPHA, IGNORE_INDEX = ALPHA };
 
 static const char *const reductions[] = {[REDUCTION_MEAN] = "mean", [REDUCTION_SUM] = "sum", NULL};
 
@@ -12,7 +13,7 @@ static enum err_kind apply(enum op_id op, const double *value, struct tape *t,
                            struct err *e)
 {
     struct op_args args = {.reduction = (enum reduction)value[REDUCTION], .alpha = value[ALPHA]};
-    return op_apply(t, op, &args, (struct tensor *[]){output, target}, loss, e);
+    return op_apply_many(t, op, &args, (struct tensor *[]){output, target}, 2, loss, NULL, e);
 }
 
 #define ONE_OP(fn, op)                                                                             \
@@ -23,6 +24,7 @@ static enum err_kind apply(enum op_id op, const double *value, struct tape *t,
     }
 ONE_OP(mse, OP_MSE_LOSS)
 ONE_OP(bce_with_logits, OP_BCE_LOGITS)
+ONE_OP(smooth_l1, OP_SMOOTH_L1)
 ONE_OP(huber, OP_HUBER)
 
 /* |output - target|, summed or averaged: three operations, as in PyTorch. */
@@ -40,23 +42,77 @@ static enum err_kind l1(const double *value, struct tape *t, struct tensor *outp
     return rc;
 }
 
-/* Without a quadratic part it is l1, whose slope at 0 is 0. */
-static enum err_kind smooth_l1(const double *value, struct tape *t, struct tensor *output,
-                               struct tensor *target, struct tensor **loss, struct err *e)
+/* ---- of classes ---------------------------------------------------------------------------- */
+
+static enum err_kind check_classes(const struct shape *x, const struct shape *y, struct err *e)
 {
-    if (value[ALPHA] == 0)
-        return l1(value, t, output, target, loss, e);
-    return apply(OP_SMOOTH_L1, value, t, output, target, loss, e);
+    char tx[SHAPE_TEXT_BYTES], ty[SHAPE_TEXT_BYTES];
+    struct shape want = *x;
+    want.rank--;
+    memmove(want.dim + 1, x->dim + 2, (size_t)(want.rank - 1) * sizeof x->dim[0]);
+    if (y->rank == 0 || x->dim[0] != y->dim[0])
+        return err_set(e, ERR_INVALID, "",
+                       "Expected input batch_size (%lld) to match target batch_size (%lld).",
+                       (long long)x->dim[0], y->rank ? (long long)y->dim[0] : 0);
+    if (!shape_equal(&want, y))
+        return err_set(e, ERR_INVALID, "", "Expected target size %s, got %s",
+                       shape_text(&want, tx, sizeof tx), shape_text(y, ty, sizeof ty));
+    return ERR_OK;
+}
+
+static enum err_kind view(struct tape *t, struct tensor *x, struct shape shape, struct tensor **y,
+                          struct err *e)
+{
+    struct op_args args = {.shape = shape};
+    return op_apply(t, OP_VIEW, &args, &x, y, e);
+}
+
+/* (rows, classes, …) is seen as images of one row, for which PyTorch has its own operation. */
+static enum err_kind nll_as_images(struct tape *t, const struct op_args *args,
+                                   struct tensor *const *in, int inputs, struct tensor **loss,
+                                   struct err *e)
+{
+    struct tensor *seen[3] = {in[0], in[1], inputs > 2 ? in[2] : NULL};
+    struct shape target = in[1]->shape;
+    int64_t rows = in[0]->shape.dim[0], classes = in[0]->shape.dim[1], count = tensor_count(in[0]),
+            targets = tensor_count(in[1]);
+    struct shape as_images = {4, {rows, classes, count != 0, count ? count / classes / rows : 0}},
+                 as_targets = {3, {rows, targets != 0, targets ? targets / rows : 0}};
+    enum err_kind rc = check_classes(&in[0]->shape, &target, e);
+    if (!rc)
+        rc = view(t, in[0], as_images, &seen[0], e);
+    if (!rc)
+        rc = view(t, in[1], as_targets, &seen[1], e);
+    if (!rc)
+        rc = op_apply_many(t, OP_NLL_LOSS2D, args, seen, inputs, loss, NULL, e);
+    if (!rc && args->reduction == REDUCTION_NONE)
+        rc = view(t, *loss, target, loss, e);
+    return rc;
+}
+
+enum err_kind loss_nll(struct tape *t, const struct op_args *args, struct tensor *const *in,
+                       int inputs, struct tensor **loss, struct err *e)
+{
+    int rank = in[0]->shape.rank;
+    if (rank < 1)
+        return err_set(e, ERR_INVALID, "", "Expected 1 or more dimensions (got 0)");
+    if (rank == 3 || rank > 4)
+        return nll_as_images(t, args, in, inputs, loss, e);
+    enum op_id id = rank == 4 ? OP_NLL_LOSS2D : OP_NLL_LOSS;
+    return op_apply_many(t, id, args, in, inputs, loss, NULL, e);
 }
 
 static enum err_kind cross_entropy(const double *value, struct tape *t, struct tensor *output,
                                    struct tensor *target, struct tensor **loss, struct err *e)
 {
-    struct tensor *log_probability;
-    struct op_args classes = {.dim = 1};
-    enum err_kind rc = op_apply(t, OP_LOG_SOFTMAX, &classes, &output, &log_probability, e);
-    return rc ? rc : apply(OP_NLL_LOSS, value, t, log_probability, target, loss, e);
+    struct op_args along = {.dim = 1}, nll = {.reduction = (enum reduction)value[REDUCTION],
+                                              .ignore_index = (int64_t)value[IGNORE_INDEX]};
+    struct tensor *in[] = {output, target};
+    enum err_kind rc = op_apply(t, OP_LOG_SOFTMAX, &along, in, &in[0], e);
+    return rc ? rc : loss_nll(t, &nll, in, 2, loss, e);
 }
+
+/* ---- the table ------------------------------------------------------------------------------- */
 
 #define BY_REDUCTION                                                                               \
     {                                                                                              \
@@ -66,7 +122,15 @@ static enum err_kind cross_entropy(const double *value, struct tape *t, struct t
 const struct loss_type loss_types[] = {
     {{"mse", {BY_REDUCTION}}, TARGET_LIKE_OUTPUT, mse},
     {{"bce_with_logits", {BY_REDUCTION}}, TARGET_LIKE_OUTPUT, bce_with_logits},
-    {{"cross_entropy", {BY_REDUCTION}}, TARGET_CLASSES, cross_entropy},
+    {{"cross_entropy",
+      {BY_REDUCTION,
+       {.name = "ignore_index",
+        .kind = OPTION_INTEGER,
+        .fallback = -100,
+        .min = -OPTION_INT_MAX,
+        .max = OPTION_INT_MAX}}},
+     TARGET_CLASSES,
+     cross_entropy},
     {{"l1", {BY_REDUCTION}}, TARGET_LIKE_OUTPUT, l1},
     {{"smooth_l1",
       {BY_REDUCTION,

@@ -36,6 +36,13 @@ MUST_USE enum err_kind loss_target_shape(const struct loss *l, const struct shap
                                          struct shape *target, struct err *e);
 MUST_USE enum err_kind loss_forward(const struct loss *l, struct tape *t, struct tensor *output,
                                     struct tensor *target, struct tensor **loss, struct err *e);
+/* The negative log-likelihood of in[0] (classes), or (rows, classes, …), at the classes in[1] (a
+ * scalar, or (rows, …)), by the weights in[2] (classes) if there are three inputs. What counts of
+ * args: reduction, ignore_index.
+ *   errors INVALID what does not fit, in PyTorch's words · NOMEM */
+MUST_USE enum err_kind loss_nll(struct tape *t, const struct op_args *args,
+                                struct tensor *const *in, int inputs, struct tensor **loss,
+                                struct err *e);
 /* "mean" or "sum". */
 const char *loss_reduction(const struct loss *l);
 

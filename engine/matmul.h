@@ -25,11 +25,12 @@ struct matrix {
 /* Bytes of workspace that any product may use, whatever its shape; aligned to MEM_ALIGN. */
 #define MATMUL_WORKSPACE_BYTES ((size_t)1 << 20)
 
-/* c (m,n) = a (m,k) b (k,n) [+ add (m,n)]. c is dense in rows or in columns (one stride is 1, the
- * other at least the extent) and overlaps nothing else; add.data NULL: nothing is added. */
+/* c (m,n) = a (m,k) b (k,n) [+ add (m,n)]. c overlaps nothing, itself neither, and is fastest dense
+ * in rows or in columns (one stride is 1); add.data NULL: nothing is added. */
 struct matmul_args {
     enum dtype dtype; /* FLOAT32 or FLOAT64, of all four */
     int64_t m, n, k;  /* each may be 0 */
+    bool continues;   /* c holds the chains of earlier k's, which go on: not from 0 */
     struct matrix a, b, add, c;
     void *workspace;
 };

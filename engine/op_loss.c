@@ -1,153 +1,150 @@
-/* engine/op_loss.c - losses: a scalar from an input and a target.
+/* engine/op_loss.c - losses of an input against a target: a value an element, their sum or mean.
  *
- * Source: PyTorch, aten/src/ATen/native/Loss.cpp and LossNLL.cpp.
+ * Source: PyTorch, aten/src/ATen/native/Loss.cpp; the losses of classes are in op_nll.c.
  */
 #include "engine/op_reduce.h"
+#include "engine/rows.h"
 #include "engine/vmath.h"
 
 #include <string.h>
 
+/* So many elements at a time have their terms and values beside each other in the cache. */
+#define CHUNK 256
+
 /* What the sum is divided by. Of no elements a mean is 0 / 0, as PyTorch gives. */
 static double divisor(const struct op_call *c)
 {
-    const struct tensor *elements = c->in[1]; /* of nll_loss: one a row */
-    return c->args.reduction == REDUCTION_MEAN ? (double)tensor_count(elements) : 1;
+    return c->args.reduction == REDUCTION_MEAN ? (double)tensor_count(c->in[1]) : 1;
 }
 
-/* A row-major tensor with its classes along dimension 1. */
-struct classes {
-    int64_t rows, n, inner;
-};
-
-static struct classes classes_of(const struct tensor *x)
+/* The i-th input, if it is there. */
+static const struct tensor *optional(const struct op_call *c, int i)
 {
-    struct classes s = {.rows = x->shape.dim[0], .n = x->shape.dim[1], .inner = 1};
-    for (int d = 2; d < x->shape.rank; d++)
-        s.inner *= x->shape.dim[d];
-    return s;
+    return i < c->inputs ? c->in[i] : NULL;
 }
 
-/* Where the i-th target's class lies in the input. */
-static int64_t class_at(const struct classes *s, int64_t i, int64_t class)
-{
-    return (i / s->inner * s->n + class) * s->inner + i % s->inner;
-}
+/* The functions of an element. BCE_POSITIVE: of logits, with a pos_weight. */
+enum loss { MSE, SMOOTH_L1, HUBER, BCE, BCE_LOGITS, BCE_POSITIVE };
 
 #define REAL float
 #include "engine/op_loss.inc"
 #define REAL double
 #include "engine/op_loss.inc"
 
-static enum err_kind infer_pair(const struct op_call *c, struct tensor *out, struct err *e)
+/* ---- what fits ------------------------------------------------------------------------------- */
+
+static enum err_kind check_float(const struct tensor *x, const char *kernel, struct err *e)
+{
+    return dtype_is_float(x->dtype) ? ERR_OK
+                                    : err_set(e, ERR_INVALID, "", "\"%s\" not implemented for '%s'",
+                                              kernel, dtype_type_name(x->dtype));
+}
+
+static enum err_kind sizes_differ(const struct op_call *c, struct err *e)
+{
+    char tx[SHAPE_TEXT_BYTES], ty[SHAPE_TEXT_BYTES];
+    return err_set(e, ERR_INVALID, "",
+                   "Target size (torch.Size(%s)) must be the same as input size (torch.Size(%s))",
+                   shape_text(&c->in[1]->shape, ty, sizeof ty),
+                   shape_text(&c->in[0]->shape, tx, sizeof tx));
+}
+
+/* The input and the target, which are of one type by now. */
+static enum err_kind infer_pair(const struct op_call *c, const char *kernel, struct tensor *out,
+                                struct err *e)
+{
+    out->shape = c->in[0]->shape;
+    if (!shape_equal(&out->shape, &c->in[1]->shape))
+        return sizes_differ(c, e);
+    if (c->args.reduction != REDUCTION_NONE)
+        out->shape.rank = 0;
+    return check_float(c->in[0], kernel, e);
+}
+
+/* A weight multiplies the elements of x in place: it may not make more of them. */
+static enum err_kind check_weight(const struct tensor *x, const struct tensor *weight,
+                                  struct err *e)
+{
+    struct shape both;
+    char tx[SHAPE_TEXT_BYTES], tb[SHAPE_TEXT_BYTES];
+    enum err_kind rc = weight ? shape_broadcast(&x->shape, &weight->shape, &both, e) : ERR_OK;
+    if (rc || !weight || shape_equal(&both, &x->shape))
+        return rc;
+    return err_set(e, ERR_INVALID, "", "output with shape %s doesn't match the broadcast shape %s",
+                   shape_text(&x->shape, tx, sizeof tx), shape_text(&both, tb, sizeof tb));
+}
+
+/* ---- the rows without weights ---------------------------------------------------------------- */
+
+#define PAIR(row, fn, kernel, p_name, p_bad)                                                       \
+    enum err_kind ISA_FN(row##_infer)(const struct op_call *c, struct tensor *out, struct err *e)  \
+    {                                                                                              \
+        if (p_bad)                                                                                 \
+            return err_set(e, ERR_INVALID, "", #row " does not support " p_name ".");              \
+        return infer_pair(c, kernel, out, e);                                                      \
+    }                                                                                              \
+                                                                                                   \
+    void ISA_FN(row##_forward)(const struct op_call *c)                                            \
+    {                                                                                              \
+        BY_TYPE(c->out->dtype, loss, c, fn);                                                       \
+    }                                                                                              \
+                                                                                                   \
+    void ISA_FN(row##_backward)(const struct op_call *c)                                           \
+    {                                                                                              \
+        BY_TYPE(c->grad_out->dtype, loss_slopes, c, fn);                                           \
+    }
+PAIR(mse_loss, MSE, "mse_cpu", "", false)
+PAIR(smooth_l1_loss, SMOOTH_L1, "smooth_l1_cpu", "negative values for beta", c->args.alpha < 0)
+PAIR(huber_loss, HUBER, "huber_cpu", "non-positive values for delta", c->args.alpha <= 0)
+
+/* ---- binary cross entropy: of probabilities, and of logits ----------------------------------- */
+
+enum err_kind ISA_FN(binary_cross_entropy_infer)(const struct op_call *c, struct tensor *out,
+                                                 struct err *e)
 {
     const struct tensor *x = c->in[0], *y = c->in[1];
     char tx[SHAPE_TEXT_BYTES], ty[SHAPE_TEXT_BYTES];
-    if (x->dtype != y->dtype || !dtype_is_float(x->dtype))
-        return err_set(e, ERR_INVALID, "", "%s needs two floating point tensors of one type",
-                       c->op->name);
     if (!shape_equal(&x->shape, &y->shape))
-        return err_set(e, ERR_INVALID, "", "Target size (%s) must be the same as input size (%s)",
+        return err_set(e, ERR_INVALID, "",
+                       "Using a target size (torch.Size(%s)) that is different to the input size "
+                       "(torch.Size(%s)) is deprecated. Please ensure they have the same size.",
                        shape_text(&y->shape, ty, sizeof ty), shape_text(&x->shape, tx, sizeof tx));
-    out->shape.rank = 0;
-    return ERR_OK;
+    if (x->dtype != y->dtype)
+        return err_set(e, ERR_INVALID, "", "Found dtype %s but expected %s",
+                       dtype_type_name(y->dtype), dtype_type_name(x->dtype));
+    enum err_kind rc = infer_pair(c, c->op->name, out, e);
+    if (!rc)
+        rc = check_weight(x, optional(c, 2), e);
+    if (!rc && x->storage->data && !BY_TYPE(x->dtype, are_probabilities, x))
+        rc = err_set(e, ERR_INVALID, "", "all elements of input should be between 0 and 1");
+    return rc;
 }
 
-enum err_kind ISA_FN(nll_loss_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+void ISA_FN(binary_cross_entropy_forward)(const struct op_call *c)
 {
-    const struct tensor *x = c->in[0], *y = c->in[1];
-    if (!dtype_is_float(x->dtype) || y->dtype != DTYPE_INT64)
-        return err_set(e, ERR_INVALID, "",
-                       "nll_loss needs a floating point input and an int64 target, got %s and %s",
-                       dtype_name(x->dtype), dtype_name(y->dtype));
-    struct shape want = x->shape;
-    if (want.rank >= 2) {
-        want.rank--;
-        memmove(want.dim + 1, want.dim + 2, (size_t)(want.rank - 1) * sizeof want.dim[0]);
-    }
-    if (x->shape.rank < 2 || !shape_equal(&want, &y->shape)) {
-        char tx[SHAPE_TEXT_BYTES], ty[SHAPE_TEXT_BYTES];
-        return err_set(e, ERR_INVALID, "",
-                       "Expected a target of one class per row, got input %s and target %s",
-                       shape_text(&x->shape, tx, sizeof tx), shape_text(&y->shape, ty, sizeof ty));
-    }
-    const int64_t *target = tensor_data(y);
-    for (int64_t i = 0; i < tensor_count(y); i++)
-        if (target[i] < 0 || target[i] >= x->shape.dim[1])
-            return err_set(e, ERR_INVALID, "", "Target %lld is out of bounds.",
-                           (long long)target[i]);
-    out->shape.rank = 0;
-    return ERR_OK;
+    BY_TYPE(c->out->dtype, loss, c, BCE);
 }
 
-void ISA_FN(nll_loss_forward)(const struct op_call *c)
+void ISA_FN(binary_cross_entropy_backward)(const struct op_call *c)
 {
-    BY_TYPE(c->out->dtype, nll, c);
+    BY_TYPE(c->grad_out->dtype, loss_slopes, c, BCE);
 }
 
-void ISA_FN(nll_loss_backward)(const struct op_call *c)
+enum err_kind ISA_FN(binary_cross_entropy_with_logits_infer)(const struct op_call *c,
+                                                             struct tensor *out, struct err *e)
 {
-    if (c->grad_in[0])
-        BY_TYPE(c->grad_out->dtype, nll_slope, c);
+    enum err_kind rc = infer_pair(c, c->op->name, out, e);
+    for (int i = 2; !rc && i < c->inputs; i++)
+        rc = check_weight(c->in[0], c->in[i], e);
+    return rc;
 }
 
-enum err_kind ISA_FN(mse_loss_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+void ISA_FN(binary_cross_entropy_with_logits_forward)(const struct op_call *c)
 {
-    return infer_pair(c, out, e);
+    BY_TYPE(c->out->dtype, loss, c, c->inputs > 3 ? BCE_POSITIVE : BCE_LOGITS);
 }
 
-void ISA_FN(mse_loss_forward)(const struct op_call *c)
+void ISA_FN(binary_cross_entropy_with_logits_backward)(const struct op_call *c)
 {
-    BY_TYPE(c->out->dtype, mse, c);
-}
-
-void ISA_FN(mse_loss_backward)(const struct op_call *c)
-{
-    BY_TYPE(c->grad_out->dtype, mse_slope, c);
-}
-
-enum err_kind ISA_FN(smooth_l1_loss_infer)(const struct op_call *c, struct tensor *out,
-                                           struct err *e)
-{
-    return infer_pair(c, out, e);
-}
-
-void ISA_FN(smooth_l1_loss_forward)(const struct op_call *c)
-{
-    BY_TYPE(c->out->dtype, smooth_l1, c);
-}
-
-void ISA_FN(smooth_l1_loss_backward)(const struct op_call *c)
-{
-    BY_TYPE(c->grad_out->dtype, smooth_l1_slope, c);
-}
-
-enum err_kind ISA_FN(huber_loss_infer)(const struct op_call *c, struct tensor *out, struct err *e)
-{
-    return infer_pair(c, out, e);
-}
-
-void ISA_FN(huber_loss_forward)(const struct op_call *c)
-{
-    BY_TYPE(c->out->dtype, huber, c);
-}
-
-void ISA_FN(huber_loss_backward)(const struct op_call *c)
-{
-    BY_TYPE(c->grad_out->dtype, huber_slope, c);
-}
-
-enum err_kind ISA_FN(bce_with_logits_infer)(const struct op_call *c, struct tensor *out,
-                                            struct err *e)
-{
-    return infer_pair(c, out, e);
-}
-
-void ISA_FN(bce_with_logits_forward)(const struct op_call *c)
-{
-    BY_TYPE(c->out->dtype, bce, c);
-}
-
-void ISA_FN(bce_with_logits_backward)(const struct op_call *c)
-{
-    BY_TYPE(c->grad_out->dtype, bce_slope, c);
+    BY_TYPE(c->grad_out->dtype, loss_slopes, c, c->inputs > 3 ? BCE_POSITIVE : BCE_LOGITS);
 }

@@ -30,24 +30,27 @@ static int64_t line_start(const struct lines *l, int64_t i)
 #define REAL double
 #include "engine/op_softmax.inc"
 
-static enum err_kind infer_along(const struct op_call *c, struct tensor *out, struct err *e)
+/* lastdim_kernel: what PyTorch calls its own for the last dimension. */
+static enum err_kind infer_along(const struct op_call *c, const char *lastdim_kernel,
+                                 struct tensor *out, struct err *e)
 {
     const struct tensor *x = c->in[0];
     int rank = x->shape.rank ? x->shape.rank : 1;
-    if (!dtype_is_float(x->dtype))
-        return err_set(e, ERR_INVALID, "", "%s needs a floating point tensor, got %s", c->op->name,
-                       dtype_name(x->dtype));
+    bool last = c->args.dim == -1 || c->args.dim == rank - 1;
     if (c->args.dim < -rank || c->args.dim >= rank)
         return err_set(e, ERR_INVALID, "",
                        "Dimension out of range (expected to be in range of [%d, %d], but got %d)",
                        -rank, rank - 1, c->args.dim);
+    if (!dtype_is_float(x->dtype))
+        return err_set(e, ERR_INVALID, "", "\"%s\" not implemented for '%s'",
+                       last ? lastdim_kernel : "softmax_kernel_impl", dtype_type_name(x->dtype));
     out->shape = x->shape;
     return ERR_OK;
 }
 
 enum err_kind ISA_FN(softmax_infer)(const struct op_call *c, struct tensor *out, struct err *e)
 {
-    return infer_along(c, out, e);
+    return infer_along(c, "softmax_lastdim_kernel_impl", out, e);
 }
 
 void ISA_FN(softmax_forward)(const struct op_call *c)
@@ -62,7 +65,7 @@ void ISA_FN(softmax_backward)(const struct op_call *c)
 
 enum err_kind ISA_FN(log_softmax_infer)(const struct op_call *c, struct tensor *out, struct err *e)
 {
-    return infer_along(c, out, e);
+    return infer_along(c, "log_softmax_lastdim_kernel_impl", out, e);
 }
 
 void ISA_FN(log_softmax_forward)(const struct op_call *c)

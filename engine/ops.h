@@ -28,6 +28,7 @@
 #define SAVE_BITS        (SAVED_INPUTS_MAX + 2)
 #define GRAD(i, saves)   ((uint64_t)(saves) << (SAVE_BITS * (i))) /* i < SAVED_INPUTS_MAX */
 #define SAVE_NONE        UINT64_C(0)
+#define SAVE_PAIR        (SAVE_IN(0) | SAVE_IN(1))
 
 #define ANY_STRIDES 1u    /* takes any strides; other rows are given row-major copies */
 #define PROMOTES    2u    /* operands of different types are brought to tensor_result_type */
@@ -45,6 +46,8 @@
 #define WIDE_GRADS                                                                                 \
     8192u /* grad_in has the output's shape: the walk sums where in was broadcast                  \
            */
+
+#define NO_GRAD_OF(i) (UINT32_C(1) << (24 + (i))) /* input i may not require a gradient */
 
 /* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row.
  *    id           fn               grad node                inputs               saves       flags
@@ -170,8 +173,22 @@
 
 #define OPS_MATMUL(X)                                                                              \
     X(MM, mm, "MmBackward0", "self mat2", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)), ANY_STRIDES)  \
+    X(MV, mv, "MvBackward0", "self vec", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)), ANY_STRIDES)   \
+    X(DOT, dot, "DotBackward0", "self tensor", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),          \
+      ANY_STRIDES)                                                                                 \
+    X(BMM, bmm, "BmmBackward0", "self mat2", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),            \
+      ANY_STRIDES)                                                                                 \
     X(ADDMM, addmm, "AddmmBackward0", "self mat1 mat2", GRAD(1, SAVE_IN(2)) | GRAD(2, SAVE_IN(1)), \
-      ANY_STRIDES)
+      ANY_STRIDES)                                                                                 \
+    X(ADDMV, addmv, "AddmvBackward0", "self mat vec", GRAD(1, SAVE_IN(2)) | GRAD(2, SAVE_IN(1)),   \
+      ANY_STRIDES)                                                                                 \
+    X(BADDBMM, baddbmm, "BaddbmmBackward0", "self batch1 batch2",                                  \
+      GRAD(1, SAVE_IN(2)) | GRAD(2, SAVE_IN(1)), ANY_STRIDES)
+
+/* Without a bias: two inputs. */
+#define OPS_CONV(X)                                                                                \
+    X(CONVOLUTION, convolution, "ConvolutionBackward0", "input weight bias",                       \
+      GRAD(0, SAVE_PAIR) | GRAD(1, SAVE_PAIR) | GRAD(2, SAVE_PAIR), 0)
 
 #define OPS_ACTIVATION(X)                                                                          \
     X(RELU, relu, "ReluBackward0", "self", GRAD(0, SAVE_OUT), 0)                                   \
@@ -189,16 +206,26 @@
     X(SOFTMAX, softmax, "SoftmaxBackward0", "self", GRAD(0, SAVE_OUT), 0)                          \
     X(LOG_SOFTMAX, log_softmax, "LogSoftmaxBackward0", "self", GRAD(0, SAVE_OUT), 0)
 
+/* The weights are optional, the last ones left out: two inputs are enough. BCE_LOGITS takes a
+ * pos_weight without a weight as one with the weight 1, a scalar. */
+#define SAVE_NLL (SAVE_PAIR | SAVE_IN(2) | SAVE_AUX)
+#define SAVE_BCE (SAVE_PAIR | SAVE_IN(2) | SAVE_IN(3))
 #define OPS_LOSS(X)                                                                                \
-    X(NLL_LOSS, nll_loss, "NllLossBackward0", "self target", GRAD(0, SAVE_IN(1)), 0)               \
+    X(NLL_LOSS, nll_loss, "NllLossBackward0", "self target weight", GRAD(0, SAVE_NLL),             \
+      HAS_AUX | NO_GRAD_OF(2))                                                                     \
+    X(NLL_LOSS2D, nll_loss2d, "NllLoss2DBackward0", "self target weight", GRAD(0, SAVE_NLL),       \
+      HAS_AUX | NO_GRAD_OF(2))                                                                     \
     X(MSE_LOSS, mse_loss, "MseLossBackward0", "self target",                                       \
-      GRAD(0, SAVE_IN(0) | SAVE_IN(1)) | GRAD(1, SAVE_IN(0) | SAVE_IN(1)), 0)                      \
+      GRAD(0, SAVE_PAIR) | GRAD(1, SAVE_PAIR), PROMOTES)                                           \
     X(SMOOTH_L1, smooth_l1_loss, "SmoothL1LossBackward0", "self target",                           \
-      GRAD(0, SAVE_IN(0) | SAVE_IN(1)) | GRAD(1, SAVE_IN(0) | SAVE_IN(1)), 0)                      \
+      GRAD(0, SAVE_PAIR) | GRAD(1, SAVE_PAIR), PROMOTES)                                           \
     X(HUBER, huber_loss, "HuberLossBackward0", "self target",                                      \
-      GRAD(0, SAVE_IN(0) | SAVE_IN(1)) | GRAD(1, SAVE_IN(0) | SAVE_IN(1)), 0)                      \
-    X(BCE_LOGITS, bce_with_logits, "BinaryCrossEntropyWithLogitsBackward0", "self target",         \
-      GRAD(0, SAVE_IN(0) | SAVE_IN(1)) | GRAD(1, SAVE_IN(0) | SAVE_IN(1)), 0)
+      GRAD(0, SAVE_PAIR) | GRAD(1, SAVE_PAIR), PROMOTES)                                           \
+    X(BCE, binary_cross_entropy, "BinaryCrossEntropyBackward0", "self target weight",              \
+      GRAD(0, SAVE_PAIR | SAVE_IN(2)) | GRAD(1, SAVE_PAIR | SAVE_IN(2)), NO_GRAD_OF(2))            \
+    X(BCE_LOGITS, binary_cross_entropy_with_logits, "BinaryCrossEntropyWithLogitsBackward0",       \
+      "self target weight pos_weight", GRAD(0, SAVE_BCE) | GRAD(1, SAVE_BCE),                      \
+      PROMOTES | NO_GRAD_OF(2) | NO_GRAD_OF(3))
 
 #define OPS(X)                                                                                     \
     OPS_ARITH(X)                                                                                   \
@@ -209,6 +236,7 @@
     OPS_VIEW(X)                                                                                    \
     OPS_MOVE(X)                                                                                    \
     OPS_MATMUL(X)                                                                                  \
+    OPS_CONV(X)                                                                                    \
     OPS_ACTIVATION(X)                                                                              \
     OPS_SOFTMAX(X)                                                                                 \
     OPS_LOSS(X)
@@ -253,14 +281,19 @@ enum op_id {
 
 enum reduction { REDUCTION_MEAN, REDUCTION_SUM, REDUCTION_NONE };
 
+/* Of height and width. */
+struct conv {
+    int64_t stride[2], padding[2], dilation[2], groups;
+};
+
 /* The arguments that are no tensors; each row reads its own. */
 struct op_args {
-    double alpha;             /* add, sub, addmm: multiplies the second operand or the product;
+    double alpha;             /* add, sub, addmm …: multiplies the second operand or the product;
                                  leaky_relu: the slope; elu: alpha; smooth_l1, softplus: beta;
                                  huber: delta; clamp, hardtanh: the lower bound; rsub: what is
                                  subtracted from; pow: the exponent; fill: the number */
-    double beta;              /* addmm: multiplies what is added; clamp, hardtanh: the upper bound;
-                                 softplus: the threshold */
+    double beta;              /* addmm …: multiplies what is added, which a 0 ignores; clamp,
+                                 hardtanh: the upper bound; softplus: the threshold */
     enum dtype number;        /* the type of the Python numbers alpha and beta: bool, int64 or
                                  float64. An int64 is exact up to 2^53 */
     bool tanh;                /* gelu: the tanh form */
@@ -275,8 +308,10 @@ struct op_args {
     bool has_dtype;           /* sums, means: … */
     enum dtype dtype;         /* … the type of the result */
     enum reduction reduction; /* losses */
+    int64_t ignore_index;     /* nll_loss: the class of what does not count */
+    struct conv conv;         /* convolution */
 };
-/* What op_apply takes for NULL: alpha and beta 1, all else 0. */
+/* What op_apply takes for NULL: alpha and beta 1, ignore_index -100, all else 0. */
 extern const struct op_args op_args_default;
 
 #define ROOM_BYTES ((size_t)1 << 20)

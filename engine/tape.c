@@ -5,7 +5,7 @@
 
 #include "engine/tape_inside.h"
 
-const struct op_args op_args_default = {.alpha = 1, .beta = 1};
+const struct op_args op_args_default = {.alpha = 1, .beta = 1, .ignore_index = -100};
 
 /* No two rounds of the process have the same number, whatever their tapes. A leaf outlives tapes,
  * and must not take the node it had on one for a node of the next tape at the same address. */
@@ -234,6 +234,23 @@ static enum err_kind check_view(const struct tensor *x, struct err *e)
                    "gradients through it are not supported: make the view anew");
 }
 
+/* PyTorch's function of several outputs is named for that. */
+static enum err_kind check_differentiable(const struct tape *t, const struct op *op,
+                                          struct tensor *const *in, int inputs, struct err *e)
+{
+    for (int i = 0; i < inputs && i < SAVED_INPUTS_MAX; i++) {
+        if (!(op->flags & NO_GRAD_OF(i)) || !in[i]->requires_grad || t->grad_disabled)
+            continue;
+        int bytes;
+        const char *name = op_input_name(op, i, &bytes);
+        return err_set(e, ERR_INVALID, "",
+                       "The function '%s%s' is not differentiable with respect to argument '%.*s'. "
+                       "This input cannot have requires_grad True.",
+                       op->name, op->flags & HAS_AUX ? "_forward" : "", bytes, name);
+    }
+    return ERR_OK;
+}
+
 /* The type that the row computes input i in. */
 static enum dtype operand_type(const struct op_call *c, const struct tensor *x, enum dtype common)
 {
@@ -352,7 +369,9 @@ enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args 
                         .given = (const struct tensor *const *)in};
     tape_lend(t, &c);
     enum dtype common;
-    enum err_kind rc = prepare_inputs(t, &c, &common, e);
+    enum err_kind rc = check_differentiable(t, c.op, in, inputs, e);
+    if (!rc)
+        rc = prepare_inputs(t, &c, &common, e);
     if (!rc)
         rc = compute(t, &c, e);
     if (rc)

@@ -23,7 +23,8 @@ static void test_create_with_defaults(void **state)
     assert_json(r, "/layers/0", LINEAR(64, 32));
     assert_json(r, "/layers/1", "{\"type\":\"relu\"}");
     assert_json(r, "/layers/2/bias", "false");
-    assert_json(r, "/loss", "{\"type\":\"cross_entropy\",\"reduction\":\"mean\"}");
+    assert_json(r, "/loss",
+                "{\"type\":\"cross_entropy\",\"reduction\":\"mean\",\"ignore_index\":-100}");
     assert_json(r, "/optimizer", SGD_DEFAULTS);
     assert_json(r, "/dtype", "\"float32\"");
     assert_json(r, "/seed", "0");

@@ -125,8 +125,11 @@ void lab_put(struct tensor *t, int64_t i, double value)
 struct tensor *lab_apply(struct lab *l, enum op_id id, const struct op_args *args, struct tensor *a,
                          struct tensor *b, struct tensor *c)
 {
-    struct tensor *y = NULL;
-    if (op_apply(&l->tape, id, args, (struct tensor *[]){a, b, c}, &y, &l->e) != ERR_OK)
+    struct tensor *in[] = {a, b, c}, *y = NULL;
+    int inputs = 0;
+    while (inputs < 3 && in[inputs])
+        inputs++;
+    if (op_apply_many(&l->tape, id, args, in, inputs, &y, NULL, &l->e) != ERR_OK)
         fail_msg("%s: %s", l->tape.kernels->ops[id].name, l->e.message);
     return y;
 }

@@ -9,7 +9,7 @@
 
 #define VALUES_MAX 1024
 
-/* A row-major tensor of the reference. */
+/* A row-major tensor of the reference. Of an input that is left out the rank is -1. */
 struct values {
     struct shape shape;
     double x[VALUES_MAX];
@@ -28,7 +28,7 @@ struct sample {
     struct shape shape[LAB_INPUTS_MAX];
     enum layout layout[LAB_INPUTS_MAX];
     struct op_args args;
-    int inputs;                    /* of a row that takes any number; 0: as many as it names */
+    int inputs;                    /* 0: as many as the row names */
     int64_t below[LAB_INPUTS_MAX]; /* > 0: the input is of integers from 0 to below it; … */
     bool from_end;                 /* … or from -below */
 };
@@ -46,11 +46,14 @@ struct rule {
     const struct sample *sample;
     int samples;
     const struct variant *variant;
-    int variants;      /* 0: the sample's own arguments */
-    bool moves;        /* an element of the output may have nothing to do with some input */
-    bool condition;    /* input 0 is of bools */
-    bool small;        /* the inputs are below 1 */
-    unsigned positive; /* bit i: input i is above 0 */
+    int variants;       /* 0: the sample's own arguments */
+    bool moves;         /* an element of the output may have nothing to do with some input */
+    bool condition;     /* input 0 is of bools */
+    bool small;         /* the inputs are below 1 */
+    unsigned positive;  /* bit i: input i is above 0 */
+    bool classes;       /* input 1 is of classes of input 0 */
+    bool probabilities; /* input 0 is between 0 and 1 */
+    bool summand;       /* input 0 is ignored if beta is 0 */
 };
 
 extern const struct rule op_rules[OP_COUNT];

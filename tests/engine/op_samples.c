@@ -312,6 +312,87 @@ static const struct sample sums_of_products[] = {
     {.shape = {DIMS(7, 9), DIMS(7, 5), DIMS(5, 9)}, .layout = {EXPANDED, T_OF_LEAF, STRIDED}},
 };
 
+static const struct sample matrix_times_vector[] = {
+    {.shape = {DIMS(2, 3), DIMS(3)}},
+    {.shape = {DIMS(1, 1), DIMS(1)}},
+    {.shape = {DIMS(0, 3), DIMS(3)}},
+    {.shape = {DIMS(2, 0), DIMS(0)}},
+    {.shape = {DIMS(1, 40), DIMS(40)}},
+    {.shape = {DIMS(17, 33), DIMS(33)}, .layout = {TRANSPOSED, STRIDED}},
+    {.shape = {DIMS(7, 5), DIMS(5)}, .layout = {STRIDED, EXPANDED}},
+    {.shape = {DIMS(7, 5), DIMS(5)}, .layout = {T_OF_LEAF, ROWS}},
+    {.shape = {DIMS(7, 5), DIMS(5)}, .layout = {EXPANDED, STRIDED}},
+};
+
+static const struct sample dots[] = {
+    {.shape = {DIMS(3), DIMS(3)}},
+    {.shape = {DIMS(1), DIMS(1)}},
+    {.shape = {DIMS(0), DIMS(0)}},
+    {.shape = {DIMS(37), DIMS(37)}, .layout = {STRIDED, ROWS}},
+    {.shape = {DIMS(9), DIMS(9)}, .layout = {EXPANDED, STRIDED}},
+};
+
+static const struct sample stacks_of_matrices[] = {
+    {.shape = {DIMS(2, 2, 3), DIMS(2, 3, 4)}},
+    {.shape = {DIMS(1, 1, 1), DIMS(1, 1, 1)}},
+    {.shape = {DIMS(3, 1, 5), DIMS(3, 5, 1)}},
+    {.shape = {DIMS(0, 2, 3), DIMS(0, 3, 4)}},
+    {.shape = {DIMS(2, 0, 3), DIMS(2, 3, 4)}},
+    {.shape = {DIMS(2, 2, 0), DIMS(2, 0, 4)}},
+    {.shape = {DIMS(2, 2, 3), DIMS(2, 3, 0)}},
+    {.shape = {DIMS(2, 7, 9), DIMS(2, 9, 19)}, .layout = {TRANSPOSED, STRIDED}},
+    {.shape = {DIMS(2, 7, 9), DIMS(2, 9, 5)}, .layout = {EXPANDED, TRANSPOSED}},
+    {.shape = {DIMS(3, 2, 2), DIMS(3, 2, 2)}, .layout = {STRIDED, EXPANDED}},
+};
+
+static const struct sample sums_with_a_vector[] = {
+    {.shape = {DIMS(2), DIMS(2, 3), DIMS(3)}},
+    {.shape = {DIMS(1), DIMS(2, 3), DIMS(3)}},
+    {.shape = {SCALAR, DIMS(2, 3), DIMS(3)}},
+    {.shape = {DIMS(0), DIMS(0, 3), DIMS(3)}},
+    {.shape = {DIMS(2), DIMS(2, 0), DIMS(0)}},
+    {.shape = {DIMS(7), DIMS(7, 5), DIMS(5)}, .layout = {STRIDED, TRANSPOSED, EXPANDED}},
+};
+
+static const struct sample sums_of_stacks[] = {
+    {.shape = {DIMS(4), DIMS(2, 2, 3), DIMS(2, 3, 4)}},
+    {.shape = {SCALAR, DIMS(2, 2, 3), DIMS(2, 3, 4)}},
+    {.shape = {DIMS(2, 1, 4), DIMS(2, 2, 3), DIMS(2, 3, 4)}},
+    {.shape = {DIMS(2, 1), DIMS(2, 2, 3), DIMS(2, 3, 4)}},
+    {.shape = {DIMS(1, 2, 4), DIMS(2, 2, 0), DIMS(2, 0, 4)}},
+    {.shape = {DIMS(4), DIMS(0, 2, 3), DIMS(0, 3, 4)}},
+    {.shape = {DIMS(2, 7, 5), DIMS(2, 7, 9), DIMS(2, 9, 5)},
+     .layout = {TRANSPOSED, EXPANDED, STRIDED}},
+};
+
+/* One of a convolution: strides, padding, dilations along height and width, groups. */
+#define CONV(s0, s1, p0, p1, d0, d1, g) .args = {.conv = {{s0, s1}, {p0, p1}, {d0, d1}, g}}
+#define PLAIN                           CONV(1, 1, 0, 0, 1, 1, 1)
+static const struct sample images[] = {
+    {.shape = {DIMS(2, 3, 5, 4), DIMS(4, 3, 3, 2), DIMS(4)}, PLAIN},
+    {.shape = {DIMS(2, 3, 5, 4), DIMS(4, 3, 3, 2)}, .inputs = 2, PLAIN},
+    {.shape = {DIMS(1, 1, 1, 1), DIMS(1, 1, 1, 1), DIMS(1)}, PLAIN},
+    {.shape = {DIMS(2, 3, 4, 5), DIMS(6, 3, 1, 1), DIMS(6)}, PLAIN},
+    {.shape = {DIMS(2, 4, 3, 3), DIMS(6, 2, 1, 1), DIMS(6)}, CONV(1, 1, 0, 0, 1, 1, 2)},
+    {.shape = {DIMS(2, 4, 3, 5), DIMS(3, 4, 3, 5), DIMS(3)}, PLAIN},
+    {.shape = {DIMS(3, 4, 3, 2), DIMS(6, 2, 3, 2), DIMS(6)}, CONV(2, 3, 0, 0, 1, 1, 2)},
+    {.shape = {DIMS(2, 2, 7, 6), DIMS(3, 2, 3, 3), DIMS(3)}, CONV(2, 2, 1, 1, 1, 1, 1)},
+    {.shape = {DIMS(2, 2, 7, 6), DIMS(3, 2, 2, 3), DIMS(3)}, CONV(3, 1, 1, 0, 1, 2, 1)},
+    {.shape = {DIMS(1, 2, 9, 9), DIMS(2, 2, 3, 3), DIMS(2)}, CONV(1, 2, 3, 2, 3, 2, 1)},
+    {.shape = {DIMS(2, 4, 5, 5), DIMS(4, 1, 3, 3), DIMS(4)}, CONV(1, 1, 1, 1, 1, 1, 4)},
+    {.shape = {DIMS(2, 3, 6, 5), DIMS(6, 1, 3, 2), DIMS(6)}, CONV(2, 1, 1, 0, 2, 1, 3)},
+    {.shape = {DIMS(2, 3, 2, 2), DIMS(4, 3, 3, 3), DIMS(4)}, CONV(1, 1, 1, 1, 1, 1, 1)},
+    {.shape = {DIMS(2, 3, 1, 1), DIMS(4, 3, 3, 3), DIMS(4)}, CONV(2, 2, 1, 1, 1, 1, 1)},
+    {.shape = {DIMS(0, 3, 5, 4), DIMS(4, 3, 3, 2), DIMS(4)}, PLAIN},
+    {.shape = {DIMS(2, 0, 5, 4), DIMS(4, 0, 3, 2), DIMS(4)}, PLAIN},
+    {.shape = {DIMS(2, 3, 5, 4), DIMS(4, 3, 3, 2), DIMS(4)},
+     .layout = {TRANSPOSED, STRIDED, STRIDED},
+     PLAIN},
+    {.shape = {DIMS(2, 3, 4, 4), DIMS(4, 3, 4, 4), DIMS(4)},
+     .layout = {EXPANDED, TRANSPOSED, EXPANDED},
+     PLAIN},
+};
+
 static const struct sample lines[] = {
     {.shape = {SCALAR}},
     {.shape = {SCALAR}, .args = {.dim = -1}},
@@ -336,15 +417,28 @@ static const struct sample lines[] = {
 };
 
 static const struct sample classes[] = {
-    {.shape = {DIMS(4, 3), DIMS(4)}},
-    {.shape = {DIMS(1, 1), DIMS(1)}},
-    {.shape = {DIMS(0, 3), DIMS(0)}},
-    {.shape = {DIMS(19, 37), DIMS(19)}},
-    {.shape = {DIMS(2, 5, 3), DIMS(2, 3)}},
-    {.shape = {DIMS(2, 3, 2, 2), DIMS(2, 2, 2)}},
-    {.shape = {DIMS(2, 4, 0), DIMS(2, 0)}},
-    {.shape = {DIMS(6, 9), DIMS(6)}, .layout = {TRANSPOSED, STRIDED}},
-    {.shape = {DIMS(6, 9), DIMS(6)}, .layout = {T_OF_LEAF, EXPANDED}},
+    {.shape = {DIMS(4, 3), DIMS(4)}, .inputs = 2},
+    {.shape = {DIMS(1, 1), DIMS(1)}, .inputs = 2},
+    {.shape = {DIMS(0, 3), DIMS(0)}, .inputs = 2},
+    {.shape = {DIMS(5), SCALAR}, .inputs = 2},
+    {.shape = {DIMS(5), SCALAR, DIMS(5)}},
+    {.shape = {DIMS(19, 37), DIMS(19)}, .inputs = 2},
+    {.shape = {DIMS(19, 7), DIMS(19), DIMS(7)}},
+    {.shape = {DIMS(19, 4), DIMS(19)}, .inputs = 2, .args = {.ignore_index = 1}},
+    {.shape = {DIMS(19, 4), DIMS(19), DIMS(4)}, .args = {.ignore_index = 3}},
+    {.shape = {DIMS(0, 4), DIMS(0), DIMS(4)}},
+    {.shape = {DIMS(6, 9), DIMS(6)}, .inputs = 2, .layout = {TRANSPOSED, STRIDED}},
+    {.shape = {DIMS(6, 9), DIMS(6)}, .inputs = 2, .layout = {T_OF_LEAF, EXPANDED}},
+    {.shape = {DIMS(6, 9), DIMS(6), DIMS(9)}, .layout = {STRIDED, ROWS, STRIDED}},
+};
+
+static const struct sample image_classes[] = {
+    {.shape = {DIMS(2, 5, 3, 1), DIMS(2, 3, 1)}, .inputs = 2},
+    {.shape = {DIMS(2, 3, 2, 2), DIMS(2, 2, 2)}, .inputs = 2},
+    {.shape = {DIMS(2, 3, 2, 4), DIMS(2, 2, 4), DIMS(3)}, .args = {.ignore_index = 2}},
+    {.shape = {DIMS(2, 4, 0, 3), DIMS(2, 0, 3)}, .inputs = 2},
+    {.shape = {DIMS(0, 4, 2, 3), DIMS(0, 2, 3), DIMS(4)}},
+    {.shape = {DIMS(2, 3, 4, 5), DIMS(2, 4, 5), DIMS(3)}, .layout = {TRANSPOSED, STRIDED, STRIDED}},
 };
 
 static const struct sample compared[] = {
@@ -358,6 +452,32 @@ static const struct sample compared[] = {
     {.shape = {DIMS(6, 9), DIMS(6, 9)}, .layout = {TRANSPOSED, ROWS}},
     {.shape = {DIMS(6, 9), DIMS(6, 9)}, .layout = {STRIDED, TRANSPOSED}},
     {.shape = {DIMS(6, 9), DIMS(6, 9)}, .layout = {EXPANDED, T_OF_LEAF}},
+};
+
+/* Of two inputs and of three. */
+#define WEIGHED                                                                                    \
+    {.shape = {SCALAR, SCALAR}, .inputs = 2}, {.shape = {DIMS(0), DIMS(0)}, .inputs = 2},          \
+        {.shape = {DIMS(3, 37), DIMS(3, 37)}, .inputs = 2},                                        \
+        {.shape = {DIMS(6, 9), DIMS(6, 9)}, .inputs = 2, .layout = {TRANSPOSED, STRIDED}},         \
+        {.shape = {DIMS(2, 3), DIMS(2, 3), DIMS(3)}, .inputs = 3},                                 \
+        {.shape = {DIMS(2, 3), DIMS(2, 3), DIMS(2, 1)}, .inputs = 3},                              \
+        {.shape = {DIMS(2, 3), DIMS(2, 3), SCALAR}, .inputs = 3},                                  \
+        {.shape = {DIMS(0, 3), DIMS(0, 3), DIMS(3)}, .inputs = 3},                                 \
+        {.shape = {DIMS(3, 300), DIMS(3, 300), DIMS(3, 300)}, .inputs = 3},                        \
+        {.shape = {DIMS(4, 5), DIMS(4, 5), DIMS(4, 5)},                                            \
+         .inputs = 3,                                                                              \
+         .layout = {EXPANDED, T_OF_LEAF, TRANSPOSED}},
+
+static const struct sample weighed[] = {WEIGHED};
+
+static const struct sample weighed_logits[] = {
+    WEIGHED{.shape = {DIMS(2, 3), DIMS(2, 3), SCALAR, DIMS(3)}},
+    {.shape = {DIMS(2, 3), DIMS(2, 3), DIMS(2, 1), DIMS(2, 1)}},
+    {.shape = {DIMS(2, 3, 4), DIMS(2, 3, 4), DIMS(3, 1), DIMS(2, 3, 4)}},
+    {.shape = {DIMS(0, 3), DIMS(0, 3), SCALAR, DIMS(3)}},
+    {.shape = {DIMS(3, 300), DIMS(3, 300), DIMS(3, 1), DIMS(300)}},
+    {.shape = {DIMS(4, 5), DIMS(4, 5), DIMS(4, 5), DIMS(5)},
+     .layout = {STRIDED, TRANSPOSED, EXPANDED, STRIDED}},
 };
 
 static const struct sample triples[] = {
@@ -427,21 +547,24 @@ static const struct variant exponents[] = {
 static const struct variant alphas[] = {{.alpha = 1}, {.alpha = 0}, {.alpha = -2.5}};
 static const struct variant slopes[] = {{.alpha = 0.01}, {.alpha = 0}, {.alpha = 1.5}};
 static const struct variant forms[] = {{.tanh = false}, {.tanh = true}};
-static const struct variant reductions[] = {{.reduction = REDUCTION_MEAN},
-                                            {.reduction = REDUCTION_SUM}};
+static const struct variant reductions[] = {
+    {.reduction = REDUCTION_MEAN}, {.reduction = REDUCTION_SUM}, {.reduction = REDUCTION_NONE}};
 static const struct variant widths[] = {{.reduction = REDUCTION_MEAN, .alpha = 1},
                                         {.reduction = REDUCTION_MEAN, .alpha = 0.3},
-                                        {.reduction = REDUCTION_SUM, .alpha = 2.5}};
+                                        {.reduction = REDUCTION_SUM, .alpha = 2.5},
+                                        {.reduction = REDUCTION_NONE, .alpha = 0.7}};
+static const struct variant factors[] = {
+    {.alpha = 1, .beta = 1}, {.alpha = -2.5, .beta = 0.5}, {.alpha = 1, .beta = 0}, {.beta = 1}};
 
 /* A rule; what is said behind the samples is a field of struct rule. */
 #define SPECIAL(fn, samples_, ...)                                                                 \
     {                                                                                              \
         .forward = reference_##fn, .sample = samples_, .samples = COUNT(samples_), __VA_ARGS__     \
     }
-#define VARIED(fn, samples, variants_)                                                             \
-    SPECIAL(fn, samples, .variant = variants_, .variants = COUNT(variants_))
-#define MOVES(fn, samples) SPECIAL(fn, samples, .moves = true)
-#define RULE(fn, samples)  SPECIAL(fn, samples, .variants = 0)
+#define VARIANTS(variants_)           .variant = variants_, .variants = COUNT(variants_)
+#define VARIED(fn, samples, variants) SPECIAL(fn, samples, VARIANTS(variants))
+#define MOVES(fn, samples)            SPECIAL(fn, samples, .moves = true)
+#define RULE(fn, samples)             SPECIAL(fn, samples, .variants = 0)
 /* Without the last few. */
 #define SOME(fn, samples_, not_those)                                                              \
     {                                                                                              \
@@ -530,7 +653,13 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_CAT] = MOVES(cat, lists),
     [OP_STACK] = MOVES(stack, stacks),
     [OP_MM] = RULE(mm, products),
-    [OP_ADDMM] = RULE(addmm, sums_of_products),
+    [OP_MV] = RULE(mv, matrix_times_vector),
+    [OP_DOT] = RULE(dot, dots),
+    [OP_BMM] = RULE(bmm, stacks_of_matrices),
+    [OP_ADDMM] = SPECIAL(addmm, sums_of_products, VARIANTS(factors), .summand = true),
+    [OP_ADDMV] = SPECIAL(addmv, sums_with_a_vector, VARIANTS(factors), .summand = true),
+    [OP_BADDBMM] = SPECIAL(baddbmm, sums_of_stacks, VARIANTS(factors), .summand = true),
+    [OP_CONVOLUTION] = RULE(convolution, images),
     [OP_RELU] = RULE(relu, singles),
     [OP_LEAKY_RELU] = VARIED(leaky_relu, singles, slopes),
     [OP_SIGMOID] = RULE(sigmoid, singles),
@@ -543,11 +672,13 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_LOG_SIGMOID] = RULE(log_sigmoid, singles),
     [OP_SOFTMAX] = RULE(softmax, lines),
     [OP_LOG_SOFTMAX] = RULE(log_softmax, lines),
-    [OP_NLL_LOSS] = VARIED(nll_loss, classes, reductions),
+    [OP_NLL_LOSS] = SPECIAL(nll_loss, classes, VARIANTS(reductions), .classes = true),
+    [OP_NLL_LOSS2D] = SPECIAL(nll_loss2d, image_classes, VARIANTS(reductions), .classes = true),
     [OP_MSE_LOSS] = VARIED(mse_loss, compared, reductions),
     [OP_SMOOTH_L1] = VARIED(smooth_l1_loss, compared, widths),
     [OP_HUBER] = VARIED(huber_loss, compared, widths),
-    [OP_BCE_LOGITS] = VARIED(bce_with_logits, compared, reductions),
+    [OP_BCE] = SPECIAL(binary_cross_entropy, weighed, VARIANTS(reductions), .probabilities = true),
+    [OP_BCE_LOGITS] = VARIED(binary_cross_entropy_with_logits, weighed_logits, reductions),
 
     [OP_EQ] = RULE(eq, integers),
     [OP_NE] = RULE(ne, integers),

@@ -27,7 +27,7 @@ enum layout {
 static const enum layout of_input[] = {ROWS,    COLUMNS,    PADDED_ROWS, PADDED_COLUMNS,
                                        ONE_ROW, ONE_COLUMN, SPREAD};
 static const enum layout of_add[] = {NOTHING, ONE_ROW, ROWS, ONE_COLUMN, COLUMNS, SPREAD};
-static const enum layout of_result[] = {ROWS, COLUMNS, PADDED_ROWS, PADDED_COLUMNS};
+static const enum layout of_result[] = {ROWS, COLUMNS, PADDED_ROWS, PADDED_COLUMNS, SPREAD};
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static uint64_t seed;
@@ -235,6 +235,54 @@ static void blocks_continue_the_chain(void **state)
                           shapes[s][2], layouts[l]);
 }
 
+/* The k's in two calls give what they give in one, the summand coming with the last. */
+static void check_in_parts(enum dtype dtype, int64_t m, int64_t n, int64_t k, int64_t first)
+{
+    struct matmul_args p = {.dtype = dtype,
+                            .m = m,
+                            .n = n,
+                            .k = k,
+                            .a = make(dtype, of_input[next() % COUNT(of_input)], m, k),
+                            .b = make(dtype, of_input[next() % COUNT(of_input)], k, n),
+                            .add = make(dtype, ONE_ROW, m, n),
+                            .c = make(dtype, of_result[next() % COUNT(of_result)], m, n),
+                            .workspace = workspace};
+    struct matmul_args head = p, tail = p;
+    size_t bytes = (size_t)extent(p.c, m, n) * dtype_bytes(dtype);
+    void *whole = malloc(bytes + 1);
+    assert_non_null(whole);
+    head.k = first;
+    head.add.data = NULL;
+    tail.k = k - first;
+    tail.continues = true;
+    tail.a.data = (char *)p.a.data + (size_t)(first * p.a.col_stride) * dtype_bytes(dtype);
+    tail.b.data = (char *)p.b.data + (size_t)(first * p.b.row_stride) * dtype_bytes(dtype);
+    for (const char *const *isa = kernels_names; *isa; isa++) {
+        const struct kernels *kernels = kernels_find(*isa);
+        if (!kernels)
+            continue;
+        kernels->matmul(&p);
+        memcpy(whole, p.c.data, bytes);
+        kernels->matmul(&head);
+        kernels->matmul(&tail);
+        assert_memory_equal(p.c.data, whole, bytes);
+    }
+    free(whole), free(p.a.data), free(p.b.data), free(p.add.data), free(p.c.data);
+}
+
+static void a_chain_may_come_in_parts(void **state)
+{
+    (void)state;
+    static const int64_t sizes[] = {1, 2, 7, 16, 33};
+    seed = 6;
+    for (size_t m = 0; m < COUNT(sizes); m++)
+        for (size_t n = 0; n < COUNT(sizes); n++)
+            for (int64_t first = 0; first <= 300; first += 75) {
+                check_in_parts(DTYPE_FLOAT32, sizes[m], sizes[n], 300, first);
+                check_in_parts(DTYPE_FLOAT64, sizes[m], sizes[n], 300, first);
+            }
+}
+
 /* One NaN and one infinity in each operand, and a row of zeros that must not hide them. */
 static void nan_and_infinity_spread_as_in_the_chain(void **state)
 {
@@ -342,6 +390,7 @@ int main(void)
         cmocka_unit_test(every_small_shape_is_the_chain),
         cmocka_unit_test(every_layout_is_the_chain),
         cmocka_unit_test(blocks_continue_the_chain),
+        cmocka_unit_test(a_chain_may_come_in_parts),
         cmocka_unit_test(nan_and_infinity_spread_as_in_the_chain),
         cmocka_unit_test(edges_of_the_range_are_kept),
         cmocka_unit_test(a_row_is_the_same_alone_and_in_a_batch),

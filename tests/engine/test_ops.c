@@ -26,7 +26,13 @@ static int inputs_of(const struct trial *t)
 
 static bool is_class(enum op_id id, int i)
 {
-    return id == OP_NLL_LOSS && i == 1;
+    return op_rules[id].classes && i == 1;
+}
+
+/* Never asks for a gradient. */
+static bool is_frozen(enum op_id id, int i)
+{
+    return kernels_best()->ops[id].flags & NO_GRAD_OF(i);
 }
 
 static bool is_condition(enum op_id id, int i)
@@ -44,7 +50,7 @@ static unsigned floats_of(const struct trial *t)
 {
     unsigned floats = 0;
     for (int i = 0; i < inputs_of(t); i++)
-        floats |= is_integer(t, i) ? 0 : 1u << i;
+        floats |= is_integer(t, i) || is_frozen(t->id, i) ? 0 : 1u << i;
     return kernels_best()->ops[t->id].node ? floats : 0;
 }
 
@@ -67,15 +73,17 @@ static void draw(struct lab *l, const struct trial *t, int i, struct values *v)
         double x = lab_draw(l);
         v->x[j] = x < 0 ? 1.75 * x - 0.0625 : 1.75 * x + 0.0625;
         if (is_class(t->id, i))
-            v->x[j] = floor(fabs(x) * (double)t->in[0].shape.dim[1]);
-        if (t->s->below[i] > 0)
+            v->x[j] = floor(fabs(x) * (double)t->in[0].shape.dim[t->in[0].shape.rank > 1]);
+        else if (t->s->below[i] > 0)
             v->x[j] = floor((t->s->from_end ? x : fabs(x)) * (double)t->s->below[i]);
-        if (is_condition(t->id, i))
+        else if (is_condition(t->id, i))
             v->x[j] = x > 0;
         if (op_rules[t->id].small)
             v->x[j] /= 2;
-        if (op_rules[t->id].positive >> i & 1)
+        if (op_rules[t->id].positive >> i & 1 || is_frozen(t->id, i)) /* a weight */
             v->x[j] = fabs(v->x[j]);
+        if (op_rules[t->id].probabilities && i == 0)
+            v->x[j] = fabs(x) * 0.75 + 0.125;
         if (j >= period)
             v->x[j] = v->x[j - period];
     }
@@ -93,9 +101,13 @@ static void set_up(struct lab *l, struct trial *t)
         t->args.tanh = rule->variant[t->variant].tanh;
         t->args.reduction = rule->variant[t->variant].reduction;
     }
-    for (int i = 0; i < inputs_of(t); i++)
-        draw(l, t, i, &t->in[i]);
-    t->in[inputs_of(t)].shape.rank = -1;
+    if (rule->classes && !t->args.ignore_index)
+        t->args.ignore_index = -100;
+    for (int i = 0; i < (int)COUNT(t->in); i++) {
+        t->in[i].shape.rank = -1;
+        if (i < inputs_of(t))
+            draw(l, t, i, &t->in[i]);
+    }
     rule->forward(&t->args, t->in, &t->weight);
     assert_true(count_of(&t->weight) <= VALUES_MAX);
     for (int64_t j = 0; j < count_of(&t->weight); j++)
@@ -302,6 +314,16 @@ static void compare(const struct trial *t, const struct outcome *got, const stru
             assert_bits(t, "gradient", &got->grad[i], &want->grad[i]);
 }
 
+/* Of input i may come what it is not in. */
+static bool is_ignored(const struct trial *t, int i)
+{
+    const struct rule *rule = &op_rules[t->id];
+    return is_integer(t, i) || count_of(&t->in[i]) == 0 || (rule->probabilities && i == 0) ||
+           (is_frozen(t->id, i) && count_of(&t->in[0]) == 0) ||
+           (rule->classes && t->args.ignore_index >= 0) ||
+           (rule->summand && i == 0 && t->args.beta == 0);
+}
+
 /* Of an input that is NaN throughout nothing but NaN can come. */
 static void check_nan(struct lab *l, const struct trial *t, enum dtype dtype)
 {
@@ -310,7 +332,7 @@ static void check_nan(struct lab *l, const struct trial *t, enum dtype dtype)
     if (op_rules[t->id].moves || !kernels_best()->ops[t->id].node)
         return;
     for (int i = 0; i < inputs_of(t); i++) {
-        if (is_integer(t, i) || count_of(&t->in[i]) == 0)
+        if (is_ignored(t, i))
             continue;
         poisoned = *t;
         for (int64_t j = 0; j < count_of(&t->in[i]); j++)
