@@ -142,7 +142,16 @@
     X(MAX_DIM, max_dim, "MaxBackward0", "self", GRAD(0, SAVE_AUX), HAS_AUX)                        \
     X(MIN_DIM, min_dim, "MinBackward0", "self", GRAD(0, SAVE_AUX), HAS_AUX)                        \
     X(AMAX, amax, "AmaxBackward0", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), 0)                      \
-    X(AMIN, amin, "AminBackward0", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), 0)
+    X(AMIN, amin, "AminBackward0", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), 0)                      \
+    X(PROD, prod, "ProdBackward0", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), SUMS | CASTS)           \
+    X(PROD_DIM, prod_dim, "ProdBackward1", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), SUMS | CASTS)   \
+    X(CUMSUM, cumsum, "CumsumBackward0", "self", SAVE_NONE, SUMS | CASTS)                          \
+    X(VAR, var, "VarBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                                    \
+    X(STD, std, "StdBackward0", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), 0)                         \
+    X(NORM, norm, "NormBackward1", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), CASTS)                  \
+    X(VECTOR_NORM, vector_norm, "LinalgVectorNormBackward0", "self",                               \
+      GRAD(0, SAVE_IN(0) | SAVE_OUT), CASTS)                                                       \
+    X(LOGSUMEXP, logsumexp, "LogsumexpBackward0", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), TO_FLOAT)
 
 #define VIEWS_ANEW (ANY_STRIDES | GRAD_ROWS | IS_VIEW | REARRANGES)
 #define OPS_VIEW(X)                                                                                \
@@ -266,7 +275,9 @@
 
 #define PLAIN_REDUCE(X)                                                                            \
     X(ARGMAX, argmax, "self", 0)                                                                   \
-    X(ARGMIN, argmin, "self", 0)
+    X(ARGMIN, argmin, "self", 0)                                                                   \
+    X(ALL, all, "self", 0)                                                                         \
+    X(ANY, any, "self", 0)
 
 #define PLAIN_OPS(X)                                                                               \
     OPS_COMPARE(X)                                                                                 \
@@ -291,7 +302,7 @@ struct op_args {
     double alpha;             /* add, sub, addmm …: multiplies the second operand or the product;
                                  leaky_relu: the slope; elu: alpha; smooth_l1, softplus: beta;
                                  huber: delta; clamp, hardtanh: the lower bound; rsub: what is
-                                 subtracted from; pow: the exponent; fill: the number */
+                                 subtracted from; pow: the exponent; fill: the number; norm: p */
     double beta;              /* addmm …: multiplies what is added, which a 0 ignores; clamp,
                                  hardtanh: the upper bound; softplus: the threshold */
     enum dtype number;        /* the type of the Python numbers alpha and beta: bool, int64 or
@@ -301,6 +312,7 @@ struct op_args {
     int dim2;                 /* transpose: swapped with dim */
     unsigned dims;            /* reductions: bit d says dimension d; 0: all */
     bool keepdim;             /* reductions: what is reduced stays, as a dimension of 1 */
+    double correction;        /* var, std: what is taken off the number of elements */
     bool flat;                /* argmax, argmin, all, any: over all elements, whatever dim is */
     int64_t start, end, step; /* slice: as Python's; select: start */
     struct shape shape;       /* view; expand, where -1 stands for what there is; permute: dim[d]

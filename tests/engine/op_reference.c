@@ -140,6 +140,62 @@ static double argmin_of(const struct op_args *a, const double *x, int64_t n)
         reduce_dims(a, in, y, a->flat ? ~0u : 1u << a->dim, of);                                   \
     }
 
+static double product_of(const struct op_args *a, const double *x, int64_t n)
+{
+    double product = 1;
+    (void)a;
+    for (int64_t i = 0; i < n; i++)
+        product *= x[i];
+    return product;
+}
+
+static double variance_of(const struct op_args *a, const double *x, int64_t n)
+{
+    double mean = mean_of(a, x, n), sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (x[i] - mean) * (x[i] - mean);
+    return sum / fmax((double)n - a->correction, 0);
+}
+
+static double deviation_of(const struct op_args *a, const double *x, int64_t n)
+{
+    return sqrt(variance_of(a, x, n));
+}
+
+static double norm_of(const struct op_args *a, const double *x, int64_t n)
+{
+    double sum = 0, largest = 0, smallest = INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        sum += pow(fabs(x[i]), a->alpha);
+        largest = isnan(x[i]) ? x[i] : fmax(largest, fabs(x[i]));
+        smallest = isnan(x[i]) ? x[i] : fmin(smallest, fabs(x[i]));
+    }
+    if (n == 0)
+        return 0;
+    if (isinf(a->alpha))
+        return a->alpha > 0 ? largest : smallest;
+    return pow(sum, 1 / a->alpha);
+}
+
+static double logsumexp_of(const struct op_args *a, const double *x, int64_t n)
+{
+    double sum = 0;
+    (void)a;
+    for (int64_t i = 0; i < n; i++)
+        sum += exp(x[i]);
+    return log(sum);
+}
+
+static double all_of(const struct op_args *a, const double *x, int64_t n)
+{
+    return product_of(a, x, n) != 0;
+}
+
+static double any_of(const struct op_args *a, const double *x, int64_t n)
+{
+    return sum_of(a, x, n) != 0 || max_of(a, x, n) > 0;
+}
+
 REDUCE_ALL(max, max_of)
 REDUCE_ALL(min, min_of)
 REDUCE_DIM(max_dim, max_of)
@@ -148,6 +204,25 @@ REDUCE_DIMS(amax, max_of)
 REDUCE_DIMS(amin, min_of)
 REDUCE_DIM(argmax, argmax_of)
 REDUCE_DIM(argmin, argmin_of)
+REDUCE_ALL(prod, product_of)
+REDUCE_DIM(prod_dim, product_of)
+REDUCE_DIMS(var, variance_of)
+REDUCE_DIMS(std, deviation_of)
+REDUCE_DIMS(norm, norm_of)
+REDUCE_DIMS(vector_norm, norm_of)
+REDUCE_DIMS(logsumexp, logsumexp_of)
+REDUCE_DIM(all, all_of)
+REDUCE_DIM(any, any_of)
+
+void reference_cumsum(const struct op_args *a, const struct values *in, struct values *y)
+{
+    int64_t step = 1, n = in->shape.rank ? in->shape.dim[a->dim] : 1;
+    for (int d = a->dim + 1; d < in->shape.rank; d++)
+        step *= in->shape.dim[d];
+    y->shape = in->shape;
+    for (int64_t i = 0; i < shape_count(&in->shape); i++)
+        y->x[i] = in->x[i] + (i / step % n ? y->x[i - step] : 0);
+}
 
 /* ---- views --------------------------------------------------------------------------------- */
 

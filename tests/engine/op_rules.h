@@ -35,7 +35,7 @@ struct sample {
 
 /* Every sample is tried with every variant of the row's arguments. */
 struct variant {
-    double alpha, beta;
+    double alpha, beta, correction;
     bool tanh;
     enum reduction reduction;
 };

@@ -556,6 +556,11 @@ static const struct variant widths[] = {{.reduction = REDUCTION_MEAN, .alpha = 1
 static const struct variant factors[] = {
     {.alpha = 1, .beta = 1}, {.alpha = -2.5, .beta = 0.5}, {.alpha = 1, .beta = 0}, {.beta = 1}};
 
+static const struct variant corrections[] = {{.correction = 0}, {.correction = 0.5}};
+static const struct variant powers[] = {{.alpha = 1},   {.alpha = 2},        {.alpha = 3},
+                                        {.alpha = 0.5}, {.alpha = 1.5},      {.alpha = INFINITY},
+                                        {.alpha = -1},  {.alpha = -INFINITY}};
+
 /* A rule; what is said behind the samples is a field of struct rule. */
 #define SPECIAL(fn, samples_, ...)                                                                 \
     {                                                                                              \
@@ -566,9 +571,10 @@ static const struct variant factors[] = {
 #define MOVES(fn, samples)            SPECIAL(fn, samples, .moves = true)
 #define RULE(fn, samples)             SPECIAL(fn, samples, .variants = 0)
 /* Without the last few. */
-#define SOME(fn, samples_, not_those)                                                              \
+#define SOME(fn, samples_, not_those, ...)                                                         \
     {                                                                                              \
-        .forward = reference_##fn, .sample = samples_, .samples = COUNT(samples_) - (not_those)    \
+        .forward = reference_##fn, .sample = samples_, .samples = COUNT(samples_) - (not_those),   \
+        __VA_ARGS__                                                                                \
     }
 
 const struct rule op_rules[OP_COUNT] = {
@@ -633,8 +639,17 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_MIN] = RULE(min, reductions_of_all),
     [OP_MAX_DIM] = RULE(max_dim, reductions_of_dim),
     [OP_MIN_DIM] = RULE(min_dim, reductions_of_dim),
-    [OP_AMAX] = SOME(amax, reductions_of_dims, REDUCTIONS_OF_NOTHING),
-    [OP_AMIN] = SOME(amin, reductions_of_dims, REDUCTIONS_OF_NOTHING),
+    [OP_AMAX] = SOME(amax, reductions_of_dims, REDUCTIONS_OF_NOTHING, .variants = 0),
+    [OP_AMIN] = SOME(amin, reductions_of_dims, REDUCTIONS_OF_NOTHING, .variants = 0),
+    [OP_PROD] = RULE(prod, singles),
+    [OP_PROD_DIM] = RULE(prod_dim, reductions_of_dim),
+    [OP_CUMSUM] = RULE(cumsum, reductions_of_dim),
+    [OP_VAR] = VARIED(var, reductions_of_dims, corrections),
+    [OP_STD] = VARIED(std, reductions_of_dims, corrections),
+    [OP_NORM] = VARIED(norm, reductions_of_dims, powers),
+    [OP_VECTOR_NORM] =
+        SOME(vector_norm, reductions_of_dims, REDUCTIONS_OF_NOTHING, VARIANTS(powers)),
+    [OP_LOGSUMEXP] = SOME(logsumexp, reductions_of_dims, REDUCTIONS_OF_NOTHING, .variants = 0),
     [OP_T] = RULE(t, transposes),
     [OP_VIEW] = RULE(view, views),
     [OP_RESHAPE_ALIAS] = RULE(view, views),
@@ -700,4 +715,6 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_FLOOR_DIVIDE] = RULE(floor_divide, pairs),
     [OP_ARGMAX] = RULE(argmax, flattened),
     [OP_ARGMIN] = RULE(argmin, flattened),
+    [OP_ALL] = RULE(all, flattened),
+    [OP_ANY] = RULE(any, flattened),
 };

@@ -98,6 +98,7 @@ static void set_up(struct lab *l, struct trial *t)
     if (rule->variants) {
         t->args.alpha = rule->variant[t->variant].alpha;
         t->args.beta = rule->variant[t->variant].beta;
+        t->args.correction = rule->variant[t->variant].correction;
         t->args.tanh = rule->variant[t->variant].tanh;
         t->args.reduction = rule->variant[t->variant].reduction;
     }
