@@ -140,7 +140,7 @@ enum flaw_kind {
 struct flaw {
     enum flaw_kind kind;
     struct place place;
-    char message[200];
+    char message[256];
 };
 /* The first flaw stays. */
 void flaw_set(struct flaw *f, enum flaw_kind kind, struct place place, const char *format, ...)

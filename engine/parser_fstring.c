@@ -113,7 +113,7 @@ static void take_flaw(struct parser *p, const struct flaw *f)
 {
     static const char prefix[] = "f-string";
     bool said = strncmp(f->message, prefix, sizeof prefix - 1) == 0;
-    flaw_set(&p->flaw, f->kind, f->place, "%s%.150s",
+    flaw_set(&p->flaw, f->kind, f->place, "%s%s",
              f->kind == FLAW_SYNTAX && !said ? "f-string: " : "", f->message);
     p->now.kind = TOKEN_ERROR;
 }
@@ -160,20 +160,14 @@ static bool parse_conversion(struct parser *p, struct cursor *c, struct tree *fi
     if (cursor_peek(c, 0) != '!')
         return true;
     cursor_step(c);
-    struct cursor first = *c;
-    while (c->at < c->end && *c->at != '}' && *c->at != ':')
-        cursor_step(c);
     if (c->at == c->end)
         return parser_fail(p, c->place, "f-string: expecting '}'");
-    field->conversion = *first.at;
-    if (c->at == first.at)
-        return parser_fail(p, first.place,
+    field->conversion = *c->at;
+    if (!strchr("sra", field->conversion))
+        return parser_fail(p, c->place,
                            "f-string: invalid conversion character: expected 's', 'r', or 'a'");
-    if (c->at == first.at + 1 && strchr("sra", *first.at))
-        return true;
-    return parser_fail(p, first.place,
-                       "f-string: invalid conversion character '%.*s': expected 's', 'r', or 'a'",
-                       (int)(c->at - first.at < 40 ? c->at - first.at : 40), first.at);
+    cursor_step(c);
+    return true;
 }
 
 static bool parse_format(struct parser *p, struct string *s, int level, struct tree *field)

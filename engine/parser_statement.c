@@ -244,19 +244,23 @@ static bool parse_guards(struct parser *p, struct items *out)
     return true;
 }
 
-/* One statement a guard, each in the one before. */
+/* One statement a guard, each in the one before; what is inside the last one has its level. */
 static struct tree *nest(struct parser *p, struct place place, struct tree *guard,
                          struct tree *statements)
 {
-    struct tree *t = parser_tree(p, TREE_WITH, place);
-    if (!t || !parser_enter(p))
+    struct tree *t = parser_tree(p, TREE_WITH, place), *next = guard->next;
+    if (!t)
         return NULL;
-    struct tree *next = guard->next;
     guard->next = NULL;
     t->a = guard;
-    t->items = next ? nest(p, place, next, statements) : statements;
-    p->statements += next != NULL;
-    parser_leave(p);
+    t->items = statements;
+    if (next) {
+        if (!parser_enter(p))
+            return NULL;
+        p->statements++;
+        t->items = nest(p, place, next, statements);
+        parser_leave(p);
+    }
     return t->items ? parser_finish(p, t) : NULL;
 }
 
