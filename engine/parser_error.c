@@ -73,7 +73,7 @@ void *parser_unexpected(struct parser *p)
     if (refused)
         return parser_refuse(p, place, refused);
     if (parser_is(p, TOKEN_INDENT)) {
-        place.column--;
+        place.column -= place.column > 1; /* Python points at the last blank */
         flaw_set(&p->flaw, FLAW_LINES, place, "unexpected indent");
     }
     return parser_fail(p, place, "invalid syntax");

@@ -5,6 +5,8 @@
 #include "engine/digits.h"
 #include "engine/parser.h"
 
+#define KEYWORDS_MAX 255 /* of a call */
+
 /* ---- numbers ---- */
 
 static int digit_value(char c)
@@ -236,6 +238,24 @@ static bool same_name(const struct tree *argument, const struct token *name)
            memcmp(argument->text, name->text, name->bytes) == 0;
 }
 
+/* Among the arguments before it no other may have its name; so few may have one at all, that to
+ * compare each with each costs nothing. */
+static bool check_unique(struct parser *p, const struct token *name, const struct items *before)
+{
+    int named = 0;
+    for (const struct tree *other = before->first; other; other = other->next) {
+        named += other->text != NULL;
+        if (same_name(other, name))
+            return parser_fail(p, name->place, "keyword argument repeated: %.*s",
+                               name->bytes < 100 ? (int)name->bytes : 100, name->text);
+    }
+    if (named < KEYWORDS_MAX)
+        return true;
+    flaw_set(&p->flaw, FLAW_FINAL, name->place, "a call has at most %d keyword arguments",
+             KEYWORDS_MAX);
+    return false;
+}
+
 /* At the = behind what would be the name. */
 static bool parse_keyword(struct parser *p, const struct token *first, const struct tree *name,
                           struct tree *argument, const struct items *before)
@@ -246,9 +266,8 @@ static bool parse_keyword(struct parser *p, const struct token *first, const str
     if (!bare || name->kind != TREE_NAME)
         return parser_fail(p, name->place,
                            "expression cannot contain assignment, perhaps you meant \"==\"?");
-    for (const struct tree *other = before->first; other; other = other->next)
-        if (same_name(other, first))
-            return parser_fail(p, first->place, "keyword argument repeated: %s", name->text);
+    if (!check_unique(p, first, before))
+        return false;
     parser_advance(p);
     argument->text = name->text;
     argument->bytes = name->bytes;

@@ -212,6 +212,7 @@ static void test_other(void **state)
                "language"},
         {"with a:\n  with b:\nx",
          "!3:1 expected an indented block after 'with' statement on line 2"},
+        {"  \\\nx", "!2:1 unexpected indent"},
         {"for x in y: z\nx = 'abc", "!1:1 'for' is not part of this language"},
     };
     (void)state;
@@ -297,7 +298,7 @@ static void test_depth(void **state)
     check_depth("a + ", "b", "", 100, deep);
     check_depth("a or ", "b", "", 100, deep);
     check_depth("a.", "b", "", 100, deep);
-    check_depth("f(a)(b)[", "c", "]", 100, brackets);
+    check_depth("f(a)(b)[", "c", "]", 98, deep);
 }
 
 /* with a: with b: … on lines of their own. */
@@ -355,6 +356,15 @@ static void test_size(void **state)
     put(b, ".b", 99);
     put(b, " import c", 1);
     assert_string_equal(parse(b), "a module's name has at most 200 bytes");
+    b->bytes = 0;
+    put(b, "f(", 1);
+    for (int i = 0; i < 256; i++) {
+        char argument[16];
+        snprintf(argument, sizeof argument, "a%d=1,", i);
+        assert_string_equal(parse(b), "'(' was never closed");
+        put(b, argument, 1);
+    }
+    assert_string_equal(parse(b), "a call has at most 255 keyword arguments");
     free(b);
 }
 
