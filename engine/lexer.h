@@ -208,5 +208,13 @@ static inline bool lexer_is_letter(char c)
 {
     return ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z') || c == '_';
 }
+/* The value of a digit, up to 15; -1: it is none. */
+static inline int lexer_digit(char c)
+{
+    char lower = (char)(c | 0x20);
+    if ('0' <= c && c <= '9')
+        return c - '0';
+    return 'a' <= lower && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
 
 #endif

@@ -9,9 +9,7 @@
 
 static bool is_digit_of(char c, int base)
 {
-    if (base == 16)
-        return digits_is(c) || ('a' <= (c | 0x20) && (c | 0x20) <= 'f');
-    return '0' <= c && c < '0' + base;
+    return lexer_digit(c) >= 0 && lexer_digit(c) < base;
 }
 
 static const char *base_name(int base)

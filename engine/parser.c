@@ -40,15 +40,17 @@ bool parser_expect(struct parser *p, enum token_kind kind)
     return parser_take(p, kind) || parser_unexpected(p);
 }
 
+static void *fail_depth(struct parser *p, struct place place)
+{
+    return parser_limit(p, place, "nested more than %d levels deep", PROGRAM_DEPTH_MAX);
+}
+
 bool parser_enter(struct parser *p)
 {
-    if (p->depth < PROGRAM_DEPTH_MAX) {
-        p->depth++;
-        return true;
-    }
-    flaw_set(&p->flaw, FLAW_FINAL, p->now.place, "nested more than %d levels deep",
-             PROGRAM_DEPTH_MAX);
-    return false;
+    if (p->depth == PROGRAM_DEPTH_MAX)
+        return fail_depth(p, p->now.place);
+    p->depth++;
+    return true;
 }
 
 void parser_leave(struct parser *p)
@@ -90,8 +92,7 @@ struct tree *parser_finish(struct parser *p, struct tree *t)
     t->height = height && is_wrapper(t) ? height - 1 : height;
     if (t->height <= PROGRAM_DEPTH_MAX)
         return t;
-    flaw_set(&p->flaw, FLAW_FINAL, t->place, "nested more than %d levels deep", PROGRAM_DEPTH_MAX);
-    return NULL;
+    return fail_depth(p, t->place);
 }
 
 char *parser_copy(struct parser *p, const char *text, size_t bytes)

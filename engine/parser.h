@@ -1,7 +1,7 @@
 /* engine/parser.h - what the parser's files share; inside parser*.c only.
  *
  * Recursive descent, one function a rule of Python's grammar. A function that returns NULL or false
- * has set the flaw; after that all tokens are TOKEN_ERROR, so that callers need not ask at once.
+ * has set the flaw; from then on p->now is TOKEN_ERROR, so that callers need not ask at once.
  * The C stack is bounded by PROGRAM_DEPTH_MAX: whatever recurses, enters a level first.
  *
  * Source: Python 3.11, "Full Grammar specification", with its invalid_* rules for the words of
@@ -17,12 +17,18 @@ struct parser {
     struct lexer lexer;
     struct token now; /* not yet consumed; the lexer stands behind it */
     struct flaw flaw;
-    int depth, statements;
+    int depth;
+    int statements;       /* added so far */
     bool trying;          /* only asks whether something would parse: looks for no better words */
     struct token element; /* what the last element of a tuple or list that was read … */
     struct tree *last;    /* … began with, and the element */
-    const char *behind_minus; /* the token there, which may be 9223372036854775808 */
+    const char *behind_minus; /* text of the token there, which may be 9223372036854775808 */
 };
+
+static inline bool place_equal(struct place a, struct place b)
+{
+    return a.line == b.line && a.column == b.column;
+}
 
 /* A list of trees by their next. */
 struct items {
@@ -44,6 +50,7 @@ bool parser_expect(struct parser *p, enum token_kind kind);
 /* One level more or less of brackets, operators or blocks. */
 bool parser_enter(struct parser *p);
 void parser_leave(struct parser *p);
+/* Empty but for kind and place. */
 struct tree *parser_tree(struct parser *p, enum tree_kind kind, struct place place);
 /* t, all of whose parts are there; NULL: it is too high. */
 struct tree *parser_finish(struct parser *p, struct tree *t);
@@ -51,7 +58,6 @@ struct tree *parser_finish(struct parser *p, struct tree *t);
 char *parser_copy(struct parser *p, const char *text, size_t bytes);
 /* A TREE_NAME of the token. */
 struct tree *parser_name(struct parser *p, const struct token *t);
-
 /* Adds a statement that is complete. t NULL: a flaw */
 bool parser_add(struct parser *p, struct items *out, struct tree *t);
 
@@ -73,13 +79,19 @@ struct tree *parser_primary(struct parser *p);
 /* An expression, or a tuple without parentheses. */
 struct tree *parser_expressions(struct parser *p);
 
+/* ---- parser_number.c ---- */
+struct tree *parser_int(struct parser *p);
+struct tree *parser_float(struct parser *p);
+
 /* ---- parser_string.c ---- */
 /* At a string: it and those behind it. */
 struct tree *parser_strings(struct parser *p);
 
 /* ---- parser_error.c: each returns NULL ---- */
 void *parser_fail(struct parser *p, struct place place, const char *format, ...) PRINTF_LIKE(3, 4);
-/* "… is not part of this language", "… are …" */
+/* The same, of what is no mistake: a bound of this language. */
+void *parser_limit(struct parser *p, struct place place, const char *format, ...) PRINTF_LIKE(3, 4);
+/* what: "'for' is", "bytes literals are" (not part of this language) */
 void *parser_refuse(struct parser *p, struct place place, const char *what);
 void *parser_nomem(struct parser *p);
 /* The token cannot stand here. */

@@ -5,23 +5,36 @@
 
 #include "engine/parser.h"
 
-void *parser_fail(struct parser *p, struct place place, const char *format, ...)
+static void stop(struct parser *p, enum flaw_kind kind, struct place place, const char *format,
+                 va_list args)
 {
     char message[sizeof p->flaw.message];
+    vsnprintf(message, sizeof message, format, args);
+    flaw_set(&p->flaw, kind, place, "%s", message);
+    p->now.kind = TOKEN_ERROR;
+}
+
+void *parser_fail(struct parser *p, struct place place, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    stop(p, FLAW_SYNTAX, place, format, args);
     va_end(args);
-    flaw_set(&p->flaw, FLAW_SYNTAX, place, "%s", message);
-    p->now.kind = TOKEN_ERROR;
+    return NULL;
+}
+
+void *parser_limit(struct parser *p, struct place place, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    stop(p, FLAW_FINAL, place, format, args);
+    va_end(args);
     return NULL;
 }
 
 void *parser_refuse(struct parser *p, struct place place, const char *what)
 {
-    flaw_set(&p->flaw, FLAW_FINAL, place, "%s not part of this language", what);
-    p->now.kind = TOKEN_ERROR;
-    return NULL;
+    return parser_limit(p, place, "%s not part of this language", what);
 }
 
 void *parser_nomem(struct parser *p)
@@ -211,15 +224,10 @@ const char *parser_kind_name(const struct tree *t)
     return named ? name[t->kind] : "literal";
 }
 
-static bool is_at(const struct tree *t, struct place place)
-{
-    return t->place.line == place.line && t->place.column == place.column;
-}
-
 /* Does the element a, which first began, bind at least as | does? In brackets anything does. */
 static bool is_bitwise(const struct tree *a, const struct token *first)
 {
-    if (!is_at(a, first->place))
+    if (!place_equal(a->place, first->place))
         return true;
     return a->kind != TREE_NOT && a->kind != TREE_COMPARE && a->kind != TREE_AND &&
            a->kind != TREE_OR && a->kind != TREE_CONDITIONAL;
@@ -231,7 +239,7 @@ static bool begins_as_target(const struct tree *a, const struct token *first)
     if (first->kind == TOKEN_TRUE || first->kind == TOKEN_FALSE || first->kind == TOKEN_NONE ||
         first->kind == TOKEN_BRACKET)
         return true;
-    for (; a && is_at(a, first->place); a = a->a)
+    for (; a && place_equal(a->place, first->place); a = a->a)
         if (a->kind == TREE_TUPLE)
             return true;
     return false;
@@ -244,7 +252,7 @@ bool parser_fail_set(struct parser *p)
     if (p->trying || !a || !is_bitwise(a, &first) || begins_as_target(a, &first) ||
         !single_value_follows(p))
         return false;
-    if (a->kind == TREE_NAME && is_at(a, first.place))
+    if (a->kind == TREE_NAME && place_equal(a->place, first.place))
         parser_fail(p, a->place, "invalid syntax. Maybe you meant '==' or ':=' instead of '='?");
     else
         parser_fail(p, a->place, "cannot assign to %s here. Maybe you meant '==' instead of '='?",

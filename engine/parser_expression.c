@@ -150,7 +150,9 @@ static struct tree *parse_comparison(struct parser *p)
             return NULL;
         item->op = op;
         item->b = b;
-        items_add(&items, parser_finish(p, item));
+        if (!parser_finish(p, item))
+            return NULL;
+        items_add(&items, item);
     }
     struct tree *t = a && items.first ? parser_tree(p, TREE_COMPARE, place) : NULL;
     if (!t)

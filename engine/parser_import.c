@@ -14,11 +14,9 @@ struct module {
 
 static bool extend_module(struct parser *p, struct module *m, const struct token *name)
 {
-    if (m->bytes + 1 + name->bytes > MODULE_BYTES_MAX) {
-        flaw_set(&p->flaw, FLAW_FINAL, name->place, "a module's name has at most %d bytes",
-                 MODULE_BYTES_MAX);
-        return false;
-    }
+    if (m->bytes + 1 + name->bytes > MODULE_BYTES_MAX)
+        return parser_limit(p, name->place, "a module's name has at most %d bytes",
+                            MODULE_BYTES_MAX);
     if (m->parts++)
         m->text[m->bytes++] = '.';
     memcpy(m->text + m->bytes, name->text, name->bytes);

@@ -1,88 +1,9 @@
 /* Atoms, brackets, and what stands behind them: calls, items, attributes. */
 #include <string.h>
 
-#include "engine/decimal.h"
-#include "engine/digits.h"
 #include "engine/parser.h"
 
 #define KEYWORDS_MAX 255 /* of a call */
-
-/* ---- numbers ---- */
-
-static int digit_value(char c)
-{
-    return digits_is(c) ? c - '0' : (c | 0x20) - 'a' + 10;
-}
-
-/* false: it does not fit. */
-static bool read_int(const struct token *t, uint64_t *out)
-{
-    char mark = t->bytes > 1 ? (char)(t->text[1] | 0x20) : '0';
-    int base = mark == 'x' ? 16 : mark == 'o' ? 8 : mark == 'b' ? 2 : 10;
-    *out = 0;
-    for (size_t i = base == 10 ? 0 : 2; i < t->bytes; i++) {
-        if (t->text[i] == '_')
-            continue;
-        uint64_t digit = (uint64_t)digit_value(t->text[i]);
-        if (__builtin_mul_overflow(*out, (uint64_t)base, out) ||
-            __builtin_add_overflow(*out, digit, out))
-            return false;
-    }
-    return true;
-}
-
-/* Behind the number stands what binds tighter than the minus before it. */
-static bool binds_tighter(enum token_kind next)
-{
-    return next == TOKEN_POW || next == TOKEN_DOT || next == TOKEN_PAREN || next == TOKEN_BRACKET;
-}
-
-static struct tree *parse_int(struct parser *p)
-{
-    const struct token token = p->now;
-    struct tree *t = parser_tree(p, TREE_INT, token.place);
-    uint64_t value;
-    bool fits = read_int(&token, &value);
-    if (!t)
-        return NULL;
-    parser_advance(p);
-    bool least = fits && value == (uint64_t)1 << 63 && token.text == p->behind_minus &&
-                 !binds_tighter(p->now.kind);
-    if (!least && (!fits || value > INT64_MAX))
-        return parser_refuse(p, token.place, "an integer beyond int64 is");
-    t->integer = least ? INT64_MIN : (int64_t)value;
-    return t;
-}
-
-/* Rewrites a float so that JSON has it too, which decimal.h reads: no underscores, no more zeros
- * before the point than one, digits on both sides of it. out has room for bytes + 2. */
-static char *as_json(const struct token *t, char *out)
-{
-    const char *p = t->text, *end = t->text + t->bytes;
-    while (p < end && (*p == '0' || *p == '_'))
-        p++;
-    if (p == end || !digits_is(*p))
-        *out++ = '0';
-    for (; p < end; p++) {
-        bool bare = *p == '.' && (p + 1 == end || !digits_is(p[1]));
-        if (*p != '_' && !bare)
-            *out++ = *p;
-    }
-    return out;
-}
-
-static struct tree *parse_float(struct parser *p)
-{
-    struct tree *t = parser_tree(p, TREE_FLOAT, p->now.place);
-    char *text = t ? arena_alloc(p->arena, p->now.bytes + 2) : NULL;
-    if (!text)
-        return parser_nomem(p);
-    char *end = as_json(&p->now, text);
-    if (decimal_read_f64(text, end, &t->number) != end)
-        return parser_unexpected(p);
-    parser_advance(p);
-    return t;
-}
 
 /* ---- elements ---- */
 
@@ -208,9 +129,9 @@ static struct tree *parse_atom(struct parser *p)
     case TOKEN_NAME:
         return parse_name(p);
     case TOKEN_INT:
-        return parse_int(p);
+        return parser_int(p);
     case TOKEN_FLOAT:
-        return parse_float(p);
+        return parser_float(p);
     case TOKEN_STRING:
         return parser_strings(p);
     case TOKEN_NONE:
@@ -251,16 +172,14 @@ static bool check_unique(struct parser *p, const struct token *name, const struc
     }
     if (named < KEYWORDS_MAX)
         return true;
-    flaw_set(&p->flaw, FLAW_FINAL, name->place, "a call has at most %d keyword arguments",
-             KEYWORDS_MAX);
-    return false;
+    return parser_limit(p, name->place, "a call has at most %d keyword arguments", KEYWORDS_MAX);
 }
 
 /* At the = behind what would be the name. */
 static bool parse_keyword(struct parser *p, const struct token *first, const struct tree *name,
                           struct tree *argument, const struct items *before)
 {
-    bool bare = name->place.line == first->place.line && name->place.column == first->place.column;
+    bool bare = place_equal(name->place, first->place);
     if (bare && (name->kind == TREE_NONE || name->kind == TREE_TRUE || name->kind == TREE_FALSE))
         return parser_fail(p, name->place, "cannot assign to %s", parser_kind_name(name));
     if (!bare || name->kind != TREE_NAME)

@@ -1,7 +1,6 @@
 /* Strings: prefixes, escapes, and several that stand behind each other. */
 #include <string.h>
 
-#include "engine/digits.h"
 #include "engine/parser_string.h"
 
 /* ---- escapes ---- */
@@ -24,14 +23,6 @@ static char *put_character(char *out, unsigned c)
         *out++ = (char)(0x80 | (c & 0x3F));
     }
     return out;
-}
-
-static int hex_value(char c)
-{
-    if (digits_is(c))
-        return c - '0';
-    c |= 0x20;
-    return 'a' <= c && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Python counts positions in a string of which all but ASCII is written as \UXXXXXXXX. */
@@ -68,7 +59,7 @@ static bool decode_hex(struct decoder *d, struct cursor escape, int digits)
 {
     unsigned c = 0;
     for (int i = 0; i < digits; i++) {
-        int digit = hex_value(cursor_peek(&d->c, 0));
+        int digit = lexer_digit(cursor_peek(&d->c, 0));
         if (digit < 0)
             return fail_escape(d, escape,
                                digits == 2   ? "truncated \\xXX escape"

@@ -283,22 +283,30 @@ static void check_depth(const char *before, const char *middle, const char *afte
 
 static void test_depth(void **state)
 {
-    static const char *const deep = "nested more than 100 levels deep",
-                             *const brackets = "too many nested parentheses";
+    static const char deep[] = "nested more than 100 levels deep",
+                      brackets[] = "too many nested parentheses";
+    static const struct {
+        const char *before, *middle, *after;
+        int most;
+        const char *message;
+    } rows[] = {
+        {"(", "a", ")", 100, brackets},
+        {"[", "a", "]", 100, brackets},
+        {"f(", "a", ")", 100, brackets},
+        {"a[", "b", "]", 100, brackets},
+        {"-", "a", "", 100, deep},
+        {"+ ~", "a", "", 50, deep},
+        {"not ", "a", "", 100, deep},
+        {"a ** ", "b", "", 100, deep},
+        {"a if b else ", "c", "", 100, deep},
+        {"a + ", "b", "", 100, deep},
+        {"a or ", "b", "", 100, deep},
+        {"a.", "b", "", 100, deep},
+        {"f(a)(b)[", "c", "]", 98, deep},
+    };
     (void)state;
-    check_depth("(", "a", ")", 100, brackets);
-    check_depth("[", "a", "]", 100, brackets);
-    check_depth("f(", "a", ")", 100, brackets);
-    check_depth("a[", "b", "]", 100, brackets);
-    check_depth("-", "a", "", 100, deep);
-    check_depth("+ ~", "a", "", 50, deep);
-    check_depth("not ", "a", "", 100, deep);
-    check_depth("a ** ", "b", "", 100, deep);
-    check_depth("a if b else ", "c", "", 100, deep);
-    check_depth("a + ", "b", "", 100, deep);
-    check_depth("a or ", "b", "", 100, deep);
-    check_depth("a.", "b", "", 100, deep);
-    check_depth("f(a)(b)[", "c", "]", 98, deep);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        check_depth(rows[i].before, rows[i].middle, rows[i].after, rows[i].most, rows[i].message);
 }
 
 /* with a: with b: … on lines of their own. */
