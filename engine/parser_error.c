@@ -6,6 +6,8 @@
 #include "engine/parser.h"
 
 static void stop(struct parser *p, enum flaw_kind kind, struct place place, const char *format,
+                 va_list args) PRINTF_LIKE(4, 0);
+static void stop(struct parser *p, enum flaw_kind kind, struct place place, const char *format,
                  va_list args)
 {
     char message[sizeof p->flaw.message];
