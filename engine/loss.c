@@ -60,11 +60,15 @@ static enum err_kind check_classes(const struct shape *x, const struct shape *y,
     return ERR_OK;
 }
 
+/* x.contiguous().view(shape) */
 static enum err_kind view(struct tape *t, struct tensor *x, struct shape shape, struct tensor **y,
                           struct err *e)
 {
     struct op_args args = {.shape = shape};
-    return op_apply(t, OP_VIEW, &args, &x, y, e);
+    enum err_kind rc = ERR_OK;
+    if (!tensor_is_contiguous(x))
+        rc = op_apply(t, OP_CLONE, NULL, &x, &x, e);
+    return rc ? rc : op_apply(t, OP_VIEW, &args, &x, y, e);
 }
 
 /* (rows, classes, …) is seen as images of one row, for which PyTorch has its own operation. */

@@ -74,30 +74,41 @@ static enum err_kind check_weight(const struct tensor *x, const struct tensor *w
                    shape_text(&x->shape, tx, sizeof tx), shape_text(&both, tb, sizeof tb));
 }
 
-/* ---- the rows without weights ---------------------------------------------------------------- */
+/* PyTorch has room for the result in a tensor of input i's type, which must be a float's then. */
+static enum err_kind check_place(const struct op_call *c, int i, struct err *e)
+{
+    enum dtype given = c->given[i]->dtype, result = c->in[i]->dtype;
+    if (dtype_is_float(given))
+        return ERR_OK;
+    return err_set(e, ERR_INVALID, "", "result type %s can't be cast to the desired output type %s",
+                   dtype_type_name(dtype_is_float(result) ? result : DTYPE_FLOAT32),
+                   dtype_type_name(given));
+}
 
-#define PAIR(row, fn, kernel, p_name, p_bad)                                                       \
-    enum err_kind ISA_FN(row##_infer)(const struct op_call *c, struct tensor *out, struct err *e)  \
-    {                                                                                              \
-        if (p_bad)                                                                                 \
-            return err_set(e, ERR_INVALID, "", #row " does not support " p_name ".");              \
-        return infer_pair(c, kernel, out, e);                                                      \
-    }                                                                                              \
-                                                                                                   \
-    void ISA_FN(row##_forward)(const struct op_call *c)                                            \
-    {                                                                                              \
-        BY_TYPE(c->out->dtype, loss, c, fn);                                                       \
-    }                                                                                              \
-                                                                                                   \
-    void ISA_FN(row##_backward)(const struct op_call *c)                                           \
-    {                                                                                              \
-        BY_TYPE(c->grad_out->dtype, loss_slopes, c, fn);                                           \
-    }
-PAIR(mse_loss, MSE, "mse_cpu", "", false)
-PAIR(smooth_l1_loss, SMOOTH_L1, "smooth_l1_cpu", "negative values for beta", c->args.alpha < 0)
-PAIR(huber_loss, HUBER, "huber_cpu", "non-positive values for delta", c->args.alpha <= 0)
+/* ---- the rows -------------------------------------------------------------------------------- */
 
-/* ---- binary cross entropy: of probabilities, and of logits ----------------------------------- */
+enum err_kind ISA_FN(mse_loss_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    return infer_pair(c, "mse_cpu", out, e);
+}
+
+enum err_kind ISA_FN(smooth_l1_loss_infer)(const struct op_call *c, struct tensor *out,
+                                           struct err *e)
+{
+    if (c->args.alpha < 0)
+        return err_set(e, ERR_INVALID, "",
+                       "smooth_l1_loss does not support negative values for beta.");
+    return infer_pair(c, "smooth_l1_cpu", out, e);
+}
+
+enum err_kind ISA_FN(huber_loss_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    if (c->args.alpha <= 0)
+        return err_set(e, ERR_INVALID, "",
+                       "huber_loss does not support non-positive values for delta.");
+    enum err_kind rc = infer_pair(c, "huber_cpu", out, e);
+    return rc ? rc : check_place(c, 0, e);
+}
 
 enum err_kind ISA_FN(binary_cross_entropy_infer)(const struct op_call *c, struct tensor *out,
                                                  struct err *e)
@@ -120,31 +131,33 @@ enum err_kind ISA_FN(binary_cross_entropy_infer)(const struct op_call *c, struct
     return rc;
 }
 
-void ISA_FN(binary_cross_entropy_forward)(const struct op_call *c)
-{
-    BY_TYPE(c->out->dtype, loss, c, BCE);
-}
-
-void ISA_FN(binary_cross_entropy_backward)(const struct op_call *c)
-{
-    BY_TYPE(c->grad_out->dtype, loss_slopes, c, BCE);
-}
-
 enum err_kind ISA_FN(binary_cross_entropy_with_logits_infer)(const struct op_call *c,
                                                              struct tensor *out, struct err *e)
 {
-    enum err_kind rc = infer_pair(c, c->op->name, out, e);
+    enum err_kind rc = ERR_OK;
+    if (!shape_equal(&c->in[0]->shape, &c->in[1]->shape))
+        return sizes_differ(c, e);
+    for (int i = 0; !rc && i < 2; i++)
+        rc = check_place(c, i, e);
+    if (!rc)
+        rc = infer_pair(c, c->op->name, out, e);
     for (int i = 2; !rc && i < c->inputs; i++)
         rc = check_weight(c->in[0], c->in[i], e);
     return rc;
 }
 
-void ISA_FN(binary_cross_entropy_with_logits_forward)(const struct op_call *c)
-{
-    BY_TYPE(c->out->dtype, loss, c, c->inputs > 3 ? BCE_POSITIVE : BCE_LOGITS);
-}
-
-void ISA_FN(binary_cross_entropy_with_logits_backward)(const struct op_call *c)
-{
-    BY_TYPE(c->grad_out->dtype, loss_slopes, c, c->inputs > 3 ? BCE_POSITIVE : BCE_LOGITS);
-}
+#define RUNS(row, fn)                                                                              \
+    void ISA_FN(row##_forward)(const struct op_call *c)                                            \
+    {                                                                                              \
+        BY_TYPE(c->out->dtype, loss, c, fn);                                                       \
+    }                                                                                              \
+                                                                                                   \
+    void ISA_FN(row##_backward)(const struct op_call *c)                                           \
+    {                                                                                              \
+        BY_TYPE(c->grad_out->dtype, loss_slopes, c, fn);                                           \
+    }
+RUNS(mse_loss, MSE)
+RUNS(smooth_l1_loss, SMOOTH_L1)
+RUNS(huber_loss, HUBER)
+RUNS(binary_cross_entropy, BCE)
+RUNS(binary_cross_entropy_with_logits, c->inputs > 3 ? BCE_POSITIVE : BCE_LOGITS)

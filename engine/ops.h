@@ -28,7 +28,8 @@
 #define SAVE_BITS        (SAVED_INPUTS_MAX + 2)
 #define GRAD(i, saves)   ((uint64_t)(saves) << (SAVE_BITS * (i))) /* i < SAVED_INPUTS_MAX */
 #define SAVE_NONE        UINT64_C(0)
-#define SAVE_PAIR        (SAVE_IN(0) | SAVE_IN(1))
+#define BOTH_SAVED       (SAVE_IN(0) | SAVE_IN(1))
+#define ALL_SAVED        (SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2))
 
 #define ANY_STRIDES 1u    /* takes any strides; other rows are given row-major copies */
 #define PROMOTES    2u    /* operands of different types are brought to tensor_result_type */
@@ -52,8 +53,6 @@
 /* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row.
  *    id           fn               grad node                inputs               saves       flags
  */
-#define BOTH_SAVED (SAVE_IN(0) | SAVE_IN(1))
-#define ALL_SAVED  (SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2))
 #define OPS_ARITH(X)                                                                               \
     X(ADD, add, "AddBackward0", "self other", SAVE_NONE, ANY_STRIDES | PROMOTES | BOOL_AS_INT)     \
     X(SUB, sub, "SubBackward0", "self other", SAVE_NONE, ANY_STRIDES | PROMOTES)                   \
@@ -197,7 +196,7 @@
 /* Without a bias: two inputs. */
 #define OPS_CONV(X)                                                                                \
     X(CONVOLUTION, convolution, "ConvolutionBackward0", "input weight bias",                       \
-      GRAD(0, SAVE_PAIR) | GRAD(1, SAVE_PAIR) | GRAD(2, SAVE_PAIR), 0)
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED) | GRAD(2, BOTH_SAVED), 0)
 
 #define OPS_ACTIVATION(X)                                                                          \
     X(RELU, relu, "ReluBackward0", "self", GRAD(0, SAVE_OUT), 0)                                   \
@@ -217,21 +216,21 @@
 
 /* The weights are optional, the last ones left out: two inputs are enough. BCE_LOGITS takes a
  * pos_weight without a weight as one with the weight 1, a scalar. */
-#define SAVE_NLL (SAVE_PAIR | SAVE_IN(2) | SAVE_AUX)
-#define SAVE_BCE (SAVE_PAIR | SAVE_IN(2) | SAVE_IN(3))
+#define SAVE_NLL (ALL_SAVED | SAVE_AUX)
+#define SAVE_BCE (ALL_SAVED | SAVE_IN(3))
 #define OPS_LOSS(X)                                                                                \
     X(NLL_LOSS, nll_loss, "NllLossBackward0", "self target weight", GRAD(0, SAVE_NLL),             \
       HAS_AUX | NO_GRAD_OF(2))                                                                     \
     X(NLL_LOSS2D, nll_loss2d, "NllLoss2DBackward0", "self target weight", GRAD(0, SAVE_NLL),       \
       HAS_AUX | NO_GRAD_OF(2))                                                                     \
     X(MSE_LOSS, mse_loss, "MseLossBackward0", "self target",                                       \
-      GRAD(0, SAVE_PAIR) | GRAD(1, SAVE_PAIR), PROMOTES)                                           \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES)                                         \
     X(SMOOTH_L1, smooth_l1_loss, "SmoothL1LossBackward0", "self target",                           \
-      GRAD(0, SAVE_PAIR) | GRAD(1, SAVE_PAIR), PROMOTES)                                           \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES)                                         \
     X(HUBER, huber_loss, "HuberLossBackward0", "self target",                                      \
-      GRAD(0, SAVE_PAIR) | GRAD(1, SAVE_PAIR), PROMOTES)                                           \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES)                                         \
     X(BCE, binary_cross_entropy, "BinaryCrossEntropyBackward0", "self target weight",              \
-      GRAD(0, SAVE_PAIR | SAVE_IN(2)) | GRAD(1, SAVE_PAIR | SAVE_IN(2)), NO_GRAD_OF(2))            \
+      GRAD(0, ALL_SAVED) | GRAD(1, ALL_SAVED), NO_GRAD_OF(2))                                      \
     X(BCE_LOGITS, binary_cross_entropy_with_logits, "BinaryCrossEntropyWithLogitsBackward0",       \
       "self target weight pos_weight", GRAD(0, SAVE_BCE) | GRAD(1, SAVE_BCE),                      \
       PROMOTES | NO_GRAD_OF(2) | NO_GRAD_OF(3))
