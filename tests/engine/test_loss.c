@@ -4,6 +4,7 @@
 
 #define F32 DTYPE_FLOAT32
 #define F64 DTYPE_FLOAT64
+#define I64 DTYPE_INT64
 
 static struct tensor *inputs(enum dtype dtype, struct shape shape)
 {
@@ -94,6 +95,103 @@ static void classes_out_of_bounds_are_refused(void **state)
     assert_int_equal(loss_forward(&ce, &lab.tape, x, class, &loss, &lab.e), ERR_INVALID);
     lab_put(class, 1, 2);
     assert_true(isfinite(loss_of(&ce, x, class)));
+}
+
+static void an_ignored_class_does_not_count(void **state)
+{
+    (void)state;
+    struct loss ce = net_loss("cross_entropy");
+    struct tensor *x = lab_leaf(&lab, F64, SHAPE(3, 2)), *class = lab_zeros(&lab, I64, SHAPE(3)),
+                  *row = lab_zeros(&lab, F64, SHAPE(1, 2)), *one = lab_zeros(&lab, I64, SHAPE(1));
+    lab_put(class, 0, -100);
+    lab_put(class, 2, -100);
+    lab_put(row, 0, lab_get(x, 2));
+    lab_put(row, 1, lab_get(x, 3));
+    assert_true(loss_of(&ce, x, class) == loss_of(&ce, row, one));
+    lab_put(class, 0, 1);
+    lab_put(class, 2, 1);
+    ce.value[1] = 1;
+    assert_true(loss_of(&ce, x, class) == loss_of(&ce, row, one));
+    ce.value[1] = 0;
+    lab_put(class, 0, 0);
+    lab_put(class, 2, 0);
+    assert_true(isnan(loss_of(&ce, x, class)));
+}
+
+static struct tensor *nll(struct tensor *x, struct tensor *class, enum reduction reduction)
+{
+    struct op_args args = {.reduction = reduction, .ignore_index = -100};
+    struct tensor *loss = NULL, *in[] = {x, class};
+    if (loss_nll(&lab.tape, &args, in, 2, &loss, &lab.e) != ERR_OK)
+        return NULL;
+    return loss;
+}
+
+static const char *node_of(const struct node *n, int edges)
+{
+    while (edges-- > 0)
+        n = n->next[0];
+    return n->call.op->node;
+}
+
+/* Of three dimensions, and of five: the nodes of PyTorch. */
+static void rows_of_classes_may_have_any_rank(void **state)
+{
+    (void)state;
+    struct tensor *x = lab_leaf(&lab, F64, SHAPE(2, 3, 4)),
+                  *class = lab_zeros(&lab, I64, SHAPE(2, 4));
+    double sum = 0;
+    struct tensor *each = nll(x, class, REDUCTION_NONE), *all = nll(x, class, REDUCTION_SUM);
+    assert_true(each && all && shape_equal(&each->shape, &class->shape));
+    for (int i = 0; i < 8; i++) {
+        assert_true(lab_get(each, i) == -lab_get(x, i / 4 * 12 + i % 4));
+        sum += lab_get(each, i);
+    }
+    assert_true(fabs(lab_get(all, 0) - sum) < 1e-14);
+    assert_string_equal(node_of(each->grad_fn, 0), "ViewBackward0");
+    assert_string_equal(node_of(each->grad_fn, 1), "NllLoss2DBackward0");
+    assert_string_equal(node_of(all->grad_fn, 0), "NllLoss2DBackward0");
+    assert_string_equal(node_of(all->grad_fn, 1), "ViewBackward0");
+    x = lab_leaf(&lab, F64, SHAPE(2, 3, 1, 2, 2));
+    assert_true(shape_equal(&nll(x, lab_zeros(&lab, I64, SHAPE(2, 1, 2, 2)), REDUCTION_NONE)->shape,
+                            &SHAPE(2, 1, 2, 2)));
+    x = lab_leaf(&lab, F64, SHAPE(2, 3, 4, 2));
+    all = nll(x, lab_zeros(&lab, I64, SHAPE(2, 4, 2)), REDUCTION_MEAN);
+    assert_string_equal(node_of(all->grad_fn, 0), "NllLoss2DBackward0");
+    assert_null(all->grad_fn->next[0]->call.op);
+    x = lab_leaf(&lab, F64, SHAPE(2, 3, 0));
+    assert_true(isnan(lab_get(nll(x, lab_zeros(&lab, I64, SHAPE(2, 0)), REDUCTION_MEAN), 0)));
+    x = lab_leaf(&lab, F64, SHAPE(3));
+    assert_true(lab_get(nll(x, lab_zeros(&lab, I64, (struct shape)SCALAR), REDUCTION_MEAN), 0) ==
+                -lab_get(x, 0));
+}
+
+static void a_gap_between_the_classes_is_closed(void **state)
+{
+    (void)state;
+    struct op_args swap = {.dim = 1, .dim2 = 2};
+    struct tensor *x = lab_leaf(&lab, F64, SHAPE(2, 4, 3)),
+                  *class = lab_zeros(&lab, I64, SHAPE(2, 4));
+    struct tensor *y = lab_apply(&lab, OP_TRANSPOSE, &swap, x, NULL, NULL);
+    struct tensor *loss = nll(y, class, REDUCTION_MEAN);
+    assert_string_equal(node_of(loss->grad_fn, 2), "CloneBackward0");
+    lab_backward(&lab, loss, NULL, false);
+    for (int i = 0; i < 24; i++)
+        assert_true(lab_get(x->grad, i) == (i % 3 ? 0 : -0.125));
+}
+
+static void misfits_of_classes_are_refused(void **state)
+{
+    (void)state;
+    struct tensor *x = lab_leaf(&lab, F32, SHAPE(2, 3, 4));
+    assert_null(nll(x, lab_zeros(&lab, I64, SHAPE(3, 4)), REDUCTION_MEAN));
+    assert_string_equal(lab.e.message,
+                        "Expected input batch_size (2) to match target batch_size (3).");
+    assert_null(nll(x, lab_zeros(&lab, I64, SHAPE(2, 3)), REDUCTION_MEAN));
+    assert_string_equal(lab.e.message, "Expected target size [2, 4], got [2, 3]");
+    assert_null(nll(lab_leaf(&lab, F32, (struct shape)SCALAR),
+                    lab_zeros(&lab, I64, (struct shape)SCALAR), REDUCTION_MEAN));
+    assert_string_equal(lab.e.message, "Expected 1 or more dimensions (got 0)");
 }
 
 /* As PyTorch: the mean of nothing is NaN, its sum 0; what it teaches the parameters is 0. */
@@ -295,7 +393,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(losses_know_their_targets),         TEST(losses_have_their_values),
-        TEST(classes_out_of_bounds_are_refused), TEST(no_rows_give_no_gradient),
+        TEST(classes_out_of_bounds_are_refused), TEST(an_ignored_class_does_not_count),
+        TEST(rows_of_classes_may_have_any_rank), TEST(a_gap_between_the_classes_is_closed),
+        TEST(misfits_of_classes_are_refused),    TEST(no_rows_give_no_gradient),
         TEST(gradients_are_those_of_the_loss),   TEST(gradients_accumulate_until_zeroed),
         TEST(frozen_parameters_get_no_gradient), TEST(evaluation_leaves_no_trace),
         TEST(misfits_in_training_are_refused),   TEST(training_steps_allocate_nothing),
