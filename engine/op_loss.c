@@ -126,7 +126,7 @@ enum err_kind ISA_FN(binary_cross_entropy_infer)(const struct op_call *c, struct
     enum err_kind rc = infer_pair(c, c->op->name, out, e);
     if (!rc)
         rc = check_weight(x, optional(c, 2), e);
-    if (!rc && x->storage->data && !BY_TYPE(x->dtype, are_probabilities, x))
+    if (!rc && tensor_data(x) && !BY_TYPE(x->dtype, are_probabilities, x))
         rc = err_set(e, ERR_INVALID, "", "all elements of input should be between 0 and 1");
     return rc;
 }

@@ -61,7 +61,7 @@ static enum err_kind check_targets(const struct op_call *c, struct err *e)
 {
     const struct tensor *y = c->in[1];
     int64_t n = c->in[0]->shape.dim[class_dim(&c->in[0]->shape)];
-    const int64_t *target = y->storage->data ? tensor_data(y) : NULL;
+    const int64_t *target = tensor_data(y);
     for (int64_t i = 0; target && i < tensor_count(y); i++)
         if ((target[i] < 0 || target[i] >= n) && target[i] != c->args.ignore_index)
             return err_set(e, ERR_INVALID, "", "Target %lld is out of bounds.",

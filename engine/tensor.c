@@ -4,7 +4,8 @@
 
 void *tensor_data(const struct tensor *t)
 {
-    return (char *)t->storage->data + (size_t)t->offset * dtype_bytes(t->dtype);
+    char *data = t->storage->data;
+    return data ? data + (size_t)t->offset * dtype_bytes(t->dtype) : NULL;
 }
 
 void tensor_set_contiguous(struct tensor *t)

@@ -51,7 +51,7 @@ static inline int64_t tensor_count(const struct tensor *t)
     return shape_count(&t->shape);
 }
 
-/* The address of its first element. */
+/* The address of its first element; NULL: its numbers are not there (tape.h, `dry`). */
 void *tensor_data(const struct tensor *t);
 
 /* A contiguous, row-major leaf over storage, which the caller keeps alive. */
