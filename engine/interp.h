@@ -29,6 +29,7 @@ struct warning {
 };
 
 struct name;
+struct frame;
 
 struct interp {
     struct tape *tape;
@@ -37,10 +38,14 @@ struct interp {
     struct text out;          /* what was printed */
     struct warning *warnings; /* in order */
     struct place where;       /* of the last error */
+    struct place statement;   /* that runs now */
     int64_t calls;            /* made so far */
     bool pure;                /* a model's forward: nothing may be drawn, printed or changed */
     struct name *names;       /* all variables; newest first */
-    const struct tree *next;  /* the statement that runs next; interp_run's own */
+    /* interp_run's own: */
+    bool running;
+    const struct tree *next; /* the statement that runs next */
+    struct frame *frame;     /* the blocks that it stands in, innermost first */
 };
 
 /* tape: reset or fresh, with gradients enabled; the caller's. */
@@ -56,6 +61,12 @@ MUST_USE enum err_kind program_bind(struct program *p, bool pure, struct place *
 /* Gives a variable a value: a named input. errors NOMEM */
 MUST_USE enum err_kind interp_set(struct interp *in, const char *name, struct value value,
                                   struct err *e);
+
+/* The variable's value, NULL: there is none of that name. Valid until it is set anew. */
+const struct value *interp_find(const struct interp *in, const char *name);
+/* Calls each with every variable, newest first. */
+void interp_each(const struct interp *in,
+                 void (*each)(void *arg, const char *name, const struct value *value), void *arg);
 
 /* Runs p from its first statement, or goes on where it stopped.
  *   stop    asked before each statement, with arg; NULL: never

@@ -45,35 +45,35 @@
 #define WITH_NUMBER 2048u /* PROMOTES: alpha and beta are operands too, of type args.number */
 #define CONDITION   4096u /* the first input is no operand: it takes no part in PROMOTES */
 #define WIDE_GRADS                                                                                 \
-    8192u /* grad_in has the output's shape: the walk sums where in was broadcast                  \
-           */
+    8192u /* grad_in has the output's shape: the walk sums it where in was broadcast */
 
-#define NO_GRAD_OF(i) (UINT32_C(1) << (24 + (i))) /* input i may not require a gradient */
-
-/* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row.
+/* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row; one
+ * with - before it has no derivative at all, and so no place among the node's next_functions.
  *    id           fn               grad node                inputs               saves       flags
  */
 #define OPS_ARITH(X)                                                                               \
     X(ADD, add, "AddBackward0", "self other", SAVE_NONE, ANY_STRIDES | PROMOTES | BOOL_AS_INT)     \
+    X(ADD_SCALAR, add, "AddBackward1", "self -other", SAVE_NONE,                                   \
+      ANY_STRIDES | PROMOTES | BOOL_AS_INT)                                                        \
     X(SUB, sub, "SubBackward0", "self other", SAVE_NONE, ANY_STRIDES | PROMOTES)                   \
     X(MUL, mul, "MulBackward0", "self other", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),           \
       ANY_STRIDES | PROMOTES | BOOL_AS_INT)                                                        \
-    X(MUL_SCALAR, mul, "MulBackward1", "self other", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),    \
+    X(MUL_SCALAR, mul, "MulBackward1", "self -other", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),   \
       ANY_STRIDES | PROMOTES | BOOL_AS_INT)                                                        \
     X(DIV, div, "DivBackward0", "self other", GRAD(0, SAVE_IN(1)) | GRAD(1, BOTH_SAVED),           \
       PROMOTES | TO_FLOAT | WIDE_GRADS)                                                            \
-    X(DIV_SCALAR, div, "DivBackward1", "self other", GRAD(0, SAVE_IN(1)) | GRAD(1, BOTH_SAVED),    \
+    X(DIV_SCALAR, div, "DivBackward1", "self -other", GRAD(0, SAVE_IN(1)) | GRAD(1, BOTH_SAVED),   \
       PROMOTES | TO_FLOAT | WIDE_GRADS)                                                            \
     X(RSUB, rsub, "RsubBackward1", "self", SAVE_NONE, PROMOTES | WITH_NUMBER)                      \
     X(NEG, neg, "NegBackward0", "self", SAVE_NONE, 0)                                              \
     X(POW, pow, "PowBackward0", "self", GRAD(0, SAVE_IN(0)), PROMOTES | WITH_NUMBER)               \
     X(POW_TENSOR, pow_tensor, "PowBackward1", "self exponent",                                     \
       GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED | SAVE_OUT), PROMOTES | WIDE_GRADS)                 \
-    X(POW_SCALAR, pow_tensor, "PowBackward2", "self exponent",                                     \
+    X(POW_SCALAR, pow_tensor, "PowBackward2", "-self exponent",                                    \
       GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED | SAVE_OUT), PROMOTES | WIDE_GRADS)                 \
     X(REMAINDER, remainder, "RemainderBackward1", "self other", GRAD(1, BOTH_SAVED),               \
       PROMOTES | WIDE_GRADS)                                                                       \
-    X(REMAINDER_SCALAR, remainder, "RemainderBackward0", "self other", GRAD(1, BOTH_SAVED),        \
+    X(REMAINDER_SCALAR, remainder, "RemainderBackward0", "self -other", GRAD(1, BOTH_SAVED),       \
       PROMOTES | WIDE_GRADS)
 
 /* One or the other of two, element by element. A missing bound of clamp is a NaN in alpha (lower)
@@ -96,7 +96,7 @@
       GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
     X(CLAMP_MAX_TENSOR, clamp_max_tensor, "ClampMaxBackward1", "self max",                         \
       GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
-    X(WHERE, where, "WhereBackward0", "condition self other",                                      \
+    X(WHERE, where, "WhereBackward0", "-condition self other",                                     \
       GRAD(1, SAVE_IN(0)) | GRAD(2, SAVE_IN(0)), PROMOTES | BOOL_AS_INT | CONDITION | WIDE_GRADS)
 
 /* For op_apply_in_place; the numbers of `self` are not read. */
@@ -219,21 +219,19 @@
 #define SAVE_NLL (ALL_SAVED | SAVE_AUX)
 #define SAVE_BCE (ALL_SAVED | SAVE_IN(3))
 #define OPS_LOSS(X)                                                                                \
-    X(NLL_LOSS, nll_loss, "NllLossBackward0", "self target weight", GRAD(0, SAVE_NLL),             \
-      HAS_AUX | NO_GRAD_OF(2))                                                                     \
-    X(NLL_LOSS2D, nll_loss2d, "NllLoss2DBackward0", "self target weight", GRAD(0, SAVE_NLL),       \
-      HAS_AUX | NO_GRAD_OF(2))                                                                     \
+    X(NLL_LOSS, nll_loss, "NllLossBackward0", "self -target -weight", GRAD(0, SAVE_NLL), HAS_AUX)  \
+    X(NLL_LOSS2D, nll_loss2d, "NllLoss2DBackward0", "self -target -weight", GRAD(0, SAVE_NLL),     \
+      HAS_AUX)                                                                                     \
     X(MSE_LOSS, mse_loss, "MseLossBackward0", "self target",                                       \
       GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES)                                         \
     X(SMOOTH_L1, smooth_l1_loss, "SmoothL1LossBackward0", "self target",                           \
       GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES)                                         \
     X(HUBER, huber_loss, "HuberLossBackward0", "self target",                                      \
       GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES)                                         \
-    X(BCE, binary_cross_entropy, "BinaryCrossEntropyBackward0", "self target weight",              \
-      GRAD(0, ALL_SAVED) | GRAD(1, ALL_SAVED), NO_GRAD_OF(2))                                      \
+    X(BCE, binary_cross_entropy, "BinaryCrossEntropyBackward0", "self target -weight",             \
+      GRAD(0, ALL_SAVED) | GRAD(1, ALL_SAVED), 0)                                                  \
     X(BCE_LOGITS, binary_cross_entropy_with_logits, "BinaryCrossEntropyWithLogitsBackward0",       \
-      "self target weight pos_weight", GRAD(0, SAVE_BCE) | GRAD(1, SAVE_BCE),                      \
-      PROMOTES | NO_GRAD_OF(2) | NO_GRAD_OF(3))
+      "self target -weight -pos_weight", GRAD(0, SAVE_BCE) | GRAD(1, SAVE_BCE), PROMOTES)
 
 #define OPS(X)                                                                                     \
     OPS_ARITH(X)                                                                                   \
@@ -364,6 +362,8 @@ struct op {
 int op_arity(const struct op *op);
 /* The i-th of them, the last one for all beyond; *bytes gets its length. */
 const char *op_input_name(const struct op *op, int i, int *bytes);
+/* Is there a derivative by the i-th input? */
+bool op_has_edge(const struct op *op, int i);
 
 #ifdef ISA
 #include "engine/isa.h"

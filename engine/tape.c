@@ -60,7 +60,7 @@ bool tape_allocate(struct tape *t, struct tensor *x)
     void *data = t->dry ? NULL : arena_alloc(&t->arena, bytes);
     if (!x->storage || (!data && !t->dry))
         return false;
-    *x->storage = (struct storage){.data = data};
+    *x->storage = (struct storage){.data = data, .bytes = bytes};
     x->offset = 0;
     return true;
 }
@@ -115,13 +115,26 @@ int op_arity(const struct op *op)
     return names;
 }
 
-const char *op_input_name(const struct op *op, int i, int *bytes)
+/* With the mark before it. */
+static const char *marked_name(const struct op *op, int i)
 {
     const char *name = op->inputs;
     for (; i > 0 && strchr(name, ' '); i--)
         name = strchr(name, ' ') + 1;
+    return name;
+}
+
+const char *op_input_name(const struct op *op, int i, int *bytes)
+{
+    const char *name = marked_name(op, i);
+    name += *name == '-';
     *bytes = (int)strcspn(name, " ");
     return name;
+}
+
+bool op_has_edge(const struct op *op, int i)
+{
+    return *marked_name(op, i) != '-';
 }
 
 /* ---- recording ----------------------------------------------------------------------------- */
@@ -238,8 +251,8 @@ static enum err_kind check_view(const struct tensor *x, struct err *e)
 static enum err_kind check_differentiable(const struct tape *t, const struct op *op,
                                           struct tensor *const *in, int inputs, struct err *e)
 {
-    for (int i = 0; i < inputs && i < SAVED_INPUTS_MAX; i++) {
-        if (!(op->flags & NO_GRAD_OF(i)) || !in[i]->requires_grad || t->grad_disabled)
+    for (int i = 0; i < inputs && op->node && !t->grad_disabled; i++) {
+        if (!in[i]->requires_grad || op_has_edge(op, i))
             continue;
         int bytes;
         const char *name = op_input_name(op, i, &bytes);

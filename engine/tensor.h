@@ -17,6 +17,7 @@ struct node;
 
 struct storage {
     void *data;
+    size_t bytes;     /* at data; 0: not known */
     uint64_t version; /* in-place changes so far */
 };
 

@@ -110,9 +110,11 @@ struct tree {
     size_t bytes;
     int64_t integer;
     double number;
-    char conversion;           /* of TREE_FIELD: 'r', 's', 'a' or 0 */
-    int height;                /* levels below it: at most PROGRAM_DEPTH_MAX */
-    const struct builtin *row; /* set by program_bind (engine/interp.h) */
+    char conversion; /* of TREE_FIELD: 'r', 's', 'a' or 0 */
+    int height;      /* levels below it: at most PROGRAM_DEPTH_MAX */
+    /* Set by program_bind (engine/interp.h): */
+    const struct builtin *row;
+    bool of_module; /* row is a module's function: torch.relu, not x.relu */
 };
 
 struct program {

@@ -579,6 +579,7 @@ static const struct variant powers[] = {{.alpha = 1},   {.alpha = 2},        {.a
 
 const struct rule op_rules[OP_COUNT] = {
     [OP_ADD] = VARIED(add, pairs, alphas),
+    [OP_ADD_SCALAR] = VARIED(add, pairs, alphas),
     [OP_SUB] = VARIED(sub, pairs, alphas),
     [OP_MUL] = RULE(mul, pairs),
     [OP_MUL_SCALAR] = RULE(mul, pairs),

@@ -32,7 +32,7 @@ static bool is_class(enum op_id id, int i)
 /* Never asks for a gradient. */
 static bool is_frozen(enum op_id id, int i)
 {
-    return kernels_best()->ops[id].flags & NO_GRAD_OF(i);
+    return !op_has_edge(&kernels_best()->ops[id], i);
 }
 
 static bool is_condition(enum op_id id, int i)

@@ -1,0 +1,486 @@
+#include "engine/arguments.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "engine/decimal.h"
+#include "engine/interp_inside.h"
+
+/* ---- signatures ---------------------------------------------------------------------------- */
+
+static const struct {
+    const char *text, *called; /* in a signature; in a message */
+} types[ARGUMENT_TYPES] = {
+    [ARGUMENT_TENSOR] = {"Tensor", "Tensor"},
+    [ARGUMENT_OPERAND] = {"Operand", "Tensor"},
+    [ARGUMENT_NUMBER] = {"Number", "Number"},
+    [ARGUMENT_INT] = {"int", "int"},
+    [ARGUMENT_FLOAT] = {"float", "float"},
+    [ARGUMENT_BOOL] = {"bool", "bool"},
+    [ARGUMENT_STR] = {"str", "str"},
+    [ARGUMENT_DTYPE] = {"dtype", "torch.dtype"},
+    [ARGUMENT_INTS] = {"int[]", "tuple of ints"},
+    [ARGUMENT_INT_OR_S] = {"int[1]", "tuple of ints"},
+    [ARGUMENT_INT_REST] = {"int...", "tuple of ints"},
+    [ARGUMENT_TENSORS] = {"Tensor[]", "tuple of Tensors"},
+    [ARGUMENT_ANY] = {"any", "object"},
+    [ARGUMENT_ANY_REST] = {"any...", "object"},
+};
+
+static enum argument_type type_of(const char *text, size_t bytes)
+{
+    int type = 0;
+    while (strlen(types[type].text) != bytes || memcmp(types[type].text, text, bytes) != 0)
+        type++; /* signatures are ours: it is one of them */
+    return (enum argument_type)type;
+}
+
+/* Reads "Number alpha=1:alpha", n bytes long. */
+static void read_parameter(const char *text, size_t n, struct parameter_spec *p)
+{
+    const char *end = text + n, *name = memchr(text, ' ', n);
+    size_t type = (size_t)(name - text);
+    p->optional = text[type - 1] == '?';
+    p->type = type_of(text, type - p->optional);
+    p->name = ++name;
+    const char *colon = memchr(name, ':', (size_t)(end - name));
+    p->field = colon ? colon + 1 : NULL;
+    p->field_bytes = colon ? (int)(end - colon - 1) : 0;
+    end = colon ? colon : end;
+    const char *equals = memchr(name, '=', (size_t)(end - name));
+    p->fallback = equals ? equals + 1 : NULL;
+    p->fallback_bytes = equals ? (int)(end - equals - 1) : 0;
+    p->name_bytes = (int)((equals ? equals : end) - name);
+}
+
+static void read_signature(struct args *a)
+{
+    bool keyword_only = false;
+    a->count = 0;
+    for (const char *at = a->row->signature; *at;) {
+        const char *comma = strstr(at, ", ");
+        size_t n = comma ? (size_t)(comma - at) : strlen(at);
+        if (n == 1 && *at == '*') {
+            keyword_only = true;
+        } else {
+            a->spec[a->count] = (struct parameter_spec){.keyword_only = keyword_only};
+            read_parameter(at, n, &a->spec[a->count++]);
+        }
+        at = comma ? comma + 2 : at + n;
+    }
+}
+
+/* ---- conversions --------------------------------------------------------------------------- */
+
+double number_of(const struct value *x)
+{
+    return x->kind == VALUE_FLOAT ? x->number
+           : x->kind == VALUE_INT ? (double)x->integer
+                                  : (double)x->boolean;
+}
+
+enum dtype number_dtype(const struct value *x)
+{
+    return x->kind == VALUE_BOOL ? DTYPE_BOOL : x->kind == VALUE_INT ? DTYPE_INT64 : DTYPE_FLOAT64;
+}
+
+struct tensor *number_tensor(struct interp *in, const struct value *number)
+{
+    struct tensor *t = tape_tensor(in->tape, number_dtype(number), &(struct shape){.rank = 0});
+    if (!t)
+        return NULL;
+    t->number = true;
+    if (in->tape->dry)
+        return t;
+    if (number->kind == VALUE_BOOL)
+        *(bool *)tensor_data(t) = number->boolean;
+    else if (number->kind == VALUE_INT)
+        *(int64_t *)tensor_data(t) = number->integer;
+    else
+        *(double *)tensor_data(t) = number->number;
+    return t;
+}
+
+static bool are_all(const struct value *list, enum value_kind kind)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->item[i].kind != kind)
+            return false;
+    return true;
+}
+
+/* Is x of that type, but for None? */
+static bool fits(enum argument_type type, const struct value *x)
+{
+    switch (type) {
+    case ARGUMENT_TENSOR:
+        return x->kind == VALUE_TENSOR;
+    case ARGUMENT_OPERAND:
+        return x->kind == VALUE_TENSOR || value_is_number(x);
+    case ARGUMENT_NUMBER:
+    case ARGUMENT_FLOAT:
+        return value_is_number(x);
+    case ARGUMENT_INT:
+        return x->kind == VALUE_INT || x->kind == VALUE_BOOL;
+    case ARGUMENT_BOOL:
+        return x->kind == VALUE_BOOL;
+    case ARGUMENT_STR:
+        return x->kind == VALUE_STRING;
+    case ARGUMENT_DTYPE:
+        return x->kind == VALUE_DTYPE;
+    case ARGUMENT_INTS:
+    case ARGUMENT_INT_REST:
+        return value_is_list(x) && are_all(x, VALUE_INT);
+    case ARGUMENT_INT_OR_S:
+        return x->kind == VALUE_INT || (value_is_list(x) && are_all(x, VALUE_INT));
+    case ARGUMENT_TENSORS:
+        return value_is_list(x) && are_all(x, VALUE_TENSOR);
+    case ARGUMENT_ANY:
+    case ARGUMENT_ANY_REST:
+    case ARGUMENT_TYPES:
+        break;
+    }
+    return true;
+}
+
+/* A 0-d integer tensor serves as an int, as in PyTorch. */
+static enum err_kind as_integer(struct args *a, struct value *x, struct err *e)
+{
+    if (x->kind != VALUE_TENSOR || x->tensor->dtype != DTYPE_INT64 || x->tensor->shape.rank != 0)
+        return ERR_OK;
+    return tensor_item(a->in, x->tensor, x, e);
+}
+
+static enum err_kind convert(struct args *a, int i, struct err *e)
+{
+    const struct parameter_spec *p = &a->spec[i];
+    struct value *x = &a->value[i];
+    enum err_kind rc = p->type == ARGUMENT_INT ? as_integer(a, x, e) : ERR_OK;
+    if (rc || (p->optional && x->kind == VALUE_NONE))
+        return rc;
+    int bytes;
+    const char *name = builtin_short_name(a->row, &bytes);
+    if (!fits(p->type, x))
+        return err_set(e, ERR_INVALID, "",
+                       "%.*s(): argument '%.*s' (position %d) must be %s, not %s", bytes, name,
+                       p->name_bytes, p->name, i + 1 - a->method, types[p->type].called,
+                       value_type_name(x));
+    if (p->type == ARGUMENT_OPERAND && x->kind != VALUE_TENSOR) {
+        struct tensor *t = number_tensor(a->in, x);
+        if (!t)
+            return err_set(e, ERR_NOMEM, "", "no memory for a number");
+        *x = VALUE(TENSOR, .tensor = t);
+    }
+    if (p->type == ARGUMENT_INT && x->kind == VALUE_BOOL)
+        *x = VALUE(INT, .integer = x->boolean);
+    if (p->type == ARGUMENT_INT_OR_S && x->kind == VALUE_INT)
+        return value_list(a->in, VALUE_TUPLE,
+                          &(struct value){.kind = VALUE_INT, .integer = x->integer}, 1, x, e);
+    return ERR_OK;
+}
+
+/* A default stands in the signature as a Python literal. */
+static enum err_kind read_fallback(struct args *a, const struct parameter_spec *p,
+                                   struct value *out, struct err *e)
+{
+    const char *text = p->fallback, *end = text + p->fallback_bytes;
+    size_t n = (size_t)p->fallback_bytes;
+    if (*text == 'N')
+        *out = NO_VALUE;
+    else if (*text == 'T' || *text == 'F')
+        *out = VALUE(BOOL, .boolean = *text == 'T');
+    else if (*text == '\'')
+        return interp_string(a->in, text + 1, n - 2, out, e);
+    else if (memchr(text, '.', n) || memchr(text, 'e', n)) {
+        *out = VALUE(FLOAT, .number = 0);
+        decimal_read_f64(text, end, &out->number);
+    } else {
+        *out = VALUE(INT, .integer = 0);
+        decimal_read_i64(text, end, &out->integer);
+    }
+    return ERR_OK;
+}
+
+/* ---- binding ------------------------------------------------------------------------------- */
+
+static bool is_named(const struct parameter_spec *p, const char *name)
+{
+    return strlen(name) == (size_t)p->name_bytes && !memcmp(p->name, name, (size_t)p->name_bytes);
+}
+
+static bool is_rest(const struct parameter_spec *p)
+{
+    return p->type == ARGUMENT_INT_REST || p->type == ARGUMENT_ANY_REST;
+}
+
+/* The rest of the positional arguments as one tuple; one list of them is taken as it is. */
+static enum err_kind take_rest(struct args *a, int i, const struct value *rest, int count,
+                               struct err *e)
+{
+    if (a->spec[i].type == ARGUMENT_INT_REST && count == 1 && value_is_list(rest)) {
+        a->value[i] = *rest;
+        return ERR_OK;
+    }
+    return value_list(a->in, VALUE_TUPLE, rest, (size_t)count, &a->value[i], e);
+}
+
+static enum err_kind take_positional(struct args *a, const struct call_values *g, struct err *e)
+{
+    int positional = g->count - g->keywords, used = 0;
+    for (int i = 0; i < a->count && used < positional && !a->spec[i].keyword_only; i++) {
+        a->given[i] = true;
+        if (is_rest(&a->spec[i]))
+            return take_rest(a, i, g->value + used, positional - used, e);
+        a->value[i] = g->value[used++];
+    }
+    if (used == positional)
+        return ERR_OK;
+    int bytes;
+    const char *name = builtin_short_name(a->row, &bytes);
+    return err_set(e, ERR_INVALID, "", "%.*s() takes %d positional argument%s but %d were given",
+                   bytes, name, used, used == 1 ? "" : "s", positional);
+}
+
+static enum err_kind take_keywords(struct args *a, const struct call_values *g, struct err *e)
+{
+    int bytes;
+    const char *name = builtin_short_name(a->row, &bytes);
+    for (int k = 0; k < g->keywords; k++) {
+        const char *keyword = g->keyword[k];
+        int i = 0;
+        while (i < a->count && !is_named(&a->spec[i], keyword))
+            i++;
+        if (i == a->count)
+            return err_set(e, ERR_INVALID, "", "%.*s() got an unexpected keyword argument '%.60s'",
+                           bytes, name, keyword);
+        if (a->given[i])
+            return err_set(e, ERR_INVALID, "", "%.*s() got multiple values for argument '%.60s'",
+                           bytes, name, keyword);
+        a->given[i] = true;
+        a->value[i] = g->value[g->count - g->keywords + k];
+    }
+    return ERR_OK;
+}
+
+static enum err_kind complete(struct args *a, int i, struct err *e)
+{
+    const struct parameter_spec *p = &a->spec[i];
+    if (a->given[i])
+        return convert(a, i, e);
+    enum err_kind rc = ERR_OK;
+    if (p->fallback)
+        rc = read_fallback(a, p, &a->value[i], e);
+    else if (is_rest(p))
+        rc = value_list(a->in, VALUE_TUPLE, NULL, 0, &a->value[i], e);
+    else {
+        int bytes;
+        const char *name = builtin_short_name(a->row, &bytes);
+        return err_set(e, ERR_INVALID, "",
+                       "%.*s() missing 1 required positional arguments: \"%.*s\"", bytes, name,
+                       p->name_bytes, p->name);
+    }
+    return rc || a->value[i].kind == VALUE_NONE ? rc : convert(a, i, e);
+}
+
+enum err_kind arguments_bind(struct args *a, struct interp *in, const struct builtin *row,
+                             bool in_place, const struct call_values *given, struct err *e)
+{
+    *a = (struct args){.in = in, .row = row, .in_place = in_place, .method = given->method};
+    read_signature(a);
+    enum err_kind rc = take_positional(a, given, e);
+    if (!rc)
+        rc = take_keywords(a, given, e);
+    for (int i = 0; !rc && i < a->count; i++)
+        rc = complete(a, i, e);
+    return rc;
+}
+
+/* ---- into an operation's arguments --------------------------------------------------------- */
+
+/* A dimension of a scalar may be 0 or -1. */
+enum err_kind dim_wrap(int64_t dim, int rank, int *out, struct err *e)
+{
+    int bound = rank ? rank : 1;
+    if (dim < -bound || dim >= bound)
+        return err_set(e, ERR_INVALID, "",
+                       "Dimension out of range (expected to be in range of [%d, %d], but got %lld)",
+                       -bound, bound - 1, (long long)dim);
+    *out = (int)(dim < 0 ? dim + bound : dim);
+    return ERR_OK;
+}
+
+enum err_kind shape_of_ints(const struct value *ints, struct shape *out, struct err *e)
+{
+    int64_t dim[RANK_MAX];
+    for (size_t d = 0; d < ints->count && d < RANK_MAX; d++) {
+        dim[d] = ints->item[d].integer;
+        if (dim[d] < 0)
+            return err_set(e, ERR_INVALID, "",
+                           "Trying to create tensor with negative dimension %lld",
+                           (long long)dim[d]);
+    }
+    int rank = ints->count > RANK_MAX ? RANK_MAX + 1 : (int)ints->count;
+    return shape_make(dim, rank, out, e);
+}
+
+/* One way for a value into struct op_args. */
+struct field {
+    const char *name;
+    enum err_kind (*set)(const struct value *v, const struct tensor *x, struct op_args *o,
+                         struct err *e);
+};
+
+#define FIELD_FN(name)                                                                             \
+    static enum err_kind set_##name(const struct value *v, const struct tensor *x,                 \
+                                    struct op_args *o, struct err *e)
+
+#define PLAIN_FIELD(name, value)                                                                   \
+    FIELD_FN(name)                                                                                 \
+    {                                                                                              \
+        (void)x, (void)e;                                                                          \
+        o->name = value;                                                                           \
+        return ERR_OK;                                                                             \
+    }
+
+/* None as a bound of clamp is no number. An operation that promotes by its number is told its
+ * type. */
+static double take_number(const struct value *v, struct op_args *o)
+{
+    if (v->kind == VALUE_NONE)
+        return NAN;
+    if (number_dtype(v) > o->number)
+        o->number = number_dtype(v);
+    return number_of(v);
+}
+
+PLAIN_FIELD(alpha, take_number(v, o))
+PLAIN_FIELD(beta, take_number(v, o))
+PLAIN_FIELD(keepdim, v->boolean)
+PLAIN_FIELD(ignore_index, v->integer)
+PLAIN_FIELD(correction, number_of(v))
+
+FIELD_FN(dim)
+{
+    return dim_wrap(v->integer, x->shape.rank, &o->dim, e);
+}
+
+FIELD_FN(dim2)
+{
+    return dim_wrap(v->integer, x->shape.rank, &o->dim2, e);
+}
+
+/* Of one more dimension: unsqueeze, stack. */
+FIELD_FN(new_dim)
+{
+    return dim_wrap(v->integer, x->shape.rank + 1, &o->dim, e);
+}
+
+/* None and () stand for all dimensions. */
+FIELD_FN(dims)
+{
+    o->dims = 0;
+    if (v->kind == VALUE_NONE || v->count == 0)
+        o->dims = (1u << x->shape.rank) - 1;
+    for (size_t i = 0; v->kind != VALUE_NONE && i < v->count; i++) {
+        int dim;
+        enum err_kind rc = dim_wrap(v->item[i].integer, x->shape.rank, &dim, e);
+        if (rc)
+            return rc;
+        if (o->dims >> dim & 1)
+            return err_set(e, ERR_INVALID, "", "dim %d appears multiple times in the list of dims",
+                           dim);
+        o->dims |= 1u << dim;
+    }
+    return ERR_OK;
+}
+
+FIELD_FN(dtype)
+{
+    (void)x, (void)e;
+    o->has_dtype = v->kind != VALUE_NONE;
+    if (o->has_dtype)
+        o->dtype = v->dtype;
+    return ERR_OK;
+}
+
+FIELD_FN(reduction)
+{
+    static const char *const names[] = {
+        [REDUCTION_MEAN] = "mean", [REDUCTION_SUM] = "sum", [REDUCTION_NONE] = "none"};
+    (void)x;
+    for (int i = 0; i <= REDUCTION_NONE; i++)
+        if (!strcmp(names[i], v->text)) {
+            o->reduction = (enum reduction)i;
+            return ERR_OK;
+        }
+    return err_set(e, ERR_INVALID, "", "%.60s is not a valid value for reduction", v->text);
+}
+
+FIELD_FN(tanh)
+{
+    (void)x;
+    o->tanh = !strcmp(v->text, "tanh");
+    if (o->tanh || !strcmp(v->text, "none"))
+        return ERR_OK;
+    return err_set(e, ERR_INVALID, "", "approximate argument must be either none or tanh.");
+}
+
+static const struct field fields[] = {
+    {"alpha", set_alpha},
+    {"beta", set_beta},
+    {"keepdim", set_keepdim},
+    {"ignore_index", set_ignore_index},
+    {"correction", set_correction},
+    {"dim", set_dim},
+    {"dim2", set_dim2},
+    {"new_dim", set_new_dim},
+    {"dims", set_dims},
+    {"dtype", set_dtype},
+    {"reduction", set_reduction},
+    {"tanh", set_tanh},
+};
+
+static const struct field *field_of(const struct parameter_spec *p)
+{
+    const struct field *f = fields;
+    while (strlen(f->name) != (size_t)p->field_bytes ||
+           memcmp(f->name, p->field, (size_t)p->field_bytes) != 0)
+        f++; /* signatures are ours: it is one of them */
+    return f;
+}
+
+enum err_kind arguments_to_op(const struct args *a, const struct tensor *x, struct op_args *out,
+                              struct err *e)
+{
+    enum err_kind rc = ERR_OK;
+    *out = op_args_default;
+    for (int i = 0; !rc && i < a->count; i++)
+        if (a->spec[i].field)
+            rc = field_of(&a->spec[i])->set(&a->value[i], x, out, e);
+    return rc;
+}
+
+enum err_kind builtin_apply(struct args *a, struct value *out, struct err *e)
+{
+    struct tensor *x[ARGUMENTS_MAX], *y, *aux = NULL;
+    struct op_args o;
+    int n = 0;
+    for (int i = 0; i < a->count; i++)
+        if (a->value[i].kind == VALUE_TENSOR)
+            x[n++] = a->value[i].tensor;
+    enum err_kind rc = arguments_to_op(a, n ? x[0] : NULL, &o, e);
+    enum op_id id = (enum op_id)a->row->op;
+    *out = a->value[0];
+    if (!rc && a->in_place)
+        return op_apply_in_place(a->in->tape, id, &o, x, n, e);
+    if (!rc)
+        rc = op_apply_many(a->in->tape, id, &o, x, n, &y, &aux, e);
+    if (rc)
+        return rc;
+    *out = VALUE(TENSOR, .tensor = y);
+    if (!aux)
+        return ERR_OK;
+    struct value pair[] = {VALUE(TENSOR, .tensor = y), VALUE(TENSOR, .tensor = aux)};
+    return value_list(a->in, VALUE_TUPLE, pair, 2, out, e);
+}

@@ -1,0 +1,95 @@
+/* engine/call_reduce.c - the reductions whose signatures are not those of one row. */
+#include <math.h>
+#include <string.h>
+
+#include "engine/call_parts.h"
+
+enum err_kind apply_number(struct interp *in, enum op_id id, struct tensor *x, double number,
+                           struct tensor **out, struct err *e)
+{
+    struct op_args args = op_args_default;
+    args.alpha = number;
+    return apply_one(in, id, &args, x, out, e);
+}
+
+/* var and std: over which dimensions, and how much is taken off the count. unbiased=False takes
+ * nothing off; correction, where it is given, decides. */
+enum err_kind call_var(struct args *a, struct value *out, struct err *e)
+{
+    struct tensor *x = a->value[0].tensor, *y = NULL;
+    struct op_args args;
+    const struct value *unbiased = argument(a, "unbiased");
+    enum err_kind rc = arguments_to_op(a, x, &args, e);
+    if (!rc && unbiased->kind == VALUE_BOOL && !unbiased->boolean)
+        args.correction = 0;
+    if (!rc)
+        rc = apply_one(a->in, (enum op_id)a->row->op, &args, x, &y, e);
+    return rc ? rc : give(y, out);
+}
+
+/* p of a norm: a number, or 'fro' (2); None is 2. */
+static enum err_kind norm_order(const struct value *p, double *out, struct err *e)
+{
+    *out = 2;
+    if (p->kind == VALUE_STRING && strcmp(p->text, "fro") != 0)
+        return err_set(e, ERR_INVALID, "", "norm(): p='%.60s' is not supported", p->text);
+    if (p->kind != VALUE_STRING && p->kind != VALUE_NONE && !value_is_number(p))
+        return err_set(e, ERR_INVALID, "", "norm(): p must be a number, not %s",
+                       value_type_name(p));
+    if (value_is_number(p))
+        *out = number_of(p);
+    return ERR_OK;
+}
+
+enum err_kind call_norm(struct args *a, struct value *out, struct err *e)
+{
+    struct tensor *x = a->value[0].tensor, *y = NULL;
+    struct op_args args;
+    enum err_kind rc = arguments_to_op(a, x, &args, e);
+    if (!rc)
+        rc = norm_order(&a->value[1], &args.alpha, e);
+    if (!rc)
+        rc = apply_one(a->in, (enum op_id)a->row->op, &args, x, &y, e);
+    return rc ? rc : give(y, out);
+}
+
+/* max and min along one dimension: (values, indices), named. */
+enum err_kind call_extreme(struct args *a, struct value *out, struct err *e)
+{
+    struct tensor *x = a->value[0].tensor, *y = NULL, *indices = NULL;
+    struct op_args args;
+    enum err_kind rc = arguments_to_op(a, x, &args, e);
+    enum op_id id = (enum op_id)a->row->op;
+    if (!rc)
+        rc = op_apply_many(a->in->tape, id, &args, &x, 1, &y, &indices, e);
+    struct value pair[] = {VALUE(TENSOR, .tensor = y), VALUE(TENSOR, .tensor = indices)};
+    if (!rc)
+        rc = value_list(a->in, VALUE_TUPLE, pair, 2, out, e);
+    if (!rc)
+        out->names = id == OP_MAX_DIM ? "torch.return_types.max values indices"
+                                      : "torch.return_types.min values indices";
+    return rc;
+}
+
+/* argmax, argmin, all, any: along a dimension, or over all. */
+enum err_kind call_argument_of(struct args *a, struct value *out, struct err *e)
+{
+    struct tensor *x = a->value[0].tensor, *y = NULL;
+    struct op_args args = op_args_default;
+    const struct value *dim = argument(a, "dim");
+    enum err_kind rc = ERR_OK;
+    args.flat = dim->kind == VALUE_NONE;
+    args.keepdim = argument(a, "keepdim")->boolean;
+    if (!args.flat)
+        rc = dim_wrap(dim->integer, x->shape.rank, &args.dim, e);
+    if (!rc)
+        rc = apply_one(a->in, (enum op_id)a->row->op, &args, x, &y, e);
+    return rc ? rc : give(y, out);
+}
+
+enum err_kind call_square(struct args *a, struct value *out, struct err *e)
+{
+    struct tensor *y = NULL;
+    enum err_kind rc = apply_number(a->in, OP_POW, a->value[0].tensor, 2, &y, e);
+    return rc ? rc : give(y, out);
+}
