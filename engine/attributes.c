@@ -156,9 +156,9 @@ static enum err_kind get_next_functions(struct interp *in, const struct value *x
 static enum err_kind get_saved(struct interp *in, const struct node *n, const char *name,
                                struct value *out, struct err *e)
 {
-    (void)in;
     const struct tensor *found = NULL;
     bool known = false;
+    *out = NO_VALUE;
     for (int i = 0; i < n->call.inputs; i++) {
         int bytes;
         const char *input = op_input_name(n->call.op, i, &bytes);
@@ -182,7 +182,14 @@ static enum err_kind get_saved(struct interp *in, const struct node *n, const ch
                        "autograd.grad(). Specify retain_graph=True if you need to backward "
                        "through the graph a second time or if you need to access saved tensors "
                        "after calling backward.");
-    *out = found ? VALUE(TENSOR, .tensor = (struct tensor *)found) : NO_VALUE;
+    if (!found)
+        return ERR_OK;
+    struct tensor *copy; /* another object, as what PyTorch unpacks is */
+    enum err_kind rc = interp_alloc(in, 1, sizeof *copy, &copy, e);
+    if (rc)
+        return rc;
+    *copy = *found;
+    *out = VALUE(TENSOR, .tensor = copy);
     return ERR_OK;
 }
 

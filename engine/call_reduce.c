@@ -20,8 +20,8 @@ enum err_kind call_var(struct args *a, struct value *out, struct err *e)
     struct op_args args;
     const struct value *unbiased = argument(a, "unbiased");
     enum err_kind rc = arguments_to_op(a, x, &args, e);
-    if (!rc && unbiased->kind == VALUE_BOOL && !unbiased->boolean)
-        args.correction = 0;
+    if (!rc && unbiased->kind == VALUE_BOOL)
+        args.correction = unbiased->boolean;
     if (!rc)
         rc = apply_one(a->in, (enum op_id)a->row->op, &args, x, &y, e);
     return rc ? rc : give(y, out);

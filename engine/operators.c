@@ -220,6 +220,14 @@ static const int tensor_op[TREE_OP_COUNT] = {
     [TREE_OP_GE] = OP_GE + 1,
 };
 
+/* Where PyTorch has an operation of its own for a number on the right. */
+static enum op_id row_for(enum tree_operator op, const struct value *right)
+{
+    if (op == TREE_OP_MOD && right->kind != VALUE_TENSOR)
+        return OP_REMAINDER_SCALAR;
+    return (enum op_id)(tensor_op[op] - 1);
+}
+
 static bool has_tensor(const struct value *a, const struct value *b)
 {
     return a->kind == VALUE_TENSOR || b->kind == VALUE_TENSOR;
@@ -302,7 +310,7 @@ static enum err_kind operate_tensors(struct interp *in, enum tree_operator op,
         if (!rc)
             rc = operand(in, b, &z, e);
         if (!rc)
-            rc = apply_two(in, (enum op_id)(tensor_op[op] - 1), NULL, x, z, &y, e);
+            rc = apply_two(in, row_for(op, b), NULL, x, z, &y, e);
     }
     *out = VALUE(TENSOR, .tensor = y);
     return rc;
@@ -504,5 +512,5 @@ enum err_kind operate_in_place(struct interp *in, enum tree_operator op, const s
     }
     struct tensor *x[] = {a->tensor, NULL};
     enum err_kind rc = operand(in, b, &x[1], e);
-    return rc ? rc : op_apply_in_place(in->tape, (enum op_id)(tensor_op[op] - 1), NULL, x, 2, e);
+    return rc ? rc : op_apply_in_place(in->tape, row_for(op, b), NULL, x, 2, e);
 }
