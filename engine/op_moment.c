@@ -1,7 +1,7 @@
 /* engine/op_moment.c - variances, norms and logsumexp: reductions of more than a sum. */
 #include "engine/groups.h"
 #include "engine/op_reduce.h"
-#include "engine/vmath.h"
+#include "engine/vmath_log.h"
 
 /* What turns the gradient of a variance into those of its elements: dx = scale g (x - mean), or,
  * where there is nothing to divide by, plainly dx = inf g, as in PyTorch. */
@@ -18,13 +18,6 @@ static unsigned dims_of(const struct op_args *a, const struct tensor *x)
 static int64_t group_size(const struct groups *g)
 {
     return g->runs * g->n;
-}
-
-/* a^p for a >= 0. */
-static inline double power(double a, double p)
-{
-    double y = exp_f64(p * log_f64(a));
-    return p == 0 ? 1 : y;
 }
 
 #define REAL float

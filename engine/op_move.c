@@ -1,4 +1,6 @@
-/* engine/op_move.c - copies, and tensors put beside each other. */
+/* engine/op_move.c - copies, tensors put beside each other, triangles, and the other way round. */
+#include <string.h>
+
 #include "engine/op_reduce.h"
 
 /* ---- clone, to ------------------------------------------------------------------------------- */
@@ -170,4 +172,99 @@ void ISA_FN(stack_backward)(const struct op_call *c)
         if (c->grad_in[i])
             tensor_copy(c->grad_in[i], &part);
     }
+}
+
+/* ---- triu, tril ------------------------------------------------------------------------------ */
+
+static enum err_kind infer_triangle(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    out->shape = c->in[0]->shape;
+    if (out->shape.rank >= 2)
+        return ERR_OK;
+    return out->shape.rank == 0
+               ? err_set(e, ERR_INVALID, "",
+                         "Dimension specified as -2 but tensor has no dimensions")
+               : err_set(e, ERR_INVALID, "",
+                         "Dimension out of range (expected to be in range of [-1, 0], but got -2)");
+}
+
+/* Row i of each matrix keeps its columns from i + diagonal on (upper), or up to that one. */
+static void keep_triangle(const struct tensor *x, struct tensor *y, int64_t diagonal, bool upper)
+{
+    int64_t rows = y->shape.dim[y->shape.rank - 2], columns = y->shape.dim[y->shape.rank - 1];
+    int64_t lines = columns ? tensor_count(y) / columns : 0;
+    int64_t shift = diagonal < -rows ? -rows : diagonal < columns ? diagonal : columns;
+    shift += !upper;
+    size_t bytes = dtype_bytes(y->dtype);
+    const char *from = tensor_data(x);
+    char *to = tensor_data(y);
+    for (int64_t line = 0; line < lines; line++) {
+        int64_t cut = line % rows + shift;
+        cut = cut < 0 ? 0 : cut < columns ? cut : columns;
+        size_t before = (size_t)cut * bytes, behind = (size_t)(columns - cut) * bytes;
+        memcpy(to, from, before + behind);
+        memset(upper ? to : to + before, 0, upper ? before : behind);
+        to += before + behind;
+        from += before + behind;
+    }
+}
+
+enum err_kind ISA_FN(triu_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    return infer_triangle(c, out, e);
+}
+
+void ISA_FN(triu_forward)(const struct op_call *c)
+{
+    keep_triangle(c->in[0], c->out, c->args.start, true);
+}
+
+void ISA_FN(triu_backward)(const struct op_call *c)
+{
+    keep_triangle(c->grad_out, c->grad_in[0], c->args.start, true);
+}
+
+enum err_kind ISA_FN(tril_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    return infer_triangle(c, out, e);
+}
+
+void ISA_FN(tril_forward)(const struct op_call *c)
+{
+    keep_triangle(c->in[0], c->out, c->args.start, false);
+}
+
+void ISA_FN(tril_backward)(const struct op_call *c)
+{
+    keep_triangle(c->grad_out, c->grad_in[0], c->args.start, false);
+}
+
+/* ---- flip ------------------------------------------------------------------------------------ */
+
+enum err_kind ISA_FN(flip_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    out->shape = c->in[0]->shape;
+    return ISA_FN(check_dims)(c->args.dims, out->shape.rank, e);
+}
+
+/* y = x, seen from the end along dims. */
+static void flip(const struct tensor *x, struct tensor *y, unsigned dims)
+{
+    struct tensor seen = *x;
+    for (int d = 0; d < x->shape.rank; d++)
+        if (dims >> d & 1 && x->shape.dim[d] > 1) {
+            seen.offset += (x->shape.dim[d] - 1) * x->stride[d];
+            seen.stride[d] = -x->stride[d];
+        }
+    tensor_copy(y, &seen);
+}
+
+void ISA_FN(flip_forward)(const struct op_call *c)
+{
+    flip(c->in[0], c->out, c->args.dims);
+}
+
+void ISA_FN(flip_backward)(const struct op_call *c)
+{
+    flip(c->grad_out, c->grad_in[0], c->args.dims);
 }

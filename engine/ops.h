@@ -21,7 +21,7 @@
 /* What backward may read, said for each gradient: GRAD(0, SAVE_IN(1) | SAVE_OUT) means that the
  * gradient of input 0 is made of input 1 and the output. Only what the gradients that are asked for
  * need is saved; the others are NULL when backward runs, so an undeclared read cannot hide. */
-#define SAVED_INPUTS_MAX 6
+#define SAVED_INPUTS_MAX 7
 #define SAVE_IN(i)       (UINT64_C(1) << (i)) /* i < SAVED_INPUTS_MAX */
 #define SAVE_OUT         (UINT64_C(1) << SAVED_INPUTS_MAX)
 #define SAVE_AUX         (UINT64_C(1) << (SAVED_INPUTS_MAX + 1))
@@ -172,12 +172,25 @@
     X(SLICE, slice, "SliceBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW)                    \
     X(SELECT, select, "SelectBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW)
 
+/* All inputs from the i-th on. */
+#define INDICES_SAVED(i) ((UINT64_C(1) << SAVED_INPUTS_MAX) - SAVE_IN(i))
+
 /* Numbers put elsewhere, of any type. */
 #define OPS_MOVE(X)                                                                                \
     X(CLONE, clone, "CloneBackward0", "self", SAVE_NONE, ANY_STRIDES)                              \
     X(TO_COPY, to_copy, "ToCopyBackward0", "self", SAVE_NONE, ANY_STRIDES)                         \
     X(CAT, cat, "CatBackward0", "tensors", SAVE_NONE, ANY_STRIDES | PROMOTES)                      \
-    X(STACK, stack, "StackBackward0", "tensors", SAVE_NONE, ANY_STRIDES | PROMOTES)
+    X(STACK, stack, "StackBackward0", "tensors", SAVE_NONE, ANY_STRIDES | PROMOTES)                \
+    X(INDEX, index, "IndexBackward0", "self indices", GRAD(0, INDICES_SAVED(1)), 0)                \
+    X(INDEX_PUT, index_put, "IndexPutBackward0", "self values indices",                            \
+      GRAD(0, INDICES_SAVED(2)) | GRAD(1, INDICES_SAVED(2)), 0)                                    \
+    X(INDEX_SELECT, index_select, "IndexSelectBackward0", "self index", GRAD(0, SAVE_IN(1)), 0)    \
+    X(GATHER, gather, "GatherBackward0", "self index", GRAD(0, SAVE_IN(1)), 0)                     \
+    X(MASKED_FILL, masked_fill, "MaskedFillBackward0", "self mask", GRAD(0, SAVE_IN(1)),           \
+      WIDE_GRADS)                                                                                  \
+    X(TRIU, triu, "TriuBackward0", "self", SAVE_NONE, 0)                                           \
+    X(TRIL, tril, "TrilBackward0", "self", SAVE_NONE, 0)                                           \
+    X(FLIP, flip, "FlipBackward0", "self", SAVE_NONE, ANY_STRIDES)
 
 #define OPS_MATMUL(X)                                                                              \
     X(MM, mm, "MmBackward0", "self mat2", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)), ANY_STRIDES)  \
@@ -274,7 +287,8 @@
     X(ARGMAX, argmax, "self", 0)                                                                   \
     X(ARGMIN, argmin, "self", 0)                                                                   \
     X(ALL, all, "self", 0)                                                                         \
-    X(ANY, any, "self", 0)
+    X(ANY, any, "self", 0)                                                                         \
+    X(NONZERO, nonzero, "self", 0)
 
 #define PLAIN_OPS(X)                                                                               \
     OPS_COMPARE(X)                                                                                 \
@@ -299,7 +313,8 @@ struct op_args {
     double alpha;             /* add, sub, addmm …: multiplies the second operand or the product;
                                  leaky_relu: the slope; elu: alpha; smooth_l1, softplus: beta;
                                  huber: delta; clamp, hardtanh: the lower bound; rsub: what is
-                                 subtracted from; pow: the exponent; fill: the number; norm: p */
+                                 subtracted from; pow: the exponent; fill,
+                                 masked_fill: the number; norm: p */
     double beta;              /* addmm …: multiplies what is added, which a 0 ignores; clamp,
                                  hardtanh: the upper bound; softplus: the threshold */
     enum dtype number;        /* the type of the Python numbers alpha and beta: bool, int64 or
@@ -307,11 +322,13 @@ struct op_args {
     bool tanh;                /* gelu: the tanh form */
     int dim;                  /* of softmax, log_softmax: from the end if negative */
     int dim2;                 /* transpose: swapped with dim */
-    unsigned dims;            /* reductions: bit d says dimension d; 0: all */
+    unsigned dims;            /* reductions: bit d says dimension d; 0: all. index, index_put:
+                                 those that the indices are of, in order; flip: 0 is none */
     bool keepdim;             /* reductions: what is reduced stays, as a dimension of 1 */
     double correction;        /* var, std: what is taken off the number of elements */
     bool flat;                /* argmax, argmin, all, any: over all elements, whatever dim is */
-    int64_t start, end, step; /* slice: as Python's; select: start */
+    int64_t start, end, step; /* slice: as Python's; select: start; triu, tril: start is
+                                 the diagonal */
     struct shape shape;       /* view; expand, where -1 stands for what there is; permute: dim[d]
                                  says which dimension comes d-th */
     bool has_dtype;           /* sums, means: … */

@@ -207,9 +207,9 @@ void tensor_copy(struct tensor *dst, const struct tensor *src)
             to += index[d] * dst->stride[d];
             from += index[d] * src->stride[d];
         }
-        copy_row(dst->dtype, (char *)tensor_data(dst) + (size_t)to * to_bytes,
+        copy_row(dst->dtype, (char *)tensor_data(dst) + to * (int64_t)to_bytes,
                  last < 0 ? 1 : dst->stride[last], src->dtype,
-                 (const char *)tensor_data(src) + (size_t)from * from_bytes,
+                 (const char *)tensor_data(src) + from * (int64_t)from_bytes,
                  last < 0 ? 1 : src->stride[last], n);
         for (int d = last - 1; d >= 0 && ++index[d] == src->shape.dim[d]; d--)
             index[d] = 0;

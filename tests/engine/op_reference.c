@@ -419,6 +419,169 @@ void reference_stack(const struct op_args *a, const struct values *in, struct va
         lay_beside(in, a->dim, y);
 }
 
+/* ---- indices ------------------------------------------------------------------------------- */
+
+/* x[…] with the indices from in[first] on, of the dimensions in a->dims. */
+struct subscript {
+    const struct values *index;
+    const struct shape *x;
+    struct shape indices; /* broadcast */
+    unsigned dims;
+    int start; /* of the indices' dimensions in the result */
+};
+
+static struct subscript subscript(const struct op_args *a, const struct values *in, int first)
+{
+    struct subscript s = {.index = in + first, .x = &in->shape, .dims = a->dims};
+    int from = 0, to = 0;
+    for (int k = first; in[k].shape.rank >= 0; k++) {
+        struct shape so_far = s.indices;
+        broadcast(&so_far, &in[k].shape, &s.indices);
+    }
+    while (!(a->dims >> from & 1))
+        from++;
+    for (int d = 0; d < in->shape.rank; d++)
+        to = a->dims >> d & 1 ? d + 1 : to;
+    bool adjacent = to - from == __builtin_popcount(a->dims);
+    s.start = adjacent ? from : 0;
+    return s;
+}
+
+static void subscript_shape(const struct subscript *s, struct shape *out)
+{
+    int rank = 0;
+    for (int d = 0; d <= s->x->rank; d++) {
+        if (rank == s->start) /* never again: the rank grows */
+            for (int k = 0; k < s->indices.rank; k++)
+                out->dim[rank++] = s->indices.dim[k];
+        if (d < s->x->rank && !(s->dims >> d & 1))
+            out->dim[rank++] = s->x->dim[d];
+    }
+    out->rank = rank;
+}
+
+/* Where the r-th element of the result lies in x. */
+static int64_t subscript_place(const struct subscript *s, const struct shape *result, int64_t r)
+{
+    int64_t at[RANK_MAX] = {0}, place = 0, m = 0;
+    for (int d = result->rank - 1; d >= 0; d--) {
+        at[d] = r % result->dim[d];
+        r /= result->dim[d];
+    }
+    for (int k = 0; k < s->indices.rank; k++)
+        m = m * s->indices.dim[k] + at[s->start + k];
+    const struct values *index = s->index;
+    for (int d = 0, next = 0; d < s->x->rank; d++) {
+        int64_t i;
+        if (s->dims >> d & 1) {
+            i = (int64_t)seen(index++, &s->indices, m);
+            i += i < 0 ? s->x->dim[d] : 0;
+        } else {
+            i = at[next < s->start ? next : next + s->indices.rank];
+            next++;
+        }
+        place = place * s->x->dim[d] + i;
+    }
+    return place;
+}
+
+void reference_index(const struct op_args *a, const struct values *in, struct values *y)
+{
+    struct subscript s = subscript(a, in, 1);
+    subscript_shape(&s, &y->shape);
+    for (int64_t r = 0; r < shape_count(&y->shape); r++)
+        y->x[r] = in->x[subscript_place(&s, &y->shape, r)];
+}
+
+void reference_index_put(const struct op_args *a, const struct values *in, struct values *y)
+{
+    struct subscript s = subscript(a, in, 2);
+    struct shape result;
+    *y = *in;
+    subscript_shape(&s, &result);
+    for (int64_t r = 0; r < shape_count(&result); r++)
+        y->x[subscript_place(&s, &result, r)] = seen(&in[1], &result, r);
+}
+
+void reference_index_select(const struct op_args *a, const struct values *in, struct values *y)
+{
+    struct op_args along = {.dims = 1u << a->dim};
+    reference_index(&along, in, y);
+}
+
+void reference_gather(const struct op_args *a, const struct values *in, struct values *y)
+{
+    y->shape = in[1].shape;
+    for (int64_t i = 0; i < shape_count(&y->shape); i++) {
+        int64_t left = i, place = 0, step = 1;
+        for (int d = in->shape.rank - 1; d >= 0; d--) {
+            int64_t at = left % y->shape.dim[d];
+            place += (d == a->dim ? (int64_t)in[1].x[i] : at) * step;
+            left /= y->shape.dim[d];
+            step *= in->shape.dim[d];
+        }
+        y->x[i] = in->x[place];
+    }
+}
+
+/* Row by row, the index of each element that is not 0. */
+void reference_nonzero(const struct op_args *a, const struct values *in, struct values *y)
+{
+    int rank = in->shape.rank;
+    int64_t found = 0;
+    (void)a;
+    for (int64_t i = 0; i < shape_count(&in->shape); i++) {
+        int64_t left = i;
+        if (in->x[i] == 0)
+            continue;
+        for (int d = rank - 1; d >= 0; d--) {
+            y->x[found * rank + d] = (double)(left % in->shape.dim[d]);
+            left /= in->shape.dim[d];
+        }
+        found++;
+    }
+    y->shape = (struct shape){.rank = 2, .dim = {found, rank}};
+}
+
+void reference_masked_fill(const struct op_args *a, const struct values *in, struct values *y)
+{
+    broadcast(&in[0].shape, &in[1].shape, &y->shape);
+    for (int64_t i = 0; i < shape_count(&y->shape); i++)
+        y->x[i] = seen(&in[1], &y->shape, i) != 0 ? a->alpha : seen(&in[0], &y->shape, i);
+}
+
+static void keep_where(const struct values *in, struct values *y, int64_t above, int64_t below)
+{
+    int64_t rows = in->shape.dim[in->shape.rank - 2], columns = in->shape.dim[in->shape.rank - 1];
+    *y = *in;
+    for (int64_t i = 0; i < shape_count(&in->shape); i++) {
+        int64_t right = i % columns - i / columns % rows;
+        y->x[i] = right >= above && right <= below ? in->x[i] : 0;
+    }
+}
+
+void reference_triu(const struct op_args *a, const struct values *in, struct values *y)
+{
+    keep_where(in, y, a->start, INT64_MAX);
+}
+
+void reference_tril(const struct op_args *a, const struct values *in, struct values *y)
+{
+    keep_where(in, y, INT64_MIN, a->start);
+}
+
+static void at_flipped(const struct op_args *a, const struct shape *in, int64_t *index)
+{
+    for (int d = 0; d < in->rank; d++)
+        index[d] = a->dims >> d & 1 ? in->dim[d] - 1 - index[d] : index[d];
+}
+
+void reference_flip(const struct op_args *a, const struct values *in, struct values *y)
+{
+    y->shape = in->shape;
+    pick_elements(a, in, y, at_flipped);
+}
+
 /* ---- products ------------------------------------------------------------------------------ */
 
 /* Matrices one after the other; a vector is one of one column. */

@@ -48,7 +48,7 @@ struct rule {
     const struct variant *variant;
     int variants;       /* 0: the sample's own arguments */
     bool moves;         /* an element of the output may have nothing to do with some input */
-    bool condition;     /* input 0 is of bools */
+    unsigned bools;     /* bit i: input i is of bools */
     bool small;         /* the inputs are below 1 */
     unsigned positive;  /* bit i: input i is above 0 */
     bool classes;       /* input 1 is of classes of input 0 */

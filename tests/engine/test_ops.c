@@ -35,14 +35,14 @@ static bool is_frozen(enum op_id id, int i)
     return !op_has_edge(&kernels_best()->ops[id], i);
 }
 
-static bool is_condition(enum op_id id, int i)
+static bool is_bool(enum op_id id, int i)
 {
-    return op_rules[id].condition && i == 0;
+    return op_rules[id].bools >> i & 1;
 }
 
 static bool is_integer(const struct trial *t, int i)
 {
-    return is_class(t->id, i) || is_condition(t->id, i) || t->s->below[i] > 0;
+    return is_class(t->id, i) || is_bool(t->id, i) || t->s->below[i] > 0;
 }
 
 /* Bit i: input i may ask for a gradient. */
@@ -76,7 +76,7 @@ static void draw(struct lab *l, const struct trial *t, int i, struct values *v)
             v->x[j] = floor(fabs(x) * (double)t->in[0].shape.dim[t->in[0].shape.rank > 1]);
         else if (t->s->below[i] > 0)
             v->x[j] = floor((t->s->from_end ? x : fabs(x)) * (double)t->s->below[i]);
-        else if (is_condition(t->id, i))
+        else if (is_bool(t->id, i))
             v->x[j] = x > 0;
         if (op_rules[t->id].small)
             v->x[j] /= 2;
@@ -155,7 +155,7 @@ static struct tensor *make_input(struct lab *l, const struct trial *t, int i, en
                                  bool wanted, struct tensor **leaf)
 {
     enum layout layout = t->s->layout[i];
-    enum dtype type = is_condition(t->id, i) ? DTYPE_BOOL : is_integer(t, i) ? DTYPE_INT64 : dtype;
+    enum dtype type = is_bool(t->id, i) ? DTYPE_BOOL : is_integer(t, i) ? DTYPE_INT64 : dtype;
     struct tensor *x = *leaf = lay_out(l, type, t->in[i].shape, layout);
     x->requires_grad = wanted;
     if (wanted && (layout == ROWS || layout == T_OF_LEAF))
