@@ -358,6 +358,7 @@ PLAIN_FIELD(alpha, take_number(v, o))
 PLAIN_FIELD(beta, take_number(v, o))
 PLAIN_FIELD(keepdim, v->boolean)
 PLAIN_FIELD(ignore_index, v->integer)
+PLAIN_FIELD(start, v->integer)
 PLAIN_FIELD(correction, number_of(v))
 
 FIELD_FN(dim)
@@ -376,23 +377,37 @@ FIELD_FN(new_dim)
     return dim_wrap(v->integer, x->shape.rank + 1, &o->dim, e);
 }
 
-/* None and () stand for all dimensions. */
-FIELD_FN(dims)
+static enum err_kind add_dims(const struct value *v, const struct tensor *x, unsigned *dims,
+                              struct err *e)
 {
-    o->dims = 0;
-    if (v->kind == VALUE_NONE || v->count == 0)
-        o->dims = (1u << x->shape.rank) - 1;
-    for (size_t i = 0; v->kind != VALUE_NONE && i < v->count; i++) {
+    for (size_t i = 0; i < v->count; i++) {
         int dim;
         enum err_kind rc = dim_wrap(v->item[i].integer, x->shape.rank, &dim, e);
         if (rc)
             return rc;
-        if (o->dims >> dim & 1)
+        if (*dims >> dim & 1)
             return err_set(e, ERR_INVALID, "", "dim %d appears multiple times in the list of dims",
                            dim);
-        o->dims |= 1u << dim;
+        *dims |= 1u << dim;
     }
     return ERR_OK;
+}
+
+/* None and () stand for all dimensions. */
+FIELD_FN(dims)
+{
+    o->dims = 0;
+    if (v->kind != VALUE_NONE && v->count)
+        return add_dims(v, x, &o->dims, e);
+    o->dims = (1u << x->shape.rank) - 1;
+    return ERR_OK;
+}
+
+/* () stands for none. */
+FIELD_FN(some_dims)
+{
+    o->dims = 0;
+    return add_dims(v, x, &o->dims, e);
 }
 
 FIELD_FN(dtype)
@@ -436,6 +451,8 @@ static const struct field fields[] = {
     {"dim2", set_dim2},
     {"new_dim", set_new_dim},
     {"dims", set_dims},
+    {"some_dims", set_some_dims},
+    {"start", set_start},
     {"dtype", set_dtype},
     {"reduction", set_reduction},
     {"tanh", set_tanh},

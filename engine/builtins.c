@@ -248,6 +248,11 @@ const struct builtin builtins[] = {
     {"torch.cat torch.concat torch.concatenate", "Tensor[] tensors, int dim=0:dim", call_list_of_tensors, OP_CAT, 0},
     {"torch.stack", "Tensor[] tensors, int dim=0:new_dim", call_list_of_tensors, OP_STACK, 0},
     {"torch.index_select Tensor.index_select", "Tensor input, int dim:dim, Tensor index", builtin_apply, OP_INDEX_SELECT, 0},
+    {"torch.masked_select Tensor.masked_select", "Tensor input, Tensor mask", call_masked_select, 0, 0},
+    {"torch.triu Tensor.triu", "Tensor input, int diagonal=0:start", builtin_apply, OP_TRIU, IN_PLACE},
+    {"torch.tril Tensor.tril", "Tensor input, int diagonal=0:start", builtin_apply, OP_TRIL, IN_PLACE},
+    {"torch.flip Tensor.flip", "Tensor input, int... dims:some_dims", builtin_apply, OP_FLIP, 0},
+    {"torch.addmv Tensor.addmv", "Tensor input, Tensor mat, Tensor vec, *, Number beta=1:beta, Number alpha=1:alpha", builtin_apply, OP_ADDMV, IN_PLACE},
     {"torch.gather Tensor.gather", "Tensor input, int dim:dim, Tensor index", builtin_apply, OP_GATHER, 0},
 
     /* ---- products ---- */

@@ -284,7 +284,7 @@ static enum err_kind used_weight(struct classes *c, struct tensor *used, struct 
 {
     struct op_args args = op_args_default;
     struct tensor *operand[] = {c->weight, NULL}, *weights;
-    enum err_kind rc = apply_two(c->in, OP_MASKED_SELECT, NULL, c->target, used, &operand[1], e);
+    enum err_kind rc = apply_masked_select(c->in, c->target, used, &operand[1], e);
     args.dim = 0;
     if (!rc)
         rc = op_apply_many(c->in->tape, OP_GATHER, &args, operand, 2, &weights, NULL, e);
@@ -303,7 +303,7 @@ static enum err_kind reduce_smooth(struct classes *c, struct tensor **soft, stru
         return apply_one(in, OP_SUM, NULL, *soft, soft, e);
     enum err_kind rc = apply_one(in, OP_BITWISE_NOT, NULL, ignored, &used, e);
     if (!rc && !c->weight) {
-        rc = apply_two(in, OP_MASKED_SELECT, NULL, *soft, used, soft, e);
+        rc = apply_masked_select(in, *soft, used, soft, e);
         return rc ? rc : apply_one(in, OP_MEAN, NULL, *soft, soft, e);
     }
     if (!rc)

@@ -21,7 +21,7 @@ builtin_fn call_item, call_tolist, call_size, call_dim, call_numel, call_stride,
 /* engine/call_shape.c */
 builtin_fn call_view, call_reshape, call_flatten, call_permute, call_expand, call_expand_as,
     call_list_of_tensors, call_narrow, call_select, call_contiguous, call_property_t, call_where,
-    call_as_strided, call_squeeze, call_clamp, call_nonzero_tuple;
+    call_as_strided, call_squeeze, call_clamp, call_nonzero_tuple, call_masked_select;
 /* engine/call_linear.c */
 builtin_fn call_matmul, call_outer, call_linear, call_conv2d;
 /* engine/call_reduce.c */
@@ -43,6 +43,8 @@ MUST_USE enum err_kind apply_dim(struct interp *in, enum op_id id, int dim, stru
                                  struct tensor **out, struct err *e);
 MUST_USE enum err_kind apply_shape(struct interp *in, enum op_id id, const struct shape *shape,
                                    struct tensor *x, struct tensor **out, struct err *e);
+MUST_USE enum err_kind apply_masked_select(struct interp *in, struct tensor *x, struct tensor *mask,
+                                           struct tensor **out, struct err *e);
 MUST_USE enum err_kind apply_number(struct interp *in, enum op_id id, struct tensor *x,
                                     double number, struct tensor **out, struct err *e);
 

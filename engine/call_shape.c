@@ -410,3 +410,46 @@ enum err_kind call_clamp(struct args *a, struct value *out, struct err *e)
         rc = op_apply_many(a->in->tape, id, &args, x, n, &y, NULL, e);
     return rc ? rc : give(y, out);
 }
+
+/* The elements where the mask, broadcast with x, is true. */
+enum err_kind apply_masked_select(struct interp *in, struct tensor *x, struct tensor *mask,
+                                  struct tensor **out, struct err *e)
+{
+    struct tensor *operand[1 + SAVED_INPUTS_MAX] = {x}, *places;
+    struct op_args args = op_args_default;
+    if (mask->dtype != DTYPE_BOOL)
+        return err_set(e, ERR_INVALID, "", "masked_select: expected BoolTensor for mask");
+    enum err_kind rc = shape_broadcast(&x->shape, &mask->shape, &args.shape, e);
+    int rank = rc ? 0 : args.shape.rank;
+    if (!rc && !shape_equal(&x->shape, &args.shape))
+        rc = apply_shape(in, OP_EXPAND, &args.shape, x, &operand[0], e);
+    if (!rc && !shape_equal(&mask->shape, &args.shape))
+        rc = apply_shape(in, OP_EXPAND, &args.shape, mask, &mask, e);
+    if (!rc && rank == 0) { /* a scalar is a row of one */
+        rc = apply_dim(in, OP_UNSQUEEZE, 0, operand[0], &operand[0], e);
+        if (!rc)
+            rc = apply_dim(in, OP_UNSQUEEZE, 0, mask, &mask, e);
+        rank = 1;
+    }
+    if (!rc && rank >= SAVED_INPUTS_MAX)
+        rc = err_set(e, ERR_INVALID, "", "masked_select takes at most %d dimensions here",
+                     SAVED_INPUTS_MAX - 1);
+    if (!rc)
+        rc = apply_one(in, OP_NONZERO, NULL, mask, &places, e);
+    for (int d = 0; !rc && d < rank; d++) {
+        struct op_args column = op_args_default;
+        column.dim = 1;
+        column.start = d;
+        rc = apply_one(in, OP_SELECT, &column, places, &operand[1 + d], e);
+    }
+    args.dims = (1u << rank) - 1;
+    return rc ? rc
+              : op_apply_many(in->tape, OP_MASKED_SELECT, &args, operand, 1 + rank, out, NULL, e);
+}
+
+enum err_kind call_masked_select(struct args *a, struct value *out, struct err *e)
+{
+    struct tensor *y = NULL;
+    enum err_kind rc = apply_masked_select(a->in, a->value[0].tensor, a->value[1].tensor, &y, e);
+    return rc ? rc : give(y, out);
+}

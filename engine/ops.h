@@ -157,6 +157,7 @@
     X(T, t, "TBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW | REARRANGES)                   \
     X(VIEW, view, "ViewBackward0", "self", SAVE_NONE, VIEWS_ANEW)                                  \
     X(RESHAPE_ALIAS, view, "ReshapeAliasBackward0", "self", SAVE_NONE, VIEWS_ANEW)                 \
+    X(ALIAS, view, "AliasBackward0", "self", SAVE_NONE, VIEWS_ANEW)                                \
     X(UNSAFE_VIEW, view, "UnsafeViewBackward0", "self", SAVE_NONE, VIEWS_ANEW | SOLE_VIEW)         \
     X(TRANSPOSE, transpose, "TransposeBackward0", "self", SAVE_NONE,                               \
       ANY_STRIDES | IS_VIEW | REARRANGES)                                                          \
@@ -181,12 +182,14 @@
     X(TO_COPY, to_copy, "ToCopyBackward0", "self", SAVE_NONE, ANY_STRIDES)                         \
     X(CAT, cat, "CatBackward0", "tensors", SAVE_NONE, ANY_STRIDES | PROMOTES)                      \
     X(STACK, stack, "StackBackward0", "tensors", SAVE_NONE, ANY_STRIDES | PROMOTES)                \
-    X(INDEX, index, "IndexBackward0", "self indices", GRAD(0, INDICES_SAVED(1)), 0)                \
-    X(INDEX_PUT, index_put, "IndexPutBackward0", "self values indices",                            \
+    X(INDEX, index, "IndexBackward0", "self -indices", GRAD(0, INDICES_SAVED(1)), 0)               \
+    X(MASKED_SELECT, index, "MaskedSelectBackward0", "self -indices", GRAD(0, INDICES_SAVED(1)),   \
+      0)                                                                                           \
+    X(INDEX_PUT, index_put, "IndexPutBackward0", "self values -indices",                           \
       GRAD(0, INDICES_SAVED(2)) | GRAD(1, INDICES_SAVED(2)), 0)                                    \
-    X(INDEX_SELECT, index_select, "IndexSelectBackward0", "self index", GRAD(0, SAVE_IN(1)), 0)    \
-    X(GATHER, gather, "GatherBackward0", "self index", GRAD(0, SAVE_IN(1)), 0)                     \
-    X(MASKED_FILL, masked_fill, "MaskedFillBackward0", "self mask", GRAD(0, SAVE_IN(1)),           \
+    X(INDEX_SELECT, index_select, "IndexSelectBackward0", "self -index", GRAD(0, SAVE_IN(1)), 0)   \
+    X(GATHER, gather, "GatherBackward0", "self -index", GRAD(0, SAVE_IN(1)), 0)                    \
+    X(MASKED_FILL, masked_fill, "MaskedFillBackward0", "self -mask", GRAD(0, SAVE_IN(1)),          \
       WIDE_GRADS)                                                                                  \
     X(TRIU, triu, "TriuBackward0", "self", SAVE_NONE, 0)                                           \
     X(TRIL, tril, "TrilBackward0", "self", SAVE_NONE, 0)                                           \

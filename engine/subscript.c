@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "engine/interp_inside.h"
+#include "engine/call_parts.h"
 
 #define INDEX_TENSORS_MAX (SAVED_INPUTS_MAX - 1)
 
@@ -250,7 +250,7 @@ static enum err_kind walk_items(struct walk *w, const struct value *index, struc
 /* An index that is … or () alone makes a new view of all. */
 static enum err_kind whole(struct walk *w, struct tensor *of, struct err *e)
 {
-    return w->x == of ? apply_one(w->in, OP_ALIAS, NULL, w->x, &w->x, e) : ERR_OK;
+    return w->x == of ? apply_shape(w->in, OP_ALIAS, &of->shape, w->x, &w->x, e) : ERR_OK;
 }
 
 static enum err_kind get_from_tensor(struct interp *in, struct tensor *x, const struct value *index,
