@@ -80,7 +80,7 @@ static void draw(struct lab *l, const struct trial *t, int i, struct values *v)
             v->x[j] = x > 0;
         if (op_rules[t->id].small)
             v->x[j] /= 2;
-        if (op_rules[t->id].positive >> i & 1 || is_frozen(t->id, i)) /* a weight */
+        if (op_rules[t->id].positive >> i & 1 || (is_frozen(t->id, i) && !is_integer(t, i)))
             v->x[j] = fabs(v->x[j]);
         if (op_rules[t->id].probabilities && i == 0)
             v->x[j] = fabs(x) * 0.75 + 0.125;
