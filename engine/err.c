@@ -44,6 +44,8 @@ enum err_kind err_prefix(struct err *e, const char *format, ...)
 {
     char text[sizeof e->pointer];
     va_list args;
+    if (e->kind == ERR_NOMEM)
+        return e->kind;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);

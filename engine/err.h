@@ -51,7 +51,8 @@ enum err_kind err_set_at(struct err *e, enum err_kind kind, const char *file, in
                          const char *pointer, const char *format, ...) PRINTF_LIKE(6, 7);
 
 /* Extends the pointer on the way up: "/in_features" becomes "/layers/2/in_features".
- * The text of a key is escaped by the caller (err_escape). Returns e->kind. */
+ * The text of a key is escaped by the caller (err_escape). Returns e->kind. That there is no memory
+ * is no field's fault: NOMEM gets no pointer. */
 enum err_kind err_prefix(struct err *e, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Prepends to the message: "checkpoint 3: " + what was there. Returns e->kind. */

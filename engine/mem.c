@@ -112,8 +112,10 @@ void mem_budget_give(struct mem_budget *budget, size_t bytes)
 
 static bool add_chunk(struct arena *a, size_t bytes)
 {
-    if (bytes > SIZE_MAX - sizeof(struct arena_chunk) || !mem_budget_take(a->budget, bytes))
+    if (bytes > SIZE_MAX - sizeof(struct arena_chunk) || !mem_budget_take(a->budget, bytes)) {
+        a->refused = bytes;
         return false;
+    }
     struct arena_chunk *c = allocate(sizeof *c + bytes);
     if (!c) {
         mem_budget_give(a->budget, bytes);
@@ -140,12 +142,13 @@ static bool grow(struct arena *a, size_t bytes)
 
 void *arena_alloc(struct arena *a, size_t bytes)
 {
-    size_t need = (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
-    bool fits = bytes <= SIZE_MAX - MEM_ALIGN;
-    if (!fits || ((!a->chunks || need > a->chunks->bytes - a->used) && !grow(a, need))) {
+    if (bytes > SIZE_MAX - MEM_ALIGN) {
         a->refused = bytes;
         return NULL;
     }
+    size_t need = (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
+    if ((!a->chunks || need > a->chunks->bytes - a->used) && !grow(a, need))
+        return NULL;
     void *piece = a->chunks->memory + a->used;
     a->used += need;
     UNPOISON(piece, bytes);

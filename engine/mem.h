@@ -51,7 +51,7 @@ struct arena {
     size_t used;                /* bytes of the newest chunk */
     size_t total;               /* bytes of all chunks */
     struct mem_budget *budget;  /* what all chunks are taken from; NULL: no bound but memory */
-    size_t refused;             /* bytes of the last request that there was no room for; 0: none */
+    size_t refused;             /* bytes that the budget, or any memory, could not hold; 0: none */
 };
 
 /* bytes, not zeroed, aligned to MEM_ALIGN, valid until arena_reset; NULL if there is no memory.

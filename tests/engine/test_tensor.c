@@ -14,6 +14,9 @@ static void errors_grow_from_the_front(void **state)
     assert_int_equal(err_wrap(&e, "model %s: ", "m"), ERR_INVALID);
     assert_string_equal(e.pointer, "/layers/2/in_features");
     assert_string_equal(e.message, "model m: must be 1..9");
+    assert_int_equal(err_set(&e, ERR_NOMEM, "", "no memory"), ERR_NOMEM);
+    assert_int_equal(err_prefix(&e, "/layers"), ERR_NOMEM); /* is no field's fault */
+    assert_string_equal(e.pointer, "");
 }
 
 static void long_errors_are_cut_and_ended(void **state)
