@@ -5,17 +5,9 @@
 #include <string.h>
 
 #include "api/fields.h"
+#include "api/tensor_in.h"
 
 /* ---- reading ------------------------------------------------------------------------------- */
-
-static enum err_kind shape_read(const struct json *j, const cJSON *item, struct shape *out,
-                                struct err *e)
-{
-    int64_t dim[JSON_RANK_MAX];
-    int rank;
-    enum err_kind rc = json_tensor_shape(j, item, dim, &rank, e);
-    return rc ? rc : shape_make(dim, rank, out, e);
-}
 
 /* What the inputs' shape must fulfil, what a forward over them is, and the shape and type of the
  * targets that belong to them. */
@@ -41,8 +33,7 @@ static enum err_kind check_activations(const struct plan *p, size_t max_bytes, s
 {
     if (p->facts.bytes <= max_bytes)
         return ERR_OK;
-    return err_set(e, ERR_INVALID, "",
-                   "the layers' outputs for %lld rows would take more than %zu bytes",
+    return err_set(e, ERR_INVALID, "", "a forward over %lld rows would take more than %zu bytes",
                    (long long)p->x.dim[0], max_bytes);
 }
 
@@ -68,6 +59,7 @@ static struct batch *batch_new(const struct plan *p, enum dtype x_type, bool tar
     }
     size_t y_at = (x_bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
     b->work = p->facts.work;
+    b->output_type = p->facts.dtype;
     b->bytes = targets ? y_at + y_bytes : x_bytes;
     b->storage.data = mem_array(1, b->bytes);
     if (!b->storage.data) {
@@ -131,12 +123,12 @@ static enum err_kind shapes_read(const struct json *j, const cJSON *x_item, cons
                                  const struct batch_rules *rules, struct plan *p, struct err *e)
 {
     struct shape y;
-    if (shape_read(j, x_item, &p->x, e) != ERR_OK || make_plan(p, rules, e) != ERR_OK ||
+    if (shape_of_data(j, x_item, &p->x, e) != ERR_OK || make_plan(p, rules, e) != ERR_OK ||
         check_activations(p, rules->max_activation_bytes, e) != ERR_OK)
         return err_prefix(e, "/inputs");
     if (!y_item)
         return ERR_OK;
-    if (shape_read(j, y_item, &y, e) != ERR_OK)
+    if (shape_of_data(j, y_item, &y, e) != ERR_OK)
         return err_prefix(e, "/targets");
     if (!shape_equal(&y, &p->y)) {
         targets_misfit(&p->y, &y, e);
@@ -196,17 +188,13 @@ void batch_layout(struct json_out *w, const struct batch *b)
     json_end_object(w);
 }
 
-/* A shape is itself written as a list of integers. */
 static enum err_kind layout_read(const struct json *j, const char *name, struct shape *out,
                                  struct err *e)
 {
-    int64_t dim[RANK_MAX], length[JSON_RANK_MAX];
-    int rank;
     const cJSON *item = field_find(j->root, name);
-    if (!item || json_tensor_shape(j, item, length, &rank, e) != ERR_OK || rank != 1 ||
-        length[0] > RANK_MAX || json_tensor_read(j, item, DTYPE_INT64, dim, e) != ERR_OK)
+    if (!item || shape_in_read(j, item, out, e) != ERR_OK)
         return err_set(e, ERR_IO, "", "the batch's layout cannot be read");
-    return shape_make(dim, (int)length[0], out, e);
+    return ERR_OK;
 }
 
 enum err_kind batch_restore(int64_t n, const char *layout, const void *data, size_t bytes,

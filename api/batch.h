@@ -15,6 +15,7 @@ struct batch {
     int64_t created_at;
     struct storage storage; /* x and then y, in one block */
     size_t bytes;           /* of that block */
+    enum dtype output_type; /* of the output for it, and of its loss */
     double work;            /* multiplications that a forward over it takes, about */
     struct tensor x, y;     /* y.storage NULL: no targets */
 };

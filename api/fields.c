@@ -122,6 +122,12 @@ static const char *join(const char *const *choices, char *text, size_t bytes)
     return text;
 }
 
+const char *const dtype_names[] = {
+#define NAME(id, name, ...) name,
+    DTYPES(NAME)
+#undef NAME
+        NULL};
+
 static enum err_kind choose(const cJSON *field, const char *const *choices, int *out, struct err *e)
 {
     char pointer[POINTER_BYTES], text[160];

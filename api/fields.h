@@ -8,6 +8,7 @@
 #define API_FIELDS_H
 
 #include "api/json_in.h"
+#include "engine/dtype.h"
 #include "engine/options.h"
 
 enum need { OPTIONAL, REQUIRED };
@@ -30,6 +31,9 @@ MUST_USE enum err_kind field_choice(const cJSON *object, const char *name, enum 
 /* The object or array there, NULL if missing. */
 MUST_USE enum err_kind field_object(const cJSON *object, const char *name, enum need need,
                                     const cJSON **out, struct err *e);
+
+/* All types, in the order of enum dtype, for field_choice. */
+extern const char *const dtype_names[];
 
 /* Reads all options of a list from the object, which may have one field more: "type".
  * base NULL: what is missing takes its default. Otherwise it keeps base's value, and null means

@@ -96,7 +96,7 @@ static void put_escape(struct json_out *w, char c)
 {
     static const char hex[] = "0123456789abcdef";
     static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-    const char *found = strchr(from, c);
+    const char *found = memchr(from, c, sizeof from - 1); /* not its NUL */
     if (found) {
         put_char(w, '\\');
         put_char(w, to[found - from]);
@@ -121,9 +121,9 @@ static const char *put_special(struct json_out *w, const char *p, const char *en
     return p + (bytes ? bytes : 1);
 }
 
-static void put_quoted(struct json_out *w, const char *text)
+static void put_quoted(struct json_out *w, const char *text, size_t bytes)
 {
-    const char *end = text + strlen(text);
+    const char *end = text + bytes;
     put_char(w, '"');
     while (text < end) {
         const char *plain = text;
@@ -139,7 +139,7 @@ static void put_quoted(struct json_out *w, const char *text)
 void json_key(struct json_out *w, const char *key)
 {
     separate(w);
-    put_quoted(w, key);
+    put_quoted(w, key, strlen(key));
     put_char(w, ':');
     w->comma = false;
 }
@@ -150,8 +150,13 @@ void json_string(struct json_out *w, const char *utf8)
         json_null(w);
         return;
     }
+    json_string_n(w, utf8, strlen(utf8));
+}
+
+void json_string_n(struct json_out *w, const char *text, size_t bytes)
+{
     separate(w);
-    put_quoted(w, utf8);
+    put_quoted(w, text, bytes);
 }
 
 /* ---- numbers ------------------------------------------------------------------------------- */

@@ -30,6 +30,8 @@ void json_end_array(struct json_out *w);
 void json_key(struct json_out *w, const char *key);
 
 void json_string(struct json_out *w, const char *utf8); /* NULL writes null */
+/* The same for text that may hold NULs; what is not UTF-8 becomes U+FFFD, as in all strings. */
+void json_string_n(struct json_out *w, const char *text, size_t bytes);
 void json_int(struct json_out *w, int64_t x);
 void json_f64(struct json_out *w, double x);
 /* x as the shortest text of its dtype: FLOAT32's for a value that came from a float. */

@@ -5,6 +5,7 @@
 #include "api/fields.h"
 #include "api/handlers.h"
 #include "api/state.h"
+#include "api/tensor_in.h"
 #include "engine/train.h"
 
 /* ---- POST forward -------------------------------------------------------------------------- */
@@ -34,7 +35,7 @@ enum err_kind post_forward(struct call *c, struct err *e)
         tensor_write(&c->out, y);
         json_key_int(&c->out, "step", step);
         if (target) {
-            json_key_real(&c->out, "loss", s->spec.dtype, loss);
+            json_key_real(&c->out, "loss", b->output_type, loss);
             json_key_string(&c->out, "reduction", loss_reduction(&s->spec.loss));
         }
         json_end_object(&c->out);
@@ -141,17 +142,13 @@ enum err_kind get_parameters(struct call *c, struct err *e)
 static enum err_kind check_shape(const struct json *j, const cJSON *item, const struct shape *want,
                                  struct err *e)
 {
-    int64_t dim[JSON_RANK_MAX], value[RANK_MAX];
-    int rank;
+    struct shape shape;
     char text[SHAPE_TEXT_BYTES];
     if (!item)
         return ERR_OK;
-    if (json_tensor_shape(j, item, dim, &rank, e) != ERR_OK ||
-        (rank == 1 && dim[0] == want->rank &&
-         json_tensor_read(j, item, DTYPE_INT64, value, e) != ERR_OK))
+    if (shape_in_read(j, item, &shape, e) != ERR_OK)
         return err_prefix(e, "/shape");
-    if (rank != 1 || dim[0] != want->rank ||
-        memcmp(value, want->dim, (size_t)want->rank * sizeof *value) != 0)
+    if (!shape_equal(&shape, want))
         return err_set(e, ERR_INVALID, "/shape", "must be %s", shape_text(want, text, sizeof text));
     return ERR_OK;
 }
@@ -163,8 +160,7 @@ static enum err_kind parameter_read(const struct json *j, const cJSON *item,
 {
     static const char *const names[] = {"data", "shape", "requires_grad", NULL};
     const struct tensor *t = &p->tensor;
-    int64_t dim[JSON_RANK_MAX];
-    int rank;
+    struct shape shape;
     char text[SHAPE_TEXT_BYTES];
     if (!cJSON_IsObject(item))
         return err_set(e, ERR_INVALID, "", "must be an object with \"data\"");
@@ -178,9 +174,8 @@ static enum err_kind parameter_read(const struct json *j, const cJSON *item,
         rc = err_set(e, ERR_INVALID, "/data", "is required");
     if (rc)
         return rc;
-    rc = json_tensor_shape(j, data, dim, &rank, e);
-    if (!rc &&
-        (rank != t->shape.rank || memcmp(dim, t->shape.dim, (size_t)rank * sizeof *dim) != 0))
+    rc = shape_of_data(j, data, &shape, e);
+    if (!rc && !shape_equal(&shape, &t->shape))
         rc = err_set(e, ERR_INVALID, "", "must be of shape %s",
                      shape_text(&t->shape, text, sizeof text));
     void *to = (char *)block + (size_t)t->offset * dtype_bytes(t->dtype);

@@ -10,7 +10,7 @@ const char *const durability_names[] = {[DURABILITY_PROCESS] = "process",
                                         [DURABILITY_POWER] = "power",
                                         [DURABILITY_NONE] = "none",
                                         NULL};
-static const char *const dtype_names[] = {"float32", "float64", NULL};
+static const char *const float_names[] = {"float32", "float64", NULL};
 
 #define SEED_MAX (((int64_t)1 << 53) - 1)
 
@@ -110,7 +110,7 @@ enum err_kind spec_read(const struct json *j, size_t max_bytes, struct spec *out
     if (!rc && optimizer_read(optimizer, NULL, &out->optimizer, e) != ERR_OK)
         rc = err_prefix(e, "/optimizer");
     if (!rc)
-        rc = field_choice(root, "dtype", OPTIONAL, dtype_names, &dtype, e);
+        rc = field_choice(root, "dtype", OPTIONAL, float_names, &dtype, e);
     if (!rc)
         rc = field_int(root, "seed", OPTIONAL, 0, SEED_MAX, &out->seed, e);
     if (!rc)

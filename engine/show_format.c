@@ -229,7 +229,7 @@ enum err_kind show_format(struct text *t, const struct value *x, const char *spe
     if (!integer && x->kind != VALUE_FLOAT && x->kind != VALUE_STRING)
         return unsupported(x, e);
     struct spec s;
-    enum err_kind rc = spec_read(&s, x, spec, bytes, e);
+    enum err_kind rc = show_spec_read(&s, x, spec, bytes, e);
     if (rc)
         return rc;
     if (x->kind == VALUE_STRING)

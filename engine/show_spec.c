@@ -144,8 +144,8 @@ static uint32_t default_type(const struct value *x)
     return x->kind == VALUE_STRING ? 's' : x->kind == VALUE_FLOAT ? 0 : 'd';
 }
 
-enum err_kind spec_read(struct spec *s, const struct value *x, const char *text, size_t bytes,
-                        struct err *e)
+enum err_kind show_spec_read(struct spec *s, const struct value *x, const char *text, size_t bytes,
+                             struct err *e)
 {
     struct rest whole = {text, text + bytes}, r = whole;
     *s = (struct spec){

@@ -19,8 +19,8 @@ struct spec {
 
 /* x: the bool, int, float or string that it is for; decides what is not given.
  *   errors  INVALID in Python's words */
-MUST_USE enum err_kind spec_read(struct spec *s, const struct value *x, const char *text,
-                                 size_t bytes, struct err *e);
+MUST_USE enum err_kind show_spec_read(struct spec *s, const struct value *x, const char *text,
+                                      size_t bytes, struct err *e);
 /* "Unknown format code 'd' for object of type 'float'" */
 enum err_kind spec_unknown_type(const struct spec *s, struct err *e);
 
