@@ -313,13 +313,18 @@ enum err_kind dim_wrap(int64_t dim, int rank, int *out, struct err *e)
 enum err_kind shape_of_ints(const struct value *ints, struct shape *out, struct err *e)
 {
     int64_t dim[RANK_MAX];
+    char text[SHAPE_TEXT_BYTES];
+    int negative = -1;
     for (size_t d = 0; d < ints->count && d < RANK_MAX; d++) {
         dim[d] = ints->item[d].integer;
-        if (dim[d] < 0)
-            return err_set(e, ERR_INVALID, "",
-                           "Trying to create tensor with negative dimension %lld",
-                           (long long)dim[d]);
+        negative = dim[d] < 0 ? (int)d : negative;
     }
+    struct shape asked = {.rank = ints->count < RANK_MAX ? (int)ints->count : RANK_MAX};
+    memcpy(asked.dim, dim, (size_t)asked.rank * sizeof *dim);
+    if (negative >= 0)
+        return err_set(e, ERR_INVALID, "",
+                       "Trying to create tensor with negative dimension %lld: %s",
+                       (long long)dim[negative], shape_text(&asked, text, sizeof text));
     int rank = ints->count > RANK_MAX ? RANK_MAX + 1 : (int)ints->count;
     return shape_make(dim, rank, out, e);
 }
@@ -359,7 +364,7 @@ PLAIN_FIELD(beta, take_number(v, o))
 PLAIN_FIELD(keepdim, v->boolean)
 PLAIN_FIELD(ignore_index, v->integer)
 PLAIN_FIELD(start, v->integer)
-PLAIN_FIELD(correction, number_of(v))
+PLAIN_FIELD(correction, v->kind == VALUE_NONE ? NAN : number_of(v))
 
 FIELD_FN(dim)
 {

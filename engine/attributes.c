@@ -319,7 +319,6 @@ enum err_kind attribute_get(struct interp *in, const struct value *x, const char
 
 static enum err_kind set_grad(struct tensor *x, const struct value *value, struct err *e)
 {
-    char tg[SHAPE_TEXT_BYTES], tx[SHAPE_TEXT_BYTES];
     if (value->kind == VALUE_NONE) {
         x->grad = NULL;
         return ERR_OK;
@@ -332,9 +331,7 @@ static enum err_kind set_grad(struct tensor *x, const struct value *value, struc
     if (g == x)
         return err_set(e, ERR_INVALID, "", "can't assign Variable as its own grad");
     if (!shape_equal(&g->shape, &x->shape))
-        return err_set(e, ERR_INVALID, "",
-                       "assigned grad has data of a different size: %s instead of %s",
-                       shape_text(&g->shape, tg, sizeof tg), shape_text(&x->shape, tx, sizeof tx));
+        return err_set(e, ERR_INVALID, "", "assigned grad has data of a different size");
     if (g->dtype != x->dtype)
         return err_set(e, ERR_INVALID, "", "assigned grad has data of a different type");
     x->grad = value->tensor;

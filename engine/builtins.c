@@ -24,6 +24,7 @@ const struct builtin builtins[] = {
     {"bool",  "any x=False",                call_bool,     0, EFFECT},
     {"str",   "any object=''",              call_str,      0, EFFECT},
     {"repr",  "any object",                 call_repr,     0, EFFECT},
+    {"slice", "int? start, int? stop=None, int? step=None", call_slice, 0, 0},
     {"abs",   "any x",                      call_abs,      0, 0},
     {"round", "any number, int? ndigits=None", call_round, 0, 0},
     {"min",   "any... values",              call_min_max,  0, 0},
@@ -86,6 +87,9 @@ const struct builtin builtins[] = {
     {"torch.ones_like",  "Tensor input, " MAKING,                          call_full_like, 0, 0},
     {"torch.empty_like", "Tensor input, " MAKING,                          call_full_like, 0, 0},
     {"torch.full_like",  "Tensor input, Number fill_value, " MAKING,       call_full_like, 0, 0},
+    {"Tensor.new_zeros", "Tensor self, int... size, " MAKING, call_full, 0, 0},
+    {"Tensor.new_ones", "Tensor self, int... size, " MAKING, call_full, 0, 0},
+    {"Tensor.new_full", "Tensor self, int[] size, Number fill_value, " MAKING, call_full, 0, 0},
     {"torch.arange",     "Number start, Number? end=None, Number step=1, " MAKING, call_arange, 0, 0},
     {"torch.linspace",   "Number start, Number end, int steps, " MAKING,   call_linspace, 0, 0},
     {"torch.eye",        "int n, int? m=None, " MAKING,                    call_eye, 0, 0},
@@ -121,18 +125,20 @@ const struct builtin builtins[] = {
     {"Tensor.stride",  "Tensor self, int? dim=None", call_stride, 0, 0},
     {"Tensor.storage_offset", "Tensor self", call_storage_offset, 0, 0},
     {"Tensor.is_contiguous",  "Tensor self", call_is_contiguous, 0, 0},
+    {"torch.is_tensor", "any obj", call_is_tensor, 0, 0},
+    {"torch.Size", "int[] size", call_size_of, 0, 0},
     {"torch.is_floating_point Tensor.is_floating_point", "Tensor input", call_is_floating_point, 0, 0},
     {"torch.allclose Tensor.allclose", "Tensor input, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False", call_allclose, 0, EFFECT},
     {"torch.equal Tensor.equal", "Tensor input, Tensor other", call_equal, 0, EFFECT},
 
     /* ---- arithmetic ---- */
-    {"torch.add Tensor.add",           "Operand input, Operand other, *, Number alpha=1:alpha", builtin_apply, OP_ADD, IN_PLACE},
-    {"torch.sub Tensor.sub torch.subtract Tensor.subtract", "Operand input, Operand other, *, Number alpha=1:alpha", builtin_apply, OP_SUB, IN_PLACE},
-    {"torch.mul Tensor.mul torch.multiply Tensor.multiply", "Operand input, Operand other", builtin_apply, OP_MUL, IN_PLACE},
-    {"torch.div Tensor.div torch.divide Tensor.divide torch.true_divide Tensor.true_divide", "Operand input, Operand other", builtin_apply, OP_DIV, IN_PLACE},
+    {"torch.add Tensor.add",           "Tensor input, Operand other, *, Number alpha=1:alpha", builtin_apply, OP_ADD, IN_PLACE},
+    {"torch.sub Tensor.sub torch.subtract Tensor.subtract", "Tensor input, Operand other, *, Number alpha=1:alpha", builtin_apply, OP_SUB, IN_PLACE},
+    {"torch.mul Tensor.mul torch.multiply Tensor.multiply", "Tensor input, Operand other", builtin_apply, OP_MUL, IN_PLACE},
+    {"torch.div Tensor.div torch.divide Tensor.divide torch.true_divide Tensor.true_divide", "Tensor input, Operand other", builtin_apply, OP_DIV, IN_PLACE},
     {"torch.rsub",                     "Tensor input, Number other:alpha", builtin_apply, OP_RSUB, 0},
-    {"torch.floor_divide Tensor.floor_divide", "Operand input, Operand other", builtin_apply, OP_FLOOR_DIVIDE, IN_PLACE},
-    {"torch.remainder Tensor.remainder", "Operand input, Tensor other", builtin_apply, OP_REMAINDER, IN_PLACE},
+    {"torch.floor_divide Tensor.floor_divide", "Tensor input, Operand other", builtin_apply, OP_FLOOR_DIVIDE, IN_PLACE},
+    {"torch.remainder Tensor.remainder", "Tensor input, Tensor other", builtin_apply, OP_REMAINDER, IN_PLACE},
     {"torch.remainder Tensor.remainder", "Tensor input, Operand other", builtin_apply, OP_REMAINDER_SCALAR, IN_PLACE},
     {"torch.neg Tensor.neg torch.negative Tensor.negative", "Tensor input", builtin_apply, OP_NEG, IN_PLACE},
     {"torch.pow Tensor.pow",           "Tensor input, Number exponent:alpha", builtin_apply, OP_POW, IN_PLACE},
@@ -142,7 +148,8 @@ const struct builtin builtins[] = {
     {"torch.minimum Tensor.minimum",   "Tensor input, Tensor other", builtin_apply, OP_MINIMUM, 0},
     {"torch.clamp Tensor.clamp torch.clip Tensor.clip", "Tensor input, Number? min=None:alpha, Number? max=None:beta", call_clamp, OP_CLAMP, IN_PLACE},
     {"torch.clamp Tensor.clamp torch.clip Tensor.clip", "Tensor input, Tensor? min=None, Tensor? max=None", call_clamp, OP_CLAMP_TENSOR, IN_PLACE},
-    {"torch.where Tensor.where",       "Tensor condition, Operand? input=None, Operand? other=None", call_where, 0, 0},
+    {"Tensor.where",                   "Tensor self, Tensor condition, Operand other", call_where_method, 0, 0},
+    {"torch.where",                    "Tensor condition, Operand? input=None, Operand? other=None", call_where, 0, 0},
     {"Tensor.zero_",                   "Tensor self", builtin_apply, OP_ZERO, EFFECT},
     {"Tensor.fill_",                   "Tensor self, Number value:alpha", builtin_apply, OP_FILL, EFFECT},
     {"Tensor.copy_",                   "Tensor self, Tensor other", builtin_apply, OP_COPY, EFFECT},
@@ -173,20 +180,20 @@ const struct builtin builtins[] = {
     {"torch.trunc Tensor.trunc", "Tensor input", builtin_apply, OP_TRUNC, IN_PLACE},
 
     /* ---- comparisons ---- */
-    {"torch.eq Tensor.eq", "Operand input, Operand other", builtin_apply, OP_EQ, 0},
-    {"torch.ne Tensor.ne torch.not_equal Tensor.not_equal", "Operand input, Operand other", builtin_apply, OP_NE, 0},
-    {"torch.lt Tensor.lt torch.less Tensor.less", "Operand input, Operand other", builtin_apply, OP_LT, 0},
-    {"torch.le Tensor.le torch.less_equal Tensor.less_equal", "Operand input, Operand other", builtin_apply, OP_LE, 0},
-    {"torch.gt Tensor.gt torch.greater Tensor.greater", "Operand input, Operand other", builtin_apply, OP_GT, 0},
-    {"torch.ge Tensor.ge torch.greater_equal Tensor.greater_equal", "Operand input, Operand other", builtin_apply, OP_GE, 0},
+    {"torch.eq Tensor.eq", "Tensor input, Operand other", builtin_apply, OP_EQ, 0},
+    {"torch.ne Tensor.ne torch.not_equal Tensor.not_equal", "Tensor input, Operand other", builtin_apply, OP_NE, 0},
+    {"torch.lt Tensor.lt torch.less Tensor.less", "Tensor input, Operand other", builtin_apply, OP_LT, 0},
+    {"torch.le Tensor.le torch.less_equal Tensor.less_equal", "Tensor input, Operand other", builtin_apply, OP_LE, 0},
+    {"torch.gt Tensor.gt torch.greater Tensor.greater", "Tensor input, Operand other", builtin_apply, OP_GT, 0},
+    {"torch.ge Tensor.ge torch.greater_equal Tensor.greater_equal", "Tensor input, Operand other", builtin_apply, OP_GE, 0},
     {"torch.logical_not Tensor.logical_not", "Tensor input", builtin_apply, OP_LOGICAL_NOT, 0},
     {"torch.logical_and Tensor.logical_and", "Tensor input, Tensor other", builtin_apply, OP_LOGICAL_AND, 0},
     {"torch.logical_or Tensor.logical_or",   "Tensor input, Tensor other", builtin_apply, OP_LOGICAL_OR, 0},
     {"torch.logical_xor Tensor.logical_xor", "Tensor input, Tensor other", builtin_apply, OP_LOGICAL_XOR, 0},
     {"torch.bitwise_not Tensor.bitwise_not", "Tensor input", builtin_apply, OP_BITWISE_NOT, 0},
-    {"torch.bitwise_and Tensor.bitwise_and", "Operand input, Operand other", builtin_apply, OP_BITWISE_AND, 0},
-    {"torch.bitwise_or Tensor.bitwise_or",   "Operand input, Operand other", builtin_apply, OP_BITWISE_OR, 0},
-    {"torch.bitwise_xor Tensor.bitwise_xor", "Operand input, Operand other", builtin_apply, OP_BITWISE_XOR, 0},
+    {"torch.bitwise_and Tensor.bitwise_and", "Tensor input, Operand other", builtin_apply, OP_BITWISE_AND, 0},
+    {"torch.bitwise_or Tensor.bitwise_or",   "Tensor input, Operand other", builtin_apply, OP_BITWISE_OR, 0},
+    {"torch.bitwise_xor Tensor.bitwise_xor", "Tensor input, Operand other", builtin_apply, OP_BITWISE_XOR, 0},
     {"torch.isnan Tensor.isnan",       "Tensor input", builtin_apply, OP_ISNAN, 0},
     {"torch.isfinite Tensor.isfinite", "Tensor input", builtin_apply, OP_ISFINITE, 0},
     {"torch.isinf Tensor.isinf",       "Tensor input", builtin_apply, OP_ISINF, 0},
@@ -199,21 +206,21 @@ const struct builtin builtins[] = {
     {"torch.prod Tensor.prod", "Tensor input, *, dtype? dtype=None:dtype", builtin_apply, OP_PROD, 0},
     {"torch.prod Tensor.prod", "Tensor input, int dim:dim, bool keepdim=False:keepdim, *, dtype? dtype=None:dtype", builtin_apply, OP_PROD_DIM, 0},
     {"torch.max Tensor.max",   "Tensor input", builtin_apply, OP_MAX, 0},
-    {"torch.max Tensor.max",   "Tensor input, int dim:dim, bool keepdim=False:keepdim", call_extreme, OP_MAX_DIM, 0},
     {"torch.max Tensor.max",   "Tensor input, Tensor other", builtin_apply, OP_MAXIMUM, 0},
+    {"torch.max Tensor.max",   "Tensor input, int dim:dim, bool keepdim=False:keepdim", call_extreme, OP_MAX_DIM, 0},
     {"torch.min Tensor.min",   "Tensor input", builtin_apply, OP_MIN, 0},
-    {"torch.min Tensor.min",   "Tensor input, int dim:dim, bool keepdim=False:keepdim", call_extreme, OP_MIN_DIM, 0},
     {"torch.min Tensor.min",   "Tensor input, Tensor other", builtin_apply, OP_MINIMUM, 0},
+    {"torch.min Tensor.min",   "Tensor input, int dim:dim, bool keepdim=False:keepdim", call_extreme, OP_MIN_DIM, 0},
     {"torch.amax Tensor.amax", "Tensor input, int[1] dim=None:dims, bool keepdim=False:keepdim", builtin_apply, OP_AMAX, 0},
     {"torch.amin Tensor.amin", "Tensor input, int[1] dim=None:dims, bool keepdim=False:keepdim", builtin_apply, OP_AMIN, 0},
     {"torch.argmax Tensor.argmax", "Tensor input, int? dim=None, bool keepdim=False", call_argument_of, OP_ARGMAX, 0},
     {"torch.argmin Tensor.argmin", "Tensor input, int? dim=None, bool keepdim=False", call_argument_of, OP_ARGMIN, 0},
     {"torch.var Tensor.var",   "Tensor input, bool unbiased=True", call_var, OP_VAR, 0},
     {"torch.var Tensor.var",   "Tensor input, int[1]? dim=None:dims, bool unbiased=True, bool keepdim=False:keepdim", call_var, OP_VAR, 0},
-    {"torch.var Tensor.var",   "Tensor input, int[1]? dim=None:dims, *, int correction:correction, bool keepdim=False:keepdim, any unbiased=None", call_var, OP_VAR, 0},
+    {"torch.var Tensor.var",   "Tensor input, int[1]? dim=None:dims, *, int? correction:correction, bool keepdim=False:keepdim, any unbiased=None", call_var, OP_VAR, 0},
     {"torch.std Tensor.std",   "Tensor input, bool unbiased=True", call_var, OP_STD, 0},
     {"torch.std Tensor.std",   "Tensor input, int[1]? dim=None:dims, bool unbiased=True, bool keepdim=False:keepdim", call_var, OP_STD, 0},
-    {"torch.std Tensor.std",   "Tensor input, int[1]? dim=None:dims, *, int correction:correction, bool keepdim=False:keepdim, any unbiased=None", call_var, OP_STD, 0},
+    {"torch.std Tensor.std",   "Tensor input, int[1]? dim=None:dims, *, int? correction:correction, bool keepdim=False:keepdim, any unbiased=None", call_var, OP_STD, 0},
     {"torch.norm Tensor.norm", "Tensor input, any p='fro', int[1]? dim=None:dims, bool keepdim=False:keepdim", call_norm, OP_NORM, 0},
     {"torch.linalg.vector_norm", "Tensor x, Number ord=2, int[1]? dim=None:dims, bool keepdim=False:keepdim", call_norm, OP_VECTOR_NORM, 0},
     {"torch.logsumexp Tensor.logsumexp", "Tensor input, int[1] dim:dims, bool keepdim=False:keepdim", builtin_apply, OP_LOGSUMEXP, 0},
@@ -338,7 +345,7 @@ const char *builtin_short_name(const struct builtin *b, int *bytes)
     return b->names + start;
 }
 
-/* No overload takes these. */
+/* No overload takes these: what is given, by type. What a method is called on does not count. */
 static enum err_kind no_overload(const struct builtin *b, const struct call_values *given,
                                  struct err *e)
 {
@@ -346,32 +353,44 @@ static enum err_kind no_overload(const struct builtin *b, const struct call_valu
     size_t used = 0;
     int bytes;
     const char *name = builtin_short_name(b, &bytes);
-    for (int i = 0; i < given->count && used < sizeof types; i++) {
+    for (int i = given->method; i < given->count && used < sizeof types; i++) {
         int k = i - (given->count - given->keywords);
-        used += (size_t)snprintf(types + used, sizeof types - used, "%s%s%s%s", i ? ", " : "",
-                                 k >= 0 ? given->keyword[k] : "", k >= 0 ? "=" : "",
-                                 value_type_name(&given->value[i]));
+        used += (size_t)snprintf(types + used, sizeof types - used, "%s%s%s%s",
+                                 i > given->method ? ", " : "", k >= 0 ? given->keyword[k] : "",
+                                 k >= 0 ? "=" : "", value_type_name(&given->value[i]));
     }
     return err_set(e, ERR_INVALID, "",
                    "%.*s() received an invalid combination of arguments - got (%s)", bytes, name,
                    types);
 }
 
+static enum err_kind refuse_effect(const struct builtin *b, struct err *e)
+{
+    int bytes;
+    const char *name = builtin_short_name(b, &bytes);
+    return err_set(e, ERR_INVALID, "", "'%.*s' is not possible in a model's forward", bytes, name);
+}
+
+/* The first overload whose signature takes what is given. Where all refuse in the same words, these
+ * are the words. */
 enum err_kind builtin_call(struct interp *in, const struct builtin *b, bool in_place,
                            const struct call_values *given, struct value *out, struct err *e)
 {
     struct args a;
-    const struct builtin *first = b;
+    struct err first;
     if (in->pure && (in_place || b->flags & BUILTIN_EFFECT))
-        return err_set(e, ERR_INVALID, "", "this function is not possible in a model's forward");
-    for (;; b++) {
-        enum err_kind rc = arguments_bind(&a, in, b, in_place, given, e);
+        return refuse_effect(b, e);
+    bool same = true;
+    for (const struct builtin *row = b;; row++) {
+        enum err_kind rc = arguments_bind(&a, in, row, in_place, given, e);
         if (!rc)
-            return b->fn(&a, out, e);
-        bool more = b[1].names && !strcmp(b[1].names, b->names);
-        if (rc == ERR_NOMEM || (!more && b == first))
+            return row->fn(&a, out, e);
+        if (rc == ERR_NOMEM)
             return rc;
-        if (!more)
-            return no_overload(first, given, e);
+        if (row == b)
+            first = *e;
+        same = same && !strcmp(first.message, e->message);
+        if (!row[1].names || strcmp(row[1].names, b->names) != 0)
+            return same ? rc : no_overload(b, given, e);
     }
 }

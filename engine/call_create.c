@@ -177,8 +177,9 @@ static bool is_named(const struct args *a, const char *prefix)
 /* What zeros, ones and full (and their _like) fill with. */
 static struct value fill_value(const struct args *a)
 {
-    return is_named(a, "full") ? *argument(a, "fill_value")
-                               : VALUE(INT, .integer = is_named(a, "ones"));
+    return is_named(a, "full") || is_named(a, "new_full")
+               ? *argument(a, "fill_value")
+               : VALUE(INT, .integer = is_named(a, "ones") || is_named(a, "new_ones"));
 }
 
 static enum err_kind fill_and_finish(struct args *a, enum dtype dtype, const struct shape *shape,
@@ -202,7 +203,9 @@ enum err_kind call_full(struct args *a, struct value *out, struct err *e)
 {
     struct shape shape;
     struct value x = fill_value(a);
-    enum dtype fallback = is_named(a, "full") ? dtype_of_number(&x) : DTYPE_FLOAT32;
+    enum dtype fallback = a->spec[0].type == ARGUMENT_TENSOR ? a->value[0].tensor->dtype /* new_… */
+                          : is_named(a, "full")              ? dtype_of_number(&x)
+                                                             : DTYPE_FLOAT32;
     enum err_kind rc = shape_of_ints(argument(a, "size"), &shape, e);
     return rc ? rc : fill_and_finish(a, dtype_argument(a, fallback), &shape, out, e);
 }
@@ -233,12 +236,14 @@ enum err_kind call_arange(struct args *a, struct value *out, struct err *e)
     if ((by > 0 && from > to) || (by < 0 && from < to))
         return err_set(e, ERR_INVALID, "",
                        "upper bound and larger bound inconsistent with step sign");
+    enum dtype dtype = dtype_argument(a, ints ? DTYPE_INT64 : DTYPE_FLOAT32);
     double count = ceil((to - from) / by);
+    if (dtype == DTYPE_INT64 && trunc(by) != 0) /* counted in integers, whatever was given */
+        count = ceil((trunc(to) - trunc(from)) / trunc(by));
     if (!(count < 0x1p53))
         return err_set(e, ERR_INVALID, "", "the tensor has too many elements");
     struct shape shape = {.rank = 1, .dim = {(int64_t)count}};
     struct tensor *t, *wide;
-    enum dtype dtype = dtype_argument(a, ints ? DTYPE_INT64 : DTYPE_FLOAT32);
     enum err_kind rc = interp_tensor(a->in, dtype, &shape, &t, e);
     if (!rc)
         rc = interp_tensor(a->in, ints ? DTYPE_INT64 : DTYPE_FLOAT64, &shape, &wide, e);

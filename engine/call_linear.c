@@ -143,7 +143,9 @@ static enum err_kind folded_transposed(struct interp *in, struct tensor *a, stru
         rc = folded(in, b, a, out, e);
     if (!rc && !vector)
         rc = swap_last(in, *out, out, e);
-    return rc || vector ? rc : apply_one(in, OP_CLONE, NULL, *out, out, e);
+    if (rc || vector || tensor_is_contiguous(*out))
+        return rc;
+    return apply_one(in, OP_CLONE, NULL, *out, out, e);
 }
 
 enum err_kind apply_matmul(struct interp *in, struct tensor *a, struct tensor *b,

@@ -7,7 +7,7 @@
 
 /* engine/call_python.c: Python's own */
 builtin_fn call_print, call_len, call_float, call_int, call_bool, call_str, call_repr, call_abs,
-    call_round, call_min_max, call_sum, call_sequence, call_math, call_math_constant;
+    call_round, call_min_max, call_sum, call_sequence, call_slice, call_math, call_math_constant;
 /* engine/call_create.c: tensors from nothing */
 builtin_fn call_tensor, call_full, call_full_like, call_arange, call_linspace, call_eye, call_rand,
     call_rand_like, call_randint, call_manual_seed, call_fill_random;
@@ -17,11 +17,12 @@ builtin_fn call_backward, call_autograd_grad, call_detach, call_requires_grad_, 
 /* engine/call_tensor.c: facts, conversions, comparisons of a whole */
 builtin_fn call_item, call_tolist, call_size, call_dim, call_numel, call_stride,
     call_storage_offset, call_is_contiguous, call_dtype_constant, call_to, call_cast, call_type,
-    call_allclose, call_equal, call_is_floating_point;
+    call_allclose, call_equal, call_is_floating_point, call_is_tensor, call_size_of;
 /* engine/call_shape.c */
 builtin_fn call_view, call_reshape, call_flatten, call_permute, call_expand, call_expand_as,
     call_list_of_tensors, call_narrow, call_select, call_contiguous, call_property_t, call_where,
-    call_as_strided, call_squeeze, call_clamp, call_nonzero_tuple, call_masked_select;
+    call_where_method, call_as_strided, call_squeeze, call_clamp, call_nonzero_tuple,
+    call_masked_select;
 /* engine/call_linear.c */
 builtin_fn call_matmul, call_outer, call_linear, call_conv2d;
 /* engine/call_reduce.c */
@@ -38,14 +39,12 @@ enum err_kind give(struct tensor *t, struct value *out);
 /* The torch.Size of a shape. */
 MUST_USE enum err_kind size_value(struct interp *in, const struct shape *s, struct value *out,
                                   struct err *e);
-/* An operation whose only argument is a dimension, a shape or a number. */
+/* An operation whose only argument is a dimension or a shape. */
 MUST_USE enum err_kind apply_dim(struct interp *in, enum op_id id, int dim, struct tensor *x,
                                  struct tensor **out, struct err *e);
 MUST_USE enum err_kind apply_shape(struct interp *in, enum op_id id, const struct shape *shape,
                                    struct tensor *x, struct tensor **out, struct err *e);
 MUST_USE enum err_kind apply_masked_select(struct interp *in, struct tensor *x, struct tensor *mask,
                                            struct tensor **out, struct err *e);
-MUST_USE enum err_kind apply_number(struct interp *in, enum op_id id, struct tensor *x,
-                                    double number, struct tensor **out, struct err *e);
 
 #endif

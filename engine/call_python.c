@@ -300,6 +300,17 @@ enum err_kind call_sequence(struct args *a, struct value *out, struct err *e)
     return ERR_OK;
 }
 
+/* slice(stop), slice(start, stop, step) */
+enum err_kind call_slice(struct args *a, struct value *out, struct err *e)
+{
+    struct value part[] = {a->value[0], a->value[1], a->value[2]};
+    if (!a->given[1]) {
+        part[1] = part[0];
+        part[0] = NO_VALUE;
+    }
+    return value_list(a->in, VALUE_SLICE, part, 3, out, e);
+}
+
 /* ---- math ---------------------------------------------------------------------------------- */
 
 /* The same bits on every CPU: the engine's own functions, not libm's. */

@@ -4,14 +4,6 @@
 
 #include "engine/call_parts.h"
 
-enum err_kind apply_number(struct interp *in, enum op_id id, struct tensor *x, double number,
-                           struct tensor **out, struct err *e)
-{
-    struct op_args args = op_args_default;
-    args.alpha = number;
-    return apply_one(in, id, &args, x, out, e);
-}
-
 /* var and std: over which dimensions, and how much is taken off the count. unbiased=False takes
  * nothing off; correction, where it is given, decides. */
 enum err_kind call_var(struct args *a, struct value *out, struct err *e)
@@ -20,8 +12,8 @@ enum err_kind call_var(struct args *a, struct value *out, struct err *e)
     struct op_args args;
     const struct value *unbiased = argument(a, "unbiased");
     enum err_kind rc = arguments_to_op(a, x, &args, e);
-    if (!rc && unbiased->kind == VALUE_BOOL)
-        args.correction = unbiased->boolean;
+    if (!rc && (unbiased->kind == VALUE_BOOL || isnan(args.correction)))
+        args.correction = unbiased->kind != VALUE_BOOL || unbiased->boolean;
     if (!rc)
         rc = apply_one(a->in, (enum op_id)a->row->op, &args, x, &y, e);
     return rc ? rc : give(y, out);
@@ -90,6 +82,9 @@ enum err_kind call_argument_of(struct args *a, struct value *out, struct err *e)
 enum err_kind call_square(struct args *a, struct value *out, struct err *e)
 {
     struct tensor *y = NULL;
-    enum err_kind rc = apply_number(a->in, OP_POW, a->value[0].tensor, 2, &y, e);
+    struct op_args args = op_args_default;
+    args.alpha = 2;
+    args.number = DTYPE_INT64;
+    enum err_kind rc = apply_one(a->in, OP_POW, &args, a->value[0].tensor, &y, e);
     return rc ? rc : give(y, out);
 }

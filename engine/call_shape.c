@@ -25,20 +25,19 @@ static enum err_kind infer_shape(const struct value *ints, int64_t count, struct
             return err_set(e, ERR_INVALID, "", "the tensor has too many elements");
     }
     int rank = ints->count > RANK_MAX ? RANK_MAX + 1 : (int)ints->count;
+    struct shape asked = {.rank = rank > RANK_MAX ? RANK_MAX : rank};
+    memcpy(asked.dim, dim, (size_t)asked.rank * sizeof *dim);
     bool fits = open < 0 ? known == count : known != 0 && count % known == 0;
     if (open >= 0 && known == 0 && count == 0)
         return err_set(e, ERR_INVALID, "",
                        "cannot reshape tensor of 0 elements into shape %s because the unspecified "
                        "dimension size -1 can be any value and is ambiguous",
-                       shape_text(&(struct shape){.rank = rank, .dim = {0}}, text, sizeof text));
+                       shape_text(&asked, text, sizeof text));
     if (open >= 0 && fits)
         dim[open] = count / known;
-    if (rank <= RANK_MAX && !fits) {
-        struct shape asked = {.rank = rank};
-        memcpy(asked.dim, dim, (size_t)rank * sizeof *dim);
+    if (rank <= RANK_MAX && !fits)
         return err_set(e, ERR_INVALID, "", "shape '%s' is invalid for input of size %lld",
                        shape_text(&asked, text, sizeof text), (long long)count);
-    }
     return shape_make(dim, rank, out, e);
 }
 
@@ -376,6 +375,15 @@ enum err_kind call_where(struct args *a, struct value *out, struct err *e)
                        dtype_type_name(x[0]->dtype));
     enum err_kind rc = op_apply_many(a->in->tape, OP_WHERE, NULL, x, 3, &y, NULL, e);
     return rc ? rc : give(y, out);
+}
+
+/* x.where(condition, other) */
+enum err_kind call_where_method(struct args *a, struct value *out, struct err *e)
+{
+    struct value self = a->value[0];
+    a->value[0] = a->value[1];
+    a->value[1] = self;
+    return call_where(a, out, e);
 }
 
 enum err_kind call_nonzero_tuple(struct args *a, struct value *out, struct err *e)

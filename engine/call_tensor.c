@@ -94,6 +94,18 @@ enum err_kind call_is_floating_point(struct args *a, struct value *out, struct e
     return give_bool(dtype_is_float(a->value[0].tensor->dtype), out);
 }
 
+enum err_kind call_is_tensor(struct args *a, struct value *out, struct err *e)
+{
+    (void)e;
+    return give_bool(a->value[0].kind == VALUE_TENSOR, out);
+}
+
+/* torch.Size((2, 3)) */
+enum err_kind call_size_of(struct args *a, struct value *out, struct err *e)
+{
+    return value_list(a->in, VALUE_SIZE, a->value[0].item, a->value[0].count, out, e);
+}
+
 /* ---- as Python's lists --------------------------------------------------------------------- */
 
 /* at: of the first element of this part, counted in elements from x's first. */

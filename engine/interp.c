@@ -291,8 +291,7 @@ static enum err_kind run_assert(struct interp *in, const struct tree *t, struct 
             return rc;
         show_str(&words, &message);
     }
-    return err_set(e, ERR_INVALID, "", "AssertionError%s%s", words.bytes ? ": " : "",
-                   words.bytes ? words.at : "");
+    return err_set(e, ERR_INVALID, "", "%s", words.bytes ? words.at : "AssertionError");
 }
 
 static enum err_kind run_statement(struct interp *in, const struct tree *t, struct value *out,

@@ -465,6 +465,9 @@ enum err_kind operate(struct interp *in, enum tree_operator op, const struct val
         return operate_numbers(op, a, b, out, e);
     if (op == TREE_OP_ADD && can_join(a, b))
         return join(in, a, b, out, e);
+    if (op == TREE_OP_ADD && (a->kind == VALUE_STRING || value_is_list(a)))
+        return err_set(e, ERR_INVALID, "", "can only concatenate %s (not \"%s\") to %s",
+                       value_type_name(a), value_type_name(b), value_type_name(a));
     return unsupported(op, a, b, e);
 }
 

@@ -14,6 +14,8 @@
 struct walk {
     struct interp *in;
     struct tensor *x; /* what the items so far have made of the tensor */
+    int rank;         /* of the tensor itself */
+    bool is_tuple;    /* there are several items */
     int dim;          /* of x, that the next item stands for */
     struct tensor *index[INDEX_TENSORS_MAX];
     int indices;
@@ -86,16 +88,20 @@ static enum err_kind get_from_list(struct interp *in, const struct value *x,
 
 /* ---- tensors ------------------------------------------------------------------------------- */
 
+static enum err_kind too_many(const struct walk *w, struct err *e)
+{
+    return err_set(e, ERR_INVALID, "", "too many indices for tensor of dimension %d", w->rank);
+}
+
 static enum err_kind check_room(const struct walk *w, struct err *e)
 {
     if (w->dim < w->x->shape.rank)
         return ERR_OK;
-    if (w->x->shape.rank == 0 && w->dim == 0)
+    if (w->rank == 0 && !w->is_tuple)
         return err_set(e, ERR_INVALID, "",
                        "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
                        "`tensor.item<T>()` in C++ to convert a 0-dim tensor to a number");
-    return err_set(e, ERR_INVALID, "", "too many indices for tensor of dimension %d",
-                   w->x->shape.rank);
+    return too_many(w, e);
 }
 
 static enum err_kind take_integer(struct walk *w, int64_t i, struct err *e)
@@ -175,11 +181,32 @@ static enum err_kind take_mask(struct walk *w, struct tensor *mask, struct err *
     return rc;
 }
 
+/* True is all of a new dimension of one, False nothing of it. */
+static enum err_kind take_truth(struct walk *w, bool truth, struct err *e)
+{
+    struct tensor *index;
+    struct shape one = {.rank = 1, .dim = {truth}};
+    enum err_kind rc = interp_tensor(w->in, DTYPE_INT64, &one, &index, e);
+    if (rc)
+        return rc;
+    if (truth && !w->in->tape->dry)
+        *(int64_t *)tensor_data(index) = 0;
+    rc = take_none(w, e);
+    if (rc)
+        return rc;
+    w->dim--;
+    return add_index(w, index, e);
+}
+
 static enum err_kind take_tensor(struct walk *w, struct tensor *index, struct err *e)
 {
     struct value i;
     if (index->dtype == DTYPE_BOOL && index->shape.rank > 0)
         return take_mask(w, index, e);
+    if (index->dtype == DTYPE_BOOL) {
+        enum err_kind rc = tensor_item(w->in, index, &i, e);
+        return rc ? rc : take_truth(w, i.boolean, e);
+    }
     if (index->dtype != DTYPE_INT64)
         return err_set(e, ERR_INVALID, "",
                        "tensors used as indices must be long, byte or bool tensors");
@@ -198,7 +225,8 @@ static int dims_after(const struct value *item, size_t count)
         if (mask)
             dims += item[i].tensor->shape.rank;
         else
-            dims += item[i].kind != VALUE_NONE && item[i].kind != VALUE_ELLIPSIS;
+            dims += item[i].kind != VALUE_NONE && item[i].kind != VALUE_ELLIPSIS &&
+                    item[i].kind != VALUE_BOOL;
     }
     return dims;
 }
@@ -217,17 +245,14 @@ static enum err_kind take_item(struct walk *w, const struct value *item, size_t 
         return take_none(w, e);
     case VALUE_ELLIPSIS:
         w->dim = w->x->shape.rank - dims_after(item + 1, after);
-        if (w->dim < 0)
-            return err_set(e, ERR_INVALID, "", "too many indices for tensor of dimension %d",
-                           w->x->shape.rank);
-        return ERR_OK;
+        return w->dim < 0 ? too_many(w, e) : ERR_OK;
     case VALUE_TENSOR:
         return take_tensor(w, item->tensor, e);
     case VALUE_LIST:
         rc = tensor_of_value(w->in, item, item->count ? DTYPE_COUNT : DTYPE_INT64, &t, e);
         return rc ? rc : take_tensor(w, t, e);
     case VALUE_BOOL:
-        return err_set(e, ERR_INVALID, "", "a plain True or False as an index is not supported");
+        return take_truth(w, item->boolean, e);
     default:
         return err_set(e, ERR_INVALID, "",
                        "only integers, slices (`:`), ellipsis (`...`), None and long or byte "
@@ -236,12 +261,25 @@ static enum err_kind take_item(struct walk *w, const struct value *item, size_t 
     }
 }
 
+/* A list of lists, tensors or slices is a tuple of them, as NumPy once had it. */
+static bool is_tuple(const struct value *index)
+{
+    bool holds_indices = false;
+    for (size_t i = 0; index->kind == VALUE_LIST && i < index->count; i++)
+        holds_indices = holds_indices || !value_is_number(&index->item[i]);
+    return index->kind == VALUE_TUPLE || (holds_indices && index->count < 32);
+}
+
 /* Goes through the items: afterwards w->x is the view, and w->index what is left to do. */
 static enum err_kind walk_items(struct walk *w, const struct value *index, struct err *e)
 {
-    const struct value *item = index->kind == VALUE_TUPLE ? index->item : index;
-    size_t count = index->kind == VALUE_TUPLE ? index->count : 1;
+    w->is_tuple = is_tuple(index);
+    const struct value *item = w->is_tuple ? index->item : index;
+    size_t count = w->is_tuple ? index->count : 1;
     enum err_kind rc = ERR_OK;
+    w->rank = w->x->shape.rank;
+    if (w->is_tuple && dims_after(item, count) > w->rank)
+        return too_many(w, e);
     for (size_t i = 0; !rc && i < count; i++)
         rc = take_item(w, &item[i], count - i - 1, e);
     return rc;
@@ -283,6 +321,16 @@ static enum err_kind drop_leading(struct interp *in, struct tensor **value, int 
     return rc;
 }
 
+/* Where a value does not fit, it is the expansion that PyTorch complains of. */
+static enum err_kind check_expands(struct interp *in, const struct tensor *value,
+                                   const struct tensor *to, struct err *e)
+{
+    struct tensor *seen = tape_alias(in->tape, value), *ignored;
+    if (!seen)
+        return err_set(e, ERR_NOMEM, "", "no memory for a tensor");
+    return apply_shape(in, OP_EXPAND, &to->shape, seen, &ignored, e);
+}
+
 static enum err_kind set_in_tensor(struct interp *in, struct tensor *x, const struct value *index,
                                    struct tensor *value, struct err *e)
 {
@@ -298,6 +346,8 @@ static enum err_kind set_in_tensor(struct interp *in, struct tensor *x, const st
         return op_apply_in_place(in->tape, OP_INDEX_PUT, &args, operand, 2 + w.indices, e);
     }
     rc = drop_leading(in, &value, w.x->shape.rank, e);
+    if (!rc)
+        rc = check_expands(in, value, w.x, e);
     struct tensor *operand[] = {w.x, value};
     return rc ? rc : op_apply_in_place(in->tape, OP_COPY, NULL, operand, 2, e);
 }
@@ -314,6 +364,19 @@ enum err_kind subscript_get(struct interp *in, const struct value *x, const stru
     return err_set(e, ERR_INVALID, "", "'%s' object is not subscriptable", value_type_name(x));
 }
 
+/* A number takes the tensor's type, whatever is lost. */
+static enum err_kind number_as(struct interp *in, const struct value *number, enum dtype dtype,
+                               struct tensor **out, struct err *e)
+{
+    struct tensor *given = number_tensor(in, number);
+    if (!given)
+        return err_set(e, ERR_NOMEM, "", "no memory for a number");
+    enum err_kind rc = interp_tensor(in, dtype, &given->shape, out, e);
+    if (!rc && !in->tape->dry)
+        tensor_copy(*out, given);
+    return rc;
+}
+
 enum err_kind subscript_set(struct interp *in, const struct value *x, const struct value *index,
                             const struct value *value, struct err *e)
 {
@@ -326,9 +389,6 @@ enum err_kind subscript_set(struct interp *in, const struct value *x, const stru
     if (!t && !value_is_number(value))
         return err_set(e, ERR_INVALID, "", "can't assign a %s to a torch.%sTensor",
                        value_type_name(value), dtype_type_name(x->tensor->dtype));
-    if (!t)
-        t = number_tensor(in, value);
-    if (!t)
-        return err_set(e, ERR_NOMEM, "", "no memory for a number");
-    return set_in_tensor(in, x->tensor, index, t, e);
+    enum err_kind rc = t ? ERR_OK : number_as(in, value, x->tensor->dtype, &t, e);
+    return rc ? rc : set_in_tensor(in, x->tensor, index, t, e);
 }
