@@ -28,6 +28,7 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
         mem_free(a);
         return rc;
     }
+    atomic_init(&a->autograd.left, config->autograd_memory);
     registry_init(&a->registry, a);
     answers_init(&a->answers);
     *out = a;

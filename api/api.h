@@ -35,6 +35,8 @@ struct api_config {
     size_t max_batch_bytes;     /* of a model's pushed batches together */
     int64_t checkpoint_steps;   /* a checkpoint at the latest after so many steps … */
     int64_t checkpoint_seconds; /* … or so long after the first change since the last one */
+    size_t autograd_memory;     /* bytes that all programs may take together */
+    int64_t autograd_seconds;   /* that a program may run */
 };
 
 /* Opens the store. errors: CONFLICT the file belongs to another daemon · IO · INVALID isa */

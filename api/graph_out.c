@@ -68,6 +68,16 @@ static void write_edges(struct json_out *w, const struct graph *g, int from)
     }
 }
 
+#define EDGE_BYTES 64 /* and 16 times that a node, with its name, shapes and what it has saved */
+
+size_t graph_text_bytes(const struct graph *g)
+{
+    size_t edges = 0, bytes;
+    for (int i = 0; i < g->nodes; i++)
+        edges += (size_t)g->node[i]->call.inputs;
+    return mem_mul(edges + 16 * (size_t)g->nodes, EDGE_BYTES, &bytes) ? bytes : SIZE_MAX;
+}
+
 void graph_write(struct json_out *w, const struct graph *g, const char *const *variable)
 {
     json_key(w, "nodes");

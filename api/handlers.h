@@ -18,6 +18,8 @@ handler post_step, post_backward, post_zero_grad, post_optimizer_step;
 handler post_forward, get_gradients, get_parameters, put_parameters;
 /* api/history.c */
 handler get_losses;
+/* api/autograd.c */
+handler post_autograd;
 /* api/graph.c */
 handler get_graph;
 /* api/checkpoints.c */

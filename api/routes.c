@@ -10,7 +10,9 @@ const struct route routes[] = {
     {"GET",    "/healthz", get_healthz, CALL_INLINE, 200, BODY_NONE, false, {NULL}, "the process is alive"},
     {"GET",    "/readyz",  get_readyz,  CALL_INLINE, 200, BODY_NONE, false, {NULL}, "the storage is open and nothing is draining; 503 while not"},
 
-    {"POST",   "/models",      post_models,  CALL_READ,   201, BODY_JSON, false, {NULL}, "create a model"},
+    {"POST",   "/autograd", post_autograd, CALL_READ, 200, BODY_DATA, false, {NULL}, "run a program; `return` names what to show, `graph` shows the graph"},
+
+    {"POST",   "/models",      post_models,  CALL_READ,   201, BODY_DATA, false, {NULL}, "create a model"},
     {"GET",    "/models",      get_models,   CALL_READ,   200, BODY_NONE, false, {"limit", "after"}, "list"},
     {"GET",    "/models/{id}", get_model,    CALL_READ,   200, BODY_NONE, true,  {NULL}, "one, whole"},
     {"PATCH",  "/models/{id}", patch_model,  CALL_CHANGE, 200, BODY_JSON, true,  {NULL}, "change `optimizer`, `requires_grad`, `on_divergence`, `durability`"},

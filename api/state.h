@@ -13,6 +13,7 @@ struct api {
     struct store *store;           /* [I] */
     struct registry registry;
     struct answers answers;
+    struct mem_budget autograd;    /* [a] bytes that programs may still take */
     atomic_bool draining;          /* [a] */
     atomic_uint_fast64_t requests; /* [a] made so far, for the request ids */
     uint64_t boot;                 /* [I] tells one run's request ids from another's */

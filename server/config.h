@@ -34,6 +34,8 @@ struct config {
     int64_t max_body, max_model_bytes, max_batch_bytes, queue_bytes; /* bytes */
     int64_t max_batches, queue, max_connections;
     int64_t checkpoint_steps, checkpoint_seconds;
+    int64_t autograd_memory; /* bytes */
+    int64_t autograd_seconds;
     int64_t header_seconds, body_seconds, drain_seconds;
 };
 

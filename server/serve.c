@@ -77,6 +77,8 @@ static enum err_kind open_api(struct daemon *d, struct err *e)
         .max_batch_bytes = (size_t)c->max_batch_bytes,
         .checkpoint_steps = c->checkpoint_steps,
         .checkpoint_seconds = c->checkpoint_seconds,
+        .autograd_memory = (size_t)c->autograd_memory,
+        .autograd_seconds = c->autograd_seconds,
     };
     return api_open(&api, &d->api, e);
 }

@@ -46,7 +46,9 @@ struct client *client_new(const char *isa)
                                     .max_batches = 100,
                                     .max_batch_bytes = (size_t)64 << 20,
                                     .checkpoint_steps = 1000000,
-                                    .checkpoint_seconds = 3600};
+                                    .checkpoint_seconds = 3600,
+                                    .autograd_memory = (size_t)64 << 20,
+                                    .autograd_seconds = 20};
     c->slice_ns = 1000000000;
     snprintf(c->folder, sizeof c->folder, "%s", "/tmp/gradd_api_XXXXXX");
     assert_non_null(mkdtemp(c->folder));

@@ -543,6 +543,69 @@ static void test_no_read_sees_half_an_update(void **state)
     assert_int_equal(daemon_stop(&d), 0);
 }
 
+/* ---- programs ------------------------------------------------------------------------------ */
+
+/* Slices enough that the four share the workers. */
+#define PROGRAM                                                                                    \
+    "{\"program\":\"w = torch.randn(300, 300, requires_grad=True)\\nx = torch.randn(300, 300)\\n"  \
+    "y = torch.tanh(x @ w)\\nz = torch.tanh(y @ w)\\nloss = (z @ x).mean()\\nloss.backward()\\n"   \
+    "print(loss)\",\"return\":[\"loss\",\"w.grad.sum()\",\"w.grad[7]\"],\"graph\":true}"
+
+struct programmer {
+    pthread_t thread;
+    int answered, unavailable, others; /* 200, 503, what should not be */
+    char *text;                        /* of the first 200 */
+};
+
+static void *run_programs(void *arg)
+{
+    struct programmer *p = arg;
+    struct model_client m;
+    model_client_open(&m, d.url);
+    for (int i = 0; i < COUNT(20); i++) {
+        long status = try_ask(&m, "POST", PROGRAM, "/autograd");
+        p->unavailable += status == 503;
+        p->answered += status == 200;
+        if (status == 200 && !p->text)
+            p->text = strdup(m.reply->body);
+        p->others += (status != 200 && status != 503) ||
+                     (status == 200 && strcmp(p->text, m.reply->body) != 0);
+    }
+    model_client_close(&m);
+    return NULL;
+}
+
+/* Programs run beside each other and beside training, each as if alone; those for which there is no
+ * memory beside the others are told to come again. */
+static void test_programs(void **state)
+{
+    struct programmer p[4] = {{.answered = 0}};
+    struct model_client m;
+    (void)state;
+    daemon_start(&d, DAEMON_REAL, ARGS("--workers", "3", "--autograd-memory", "12M"));
+    model_client_open(&m, d.url);
+    assert_int_equal(make_model(&m, "beside", 1), 201);
+    assert_int_equal(push_batch(&m, "beside", 1), 201);
+    for (int i = 0; i < 4; i++)
+        start_thread(&p[i].thread, run_programs, &p[i]);
+    for (int i = 0; i < COUNT(20); i++)
+        ask(&m, 200, "POST", "{\"steps\":200}", "/models/beside/step");
+    for (int i = 0; i < 4; i++)
+        pthread_join(p[i].thread, NULL);
+    ask(&m, 200, "POST", PROGRAM, "/autograd"); /* all memory is there again */
+    int answered = 0;
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(p[i].others, 0);
+        answered += p[i].answered;
+        if (p[i].text)
+            assert_string_equal(p[i].text, m.reply->body);
+        free(p[i].text);
+    }
+    assert_true(answered > 0);
+    model_client_close(&m);
+    assert_int_equal(daemon_stop(&d), 0);
+}
+
 #define CONCURRENCY_TEST(f) cmocka_unit_test_teardown(f, clean_up)
 
 int main(void)
@@ -552,6 +615,7 @@ int main(void)
         CONCURRENCY_TEST(test_long_call_lets_others_in),
         CONCURRENCY_TEST(test_full_line),
         CONCURRENCY_TEST(test_no_read_sees_half_an_update),
+        CONCURRENCY_TEST(test_programs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

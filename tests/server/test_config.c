@@ -61,6 +61,8 @@ static void test_defaults(void **state)
     assert_int_equal(c.max_connections, 4096);
     assert_int_equal(c.checkpoint_steps, 10000);
     assert_int_equal(c.checkpoint_seconds, 5);
+    assert_int_equal(c.autograd_memory, 1 << 30);
+    assert_int_equal(c.autograd_seconds, 20);
     assert_int_equal(c.header_seconds, 10);
     assert_int_equal(c.body_seconds, 60);
     assert_int_equal(c.drain_seconds, 10);

@@ -411,6 +411,7 @@ static const char *body_of(const struct route *r)
     static const struct {
         const char *method, *path, *body;
     } row[] = {
+        {"POST", "/autograd", "{\"program\":\"x = torch.ones(2)\"}"},
         {"POST", "/models",
          "{\"loss\":\"l1\",\"layers\":"
          "[{\"type\":\"linear\",\"in_features\":1,\"out_features\":1}]}"},
