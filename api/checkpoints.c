@@ -18,7 +18,7 @@ static void write_checkpoint(struct json_out *w, const struct session *s,
     if (k->step == 0)
         json_null(w);
     else
-        json_real(w, s->spec.dtype, k->loss);
+        json_real(w, session_loss_dtype(s), k->loss);
     json_key_string(w, "label", k->label);
     json_key_int(w, "bytes", (int64_t)k->bytes);
     json_key_time(w, "created_at", k->created_at);

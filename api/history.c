@@ -105,7 +105,7 @@ static void write_columns(struct call *c, const struct collector *k, int64_t las
     json_key(w, "loss");
     json_begin_array(w);
     for (size_t i = 0; i < k->count; i++)
-        json_real(w, c->session->spec.dtype, k->loss[i]);
+        json_real(w, session_loss_dtype(c->session), k->loss[i]);
     json_end_array(w);
     json_key_string(w, "reduction", loss_reduction(&c->session->spec.loss));
     json_key_int(w, "last_step", last_step);

@@ -53,6 +53,7 @@ static void state_write(struct json_out *w, const struct session *s)
     json_key_int(w, "cursor", s->cursor);
     json_key_int(w, "accumulated", s->accumulated);
     json_key_f64(w, "loss_pending", s->loss_pending);
+    json_key_string(w, "loss_dtype", dtype_name(session_loss_dtype(s)));
     json_key_bool(w, "diverged", s->diverged);
     json_key_int(w, "updated_at", s->updated_at);
     json_end_object(w);
@@ -64,6 +65,7 @@ struct state {
     int64_t *flags;   /* requires_grad, has_gradient, has_momentum: one list after the other */
     int64_t cursor, accumulated, updated_at;
     double loss_pending;
+    int loss_dtype; /* enum dtype */
     bool diverged;
 };
 enum { FLAGS_REQUIRES_GRAD, FLAGS_HAS_GRADIENT, FLAGS_HAS_MOMENTUM, FLAGS_LISTS };
@@ -88,7 +90,8 @@ static enum err_kind state_read(const char *text, const struct session *s, struc
                                 struct err *e)
 {
     struct json j = {.root = NULL};
-    *out = (struct state){.spec = s->spec, .loss_pending = NAN};
+    *out =
+        (struct state){.spec = s->spec, .loss_pending = NAN, .loss_dtype = session_loss_dtype(s)};
     out->flags = mem_array((size_t)s->module->parameters * FLAGS_LISTS, sizeof *out->flags);
     if (!out->flags)
         return err_set(e, ERR_NOMEM, "", "no memory for the checkpoint's state");
@@ -105,6 +108,8 @@ static enum err_kind state_read(const char *text, const struct session *s, struc
         rc = field_int(j.root, "updated_at", REQUIRED, 0, INT64_MAX, &out->updated_at, e);
     if (!rc)
         rc = field_bool(j.root, "diverged", REQUIRED, &out->diverged, e);
+    if (!rc) /* the checkpoints of versions without programs have none */
+        rc = field_choice(j.root, "loss_dtype", OPTIONAL, dtype_names, &out->loss_dtype, e);
     if (!rc && !json_number(field_find(j.root, "loss_pending"), &out->loss_pending))
         rc = err_set(e, ERR_IO, "", "the checkpoint's loss_pending cannot be read");
     json_close(&j);
@@ -363,6 +368,7 @@ static enum err_kind put(struct session *s, const struct store_checkpoint *c,
     s->cursor = state->cursor;
     s->accumulated = state->accumulated;
     s->loss_pending = state->loss_pending;
+    atomic_store(&s->loss_dtype, state->loss_dtype);
     s->diverged = state->diverged;
     s->updated_at = state->updated_at;
     s->tail_count = 0;

@@ -40,6 +40,8 @@ static void parameters_write(struct json_out *w, const struct module *m)
         json_key(w, "shape");
         json_ints(w, p->tensor.shape.dim, (size_t)p->tensor.shape.rank);
         json_key_bool(w, "requires_grad", p->tensor.requires_grad);
+        if (m->program) /* may differ from that of the inputs */
+            json_key_string(w, "dtype", dtype_name(m->dtype));
         json_end_object(w);
     }
     json_end_array(w);
@@ -63,7 +65,7 @@ void model_write(struct json_out *w, struct session *s)
     if (s->step == 0)
         json_null(w);
     else
-        json_real(w, s->spec.dtype, s->loss_last);
+        json_real(w, session_loss_dtype(s), s->loss_last);
     json_key_int(w, "batches", (int64_t)s->batches);
     json_key_string(w, "state", state_name(s));
     json_key_time(w, "created_at", s->created_at);
@@ -126,7 +128,7 @@ static enum err_kind create(struct call *c, const char *id, const struct spec *s
 {
     struct json_out text = {0};
     json_begin_object(&text);
-    spec_write(&text, spec);
+    spec_write_whole(&text, spec);
     json_end_object(&text);
     enum err_kind rc =
         json_out_end(&text) ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for the model");

@@ -45,6 +45,20 @@ static void lock_preferring_writers(pthread_rwlock_t *lock)
     pthread_rwlockattr_destroy(&attr);
 }
 
+/* With its initial parameters. */
+static struct module *make_module(const struct spec *s)
+{
+    if (s->program)
+        return module_new_program(s->program, s->parameter, s->parameters, s->parameter_dtype,
+                                  s->dtype);
+    struct module *m = module_new(s->layer, s->layers, s->dtype);
+    struct rng rng;
+    rng_seed(&rng, (uint64_t)s->seed);
+    if (m)
+        module_reset(m, &rng);
+    return m;
+}
+
 /* The model as it was born: spec read, parameters initial. */
 static enum err_kind build(struct session *s, const char *text, struct err *e)
 {
@@ -55,12 +69,11 @@ static enum err_kind build(struct session *s, const char *text, struct err *e)
     json_close(&j);
     if (rc)
         return err_wrap(e, "the stored model \"%s\": ", s->id);
-    s->module = module_new(s->spec.layer, s->spec.layers, s->spec.dtype);
+    s->module = make_module(&s->spec);
+    spec_forget_values(&s->spec);
     if (!s->module)
         return err_set(e, ERR_NOMEM, "", "no memory for the model \"%s\"", s->id);
-    struct rng rng;
-    rng_seed(&rng, (uint64_t)s->spec.seed);
-    module_reset(s->module, &rng);
+    atomic_store(&s->loss_dtype, s->spec.dtype);
     rc = sgd_init(&s->sgd, s->module, e);
     s->sgd.options = s->spec.optimizer;
     return rc;
@@ -213,8 +226,12 @@ static double work_of_body(const struct module *m, size_t bytes)
     return (double)m->count * rows;
 }
 
+/* What a program does to data is not known before it is read: only a body without any is light. */
 double session_work(const struct session *s, size_t body_bytes, bool training)
 {
+    bool may_hold_data = body_bytes >= sizeof "{'inputs':[1]}" - 1;
+    if (s->module->program && may_hold_data)
+        return INFINITY;
     double work = work_of_body(s->module, body_bytes);
     if (training && s->batches > BATCHES_LOOKED_AT)
         return INFINITY;
@@ -315,6 +332,7 @@ static enum err_kind update(struct session *s, const struct step_result *r, stru
     if (!rc) {
         s->step++;
         s->loss_last = r->loss;
+        atomic_store(&s->loss_dtype, r->dtype);
         s->tail[s->tail_count++] = r->loss;
     }
     if (rc == ERR_OK || rc == ERR_DIVERGED)
@@ -325,7 +343,7 @@ static enum err_kind update(struct session *s, const struct step_result *r, stru
         err_set(e, ERR_DIVERGED, "",
                 "the update would leave the range of %s; the step was not applied and the "
                 "parameters are those of step %lld",
-                dtype_name(s->spec.dtype), (long long)s->step);
+                dtype_name(s->module->dtype), (long long)s->step);
     return rc;
 }
 
@@ -333,6 +351,7 @@ enum err_kind session_step(struct session *s, struct scratch *scratch, const str
                            struct step_result *r, struct err *e)
 {
     session_zero_grad(s);
+    r->dtype = b->output_type;
     enum err_kind rc =
         train_backward(s->module, &s->spec.loss, &scratch->tape, &b->x, &b->y, &r->loss, NULL, e);
     if (!rc)
@@ -387,6 +406,7 @@ enum err_kind session_backward(struct session *s, struct scratch *scratch, const
     enum err_kind rc = s->accumulated ? gradients_copy(s->module, &before, e) : ERR_OK;
     if (rc)
         return rc;
+    r->dtype = b->output_type;
     rc = train_backward(s->module, &s->spec.loss, &scratch->tape, &b->x, &b->y, &r->loss, dx, e);
     if (!rc)
         rc = measure(s, r, e);
@@ -399,6 +419,7 @@ enum err_kind session_backward(struct session *s, struct scratch *scratch, const
         return rc;
     session_begin_change(s);
     note_backward(s, r->loss);
+    atomic_store(&s->loss_dtype, r->dtype);
     session_end_change(s);
     return ERR_OK;
 }
@@ -408,6 +429,7 @@ enum err_kind session_apply(struct session *s, struct step_result *r, struct err
     if (s->accumulated == 0)
         return err_set(e, ERR_CONFLICT, "", "there are no gradients: call backward first");
     r->loss = s->loss_pending;
+    r->dtype = session_loss_dtype(s);
     enum err_kind rc = measure(s, r, e);
     return rc ? rc : update(s, r, e);
 }

@@ -31,6 +31,7 @@ struct session {
     struct sgd sgd;          /* [l] */
     int64_t step;            /* [l] optimizer steps applied */
     double loss_last;        /* [l] NaN: none */
+    atomic_int loss_dtype;   /* [a] enum dtype: of the losses; a program may give another type */
     int64_t updated_at;      /* [l] */
     bool training, diverged; /* [l] */
     struct batch **batch;    /* [l] in order of n */
@@ -93,6 +94,7 @@ double session_work(const struct session *s, size_t body_bytes, bool training);
 /* What one step did. */
 struct step_result {
     double loss, grad_norm;
+    enum dtype dtype; /* of the loss */
 };
 /* zero_grad, forward, loss, backward, update, history. In line.
  *   errors DIVERGED nothing was applied, and the gradients are cleared; result->loss is set
@@ -109,6 +111,11 @@ MUST_USE enum err_kind session_backward(struct session *s, struct scratch *scrat
  *   errors CONFLICT there is nothing · DIVERGED · NOMEM */
 MUST_USE enum err_kind session_apply(struct session *s, struct step_result *result, struct err *e);
 void session_zero_grad(struct session *s);
+
+static inline enum dtype session_loss_dtype(const struct session *s)
+{
+    return (enum dtype)atomic_load(&s->loss_dtype);
+}
 
 /* Writing what others read: take the lock, change, say that it changed. */
 void session_begin_change(struct session *s);

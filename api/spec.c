@@ -22,6 +22,11 @@ static enum err_kind no_type(struct err *e, const char *pointer, const char *wha
     return err_set(e, ERR_INVALID, pointer, "there is no %s \"%s\"", what, type);
 }
 
+static bool is_expression(const cJSON *root)
+{
+    return field_find(root, "parameters") || field_find(root, "forward");
+}
+
 static enum err_kind layer_read(const cJSON *item, struct layer *out, struct err *e)
 {
     const char *type = NULL;
@@ -36,10 +41,16 @@ static enum err_kind layer_read(const cJSON *item, struct layer *out, struct err
     return options_read(&out->type->options, item, NULL, out->value, e);
 }
 
-static enum err_kind layers_read(const cJSON *array, struct spec *s, struct err *e)
+static enum err_kind layers_read(const cJSON *root, struct spec *s, struct err *e)
 {
+    const cJSON *array = field_find(root, "layers");
+    if (array && is_expression(root))
+        return err_set(e, ERR_INVALID, "/layers",
+                       "give layers, or parameters and forward, not both");
+    if (is_expression(root))
+        return ERR_OK;
     if (!array)
-        return err_set(e, ERR_INVALID, "/layers", "is required");
+        return err_set(e, ERR_INVALID, "/layers", "is required, or parameters and forward");
     if (!cJSON_IsArray(array) || json_is_tensor(array))
         return err_set(e, ERR_INVALID, "/layers", "must be a list of at least one layer");
     int n = cJSON_GetArraySize(array);
@@ -52,6 +63,17 @@ static enum err_kind layers_read(const cJSON *array, struct spec *s, struct err 
     for (const cJSON *item = array->child; item; item = item->next, s->layers++)
         if (layer_read(item, &s->layer[s->layers], e) != ERR_OK)
             return err_prefix(e, "/layers/%d", s->layers);
+    return ERR_OK;
+}
+
+/* What the layers, or the expression, are together. */
+static enum err_kind form_read(const struct json *j, size_t max_bytes, struct spec *s,
+                               struct err *e)
+{
+    if (is_expression(j->root))
+        return expression_read(j, max_bytes, s, e);
+    if (module_check(s->layer, s->layers, s->dtype, max_bytes, e) != ERR_OK)
+        return err_prefix(e, "/layers");
     return ERR_OK;
 }
 
@@ -95,14 +117,15 @@ static enum err_kind optimizer_read(const cJSON *object, const struct sgd_option
 
 enum err_kind spec_read(const struct json *j, size_t max_bytes, struct spec *out, struct err *e)
 {
-    static const char *const names[] = {"id",   "layers",        "loss",       "optimizer", "dtype",
-                                        "seed", "on_divergence", "durability", NULL};
+    static const char *const names[] = {
+        "id",    "layers", "parameters",    "forward",    "loss", "optimizer",
+        "dtype", "seed",   "on_divergence", "durability", NULL};
     const cJSON *root = j->root, *optimizer;
     int dtype = 0;
     *out = (struct spec){.on_divergence = DIVERGENCE_STOP, .durability = DURABILITY_PROCESS};
     enum err_kind rc = fields_check(root, names, e);
     if (!rc)
-        rc = layers_read(field_find(root, "layers"), out, e);
+        rc = layers_read(root, out, e);
     if (!rc)
         rc = loss_read(field_find(root, "loss"), &out->loss, e);
     if (!rc)
@@ -119,16 +142,14 @@ enum err_kind spec_read(const struct json *j, size_t max_bytes, struct spec *out
     if (!rc)
         rc = field_choice(root, "durability", OPTIONAL, durability_names, &out->durability, e);
     out->dtype = dtype == 0 ? DTYPE_FLOAT32 : DTYPE_FLOAT64;
-    if (!rc && module_check(out->layer, out->layers, out->dtype, max_bytes, e) != ERR_OK)
-        rc = err_prefix(e, "/layers");
-    return rc;
+    return rc ? rc : form_read(j, max_bytes, out, e);
 }
 
 void spec_close(struct spec *s)
 {
     mem_free(s->layer);
-    s->layer = NULL;
-    s->layers = 0;
+    expression_close(s);
+    *s = (struct spec){.layer = NULL};
 }
 
 /* A merge patch removes a member by null: the default is back. */
@@ -188,13 +209,21 @@ void spec_write_optimizer(struct json_out *w, const struct sgd_options *o)
     options_write(w, &optimizer_types[0], value);
 }
 
-void spec_write(struct json_out *w, const struct spec *s)
+static void layers_write(struct json_out *w, const struct spec *s)
 {
     json_key(w, "layers");
     json_begin_array(w);
     for (int i = 0; i < s->layers; i++)
         options_write(w, &s->layer[i].type->options, s->layer[i].value);
     json_end_array(w);
+}
+
+static void write_members(struct json_out *w, const struct spec *s, bool whole)
+{
+    if (s->program)
+        expression_write(w, s, whole);
+    else
+        layers_write(w, s);
     json_key(w, "loss");
     options_write(w, &s->loss.type->options, s->loss.value);
     json_key(w, "optimizer");
@@ -203,4 +232,14 @@ void spec_write(struct json_out *w, const struct spec *s)
     json_key_int(w, "seed", s->seed);
     json_key_string(w, "on_divergence", on_divergence_names[s->on_divergence]);
     json_key_string(w, "durability", durability_names[s->durability]);
+}
+
+void spec_write(struct json_out *w, const struct spec *s)
+{
+    write_members(w, s, false);
+}
+
+void spec_write_whole(struct json_out *w, const struct spec *s)
+{
+    write_members(w, s, true);
 }

@@ -46,9 +46,9 @@ static const struct batch *data_next(struct session *s, const struct data *d)
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
-static void key_loss(struct json_out *w, const struct session *s, double loss)
+static void key_loss(struct json_out *w, const struct session *s, const struct step_result *r)
 {
-    json_key_real(w, "loss", s->spec.dtype, loss);
+    json_key_real(w, "loss", r->dtype, r->loss);
     json_key_string(w, "reduction", loss_reduction(&s->spec.loss));
 }
 
@@ -72,7 +72,7 @@ static void tell_divergence(struct call *c, const struct batch *b, const struct 
                              &ignored) != ERR_OK)
         lambda = 0;
     json_key_int(w, "step", s->step);
-    key_loss(w, s, r->loss);
+    key_loss(w, s, r);
     json_key_f64(w, "lr", s->sgd.options.lr);
     json_key(w, "max_stable_lr");
     if (lambda > 0)
@@ -128,7 +128,7 @@ static void steps_write(struct call *c, const struct steps *t)
     struct json_out *w = &c->out;
     json_begin_object(w);
     json_key_int(w, "step", s->step);
-    key_loss(w, s, t->last.loss);
+    key_loss(w, s, &t->last);
     json_key_f64(w, "grad_norm", t->last.grad_norm);
     json_key_f64(w, "lr", s->sgd.options.lr);
     key_batch(w, t->batch);
@@ -136,7 +136,7 @@ static void steps_write(struct call *c, const struct steps *t)
         json_key(w, "losses");
         json_begin_array(w);
         for (int64_t i = 0; i < t->done; i++)
-            json_real(w, s->spec.dtype, t->losses[i]);
+            json_real(w, t->last.dtype, t->losses[i]);
         json_end_array(w);
     }
     json_end_object(w);
@@ -220,13 +220,16 @@ enum err_kind post_backward(struct call *c, struct err *e)
     if (!rc) {
         struct json_out *w = &c->out;
         json_begin_object(w);
-        key_loss(w, s, r.loss);
+        key_loss(w, s, &r);
         json_key_f64(w, "grad_norm", r.grad_norm);
         json_key_int(w, "accumulated", s->accumulated);
         key_batch(w, b->n);
         if (want_dx) {
             json_key(w, "input_gradients");
-            tensor_write(w, dx);
+            if (dx)
+                tensor_write(w, dx);
+            else /* a program that does not look at them */
+                json_null(w);
         }
         json_end_object(w);
     }
@@ -268,7 +271,7 @@ enum err_kind post_optimizer_step(struct call *c, struct err *e)
         return rc;
     json_begin_object(w);
     json_key_int(w, "step", s->step);
-    key_loss(w, s, r.loss);
+    key_loss(w, s, &r);
     json_key_f64(w, "grad_norm", r.grad_norm);
     json_key_f64(w, "lr", s->sgd.options.lr);
     json_end_object(w);

@@ -12,7 +12,7 @@
 
 #define ITERATIONS_MAX 50
 #define TOLERANCE      1e-6 /* relative change of the estimate that ends the iteration */
-/* Rows times parameters times iterations: some tenths of a second. */
+/* Multiplications of a forward times iterations: some tenths of a second. */
 #define WORK_MAX 5e8
 
 struct hessian {
@@ -150,17 +150,13 @@ static bool widen(const struct tensor *x, struct storage *storage, struct tensor
 static bool prepare(struct hessian *s, const struct module *m, struct storage *x_storage,
                     const struct tensor *x, struct storage *y_storage, const struct tensor *y)
 {
-    s->at = module_new(m->layer, m->layers, DTYPE_FLOAT64);
+    s->at = module_widened(m);
     s->n = (size_t)m->count;
     s->origin = s->n < SIZE_MAX / 3 ? mem_array(3 * s->n, sizeof *s->origin) : NULL;
     if (!s->at || !s->origin || !widen(x, x_storage, &s->x) || !widen(y, y_storage, &s->y))
         return false;
     s->v = s->origin + s->n;
     s->hv = s->v + s->n;
-    for (int i = 0; i < m->parameters; i++) {
-        tensor_copy(&s->at->parameter[i].tensor, &m->parameter[i].tensor);
-        s->at->parameter[i].tensor.requires_grad = m->parameter[i].tensor.requires_grad;
-    }
     memcpy(s->origin, s->at->values.data, s->n * sizeof *s->origin);
     return true;
 }
@@ -172,10 +168,14 @@ enum err_kind train_curvature(const struct module *m, const struct loss *l, stru
     struct hessian s = {.loss = l, .tape = t};
     struct storage x_storage = {0}, y_storage = {0};
     enum err_kind rc = ERR_OK;
-    double one = (double)m->count * (double)(x->shape.rank ? x->shape.dim[0] : 1) + 1;
+    struct module_facts facts;
+    *lambda = 0;
+    rc = module_facts(m, &x->shape, &facts, e);
+    if (rc)
+        return rc;
+    double one = facts.work + 1;
     int iterations = ITERATIONS_MAX * one > WORK_MAX ? (int)(WORK_MAX / one) : ITERATIONS_MAX;
     iterations = iterations < 4 ? 4 : iterations;
-    *lambda = 0;
     if (!prepare(&s, m, &x_storage, x, &y_storage, y)) {
         rc = err_set(e, ERR_NOMEM, "", "no memory for the curvature");
         goto out;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/expression.h"
+
 /* ---- making -------------------------------------------------------------------------------- */
 
 /* Elements of all parameters; false: more than int64_t holds. */
@@ -120,6 +122,34 @@ void module_free(struct module *m)
     mem_free(m);
 }
 
+/* In float64, of the same form; its parameters have no values yet. */
+static struct module *same_form(const struct module *m)
+{
+    if (!m->program)
+        return module_new(m->layer, m->layers, DTYPE_FLOAT64);
+    struct declaration *d = mem_array((size_t)m->parameters, sizeof *d);
+    if (!d)
+        return NULL;
+    for (int i = 0; i < m->parameters; i++) {
+        memcpy(d[i].name, m->parameter[i].name, sizeof d[i].name);
+        d[i].shape = m->parameter[i].tensor.shape;
+    }
+    struct module *copy =
+        module_new_program(m->program, d, m->parameters, DTYPE_FLOAT64, DTYPE_FLOAT64);
+    mem_free(d);
+    return copy;
+}
+
+struct module *module_widened(const struct module *m)
+{
+    struct module *copy = same_form(m);
+    for (int i = 0; copy && i < m->parameters; i++) {
+        tensor_copy(&copy->parameter[i].tensor, &m->parameter[i].tensor);
+        copy->parameter[i].tensor.requires_grad = m->parameter[i].tensor.requires_grad;
+    }
+    return copy;
+}
+
 /* kaiming_uniform_(a = sqrt(5)) for the weight, 1 / sqrt(in) for the bias: nn.Linear's. */
 void module_reset(struct module *m, struct rng *rng)
 {
@@ -149,6 +179,8 @@ enum err_kind module_facts(const struct module *m, const struct shape *x, struct
                            struct err *e)
 {
     double rows = x->rank ? (double)x->dim[0] : 1;
+    if (m->program)
+        return expression_facts(m, x, out, e);
     *out = (struct module_facts){.output = *x, .dtype = m->dtype, .work = (double)m->count * rows};
     for (int i = 0; i < m->layers; i++) {
         struct shape next;
@@ -179,6 +211,8 @@ enum err_kind module_forward(struct module *m, struct tape *t, struct tensor *x,
                              struct err *e)
 {
     struct parameter *p = m->parameter;
+    if (m->program)
+        return expression_forward(m, t, x, y, e);
     *y = x;
     for (int i = 0; i < m->layers; i++) {
         struct shape shape[2];

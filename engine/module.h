@@ -1,4 +1,4 @@
-/* engine/module.h - layers in sequence: torch.nn.Sequential.
+/* engine/module.h - layers in sequence, torch.nn.Sequential, or a program over parameters.
  *
  * Parameters are one contiguous block in state_dict order ("0.weight", "0.bias", "2.weight", …),
  * and so are their gradients; each parameter is a tensor that views its part. So the update,
@@ -14,7 +14,10 @@
 #include "engine/rng.h"
 #include "engine/tape.h"
 
-#define PARAMETER_NAME_BYTES 32
+#define PARAMETER_NAME_BYTES 64
+
+struct place;
+struct program;
 
 /* A layer as its maker describes it: a row of layer_types and the values of its options. */
 struct layer {
@@ -33,7 +36,9 @@ struct module {
     enum dtype input_dtype; /* of the inputs */
     struct layer *layer;
     int layers;
-    struct parameter *parameter; /* in state_dict order */
+    const struct program *program; /* what computes the output in place of layers, or NULL; not
+                                      the module's own */
+    struct parameter *parameter;   /* in state_dict order */
     int parameters;
     int64_t count;            /* elements of all parameters */
     struct storage values;    /* the block of parameters */
@@ -65,6 +70,29 @@ MUST_USE enum err_kind module_check(const struct layer *layer, int layers, enum 
 /* Makes a module of a copy of the (checked) layers; parameters are 0. NULL: no memory. */
 MUST_USE struct module *module_new(const struct layer *layer, int layers, enum dtype dtype);
 void module_free(struct module *m);
+
+/* A parameter of a module that a program computes. */
+struct declaration {
+    char name[PARAMETER_NAME_BYTES];
+    struct shape shape;
+    bool requires_grad;
+    void *data; /* initial values, row-major */
+};
+/* Readies a parsed program to be a module's forward: looks its functions up, and that every name it
+ * reads is x, a parameter, a function, or was given a value before.
+ *   errors INVALID *where is set · NOMEM */
+MUST_USE enum err_kind module_bind_program(struct program *p, const struct declaration *parameter,
+                                           int parameters, struct place *where, struct err *e);
+/* A module whose output a bound program gives, of x and the parameters by their names.
+ *   p            outlives the module
+ *   dtype        of the parameters and their data
+ *   input_dtype  of x
+ * NULL: no memory. */
+MUST_USE struct module *module_new_program(const struct program *p,
+                                           const struct declaration *parameter, int parameters,
+                                           enum dtype dtype, enum dtype input_dtype);
+/* The same module with the same parameters, all in float64; no gradients. NULL: no memory. */
+MUST_USE struct module *module_widened(const struct module *m);
 
 /* reset_parameters of every layer, in order: PyTorch's initial values. */
 void module_reset(struct module *m, struct rng *rng);

@@ -45,6 +45,20 @@ enum err_kind train_backward(struct module *m, const struct loss *l, struct tape
     return rc;
 }
 
+/* A program's output may be a parameter, or a view. */
+static enum err_kind settle(const struct module *m, struct tape *t, struct tensor **y,
+                            struct err *e)
+{
+    if (tensor_is_contiguous(*y) && (*y)->storage != &m->values)
+        return ERR_OK;
+    struct tensor *copy = tape_tensor(t, (*y)->dtype, &(*y)->shape);
+    if (!copy)
+        return err_set(e, ERR_NOMEM, "", "no memory for the output");
+    tensor_copy(copy, *y);
+    *y = copy;
+    return ERR_OK;
+}
+
 enum err_kind train_evaluate(struct module *m, const struct loss *l, struct tape *t,
                              const struct tensor *x, const struct tensor *y, struct tensor **output,
                              double *loss, struct err *e)
@@ -58,7 +72,7 @@ enum err_kind train_evaluate(struct module *m, const struct loss *l, struct tape
     enum err_kind rc = forward(m, l, t, input, y, output, &value, e);
     if (!rc && value)
         *loss = scalar_of(value);
-    return rc;
+    return rc ? rc : settle(m, t, output, e);
 }
 
 enum err_kind train_record(struct module *m, const struct loss *l, struct tape *t,

@@ -17,7 +17,8 @@ MUST_USE enum err_kind train_backward(struct module *m, const struct loss *l, st
                                       const struct tensor *x, const struct tensor *y, double *loss,
                                       struct tensor **dx, struct err *e);
 
-/* m(x) without a graph, and with y (may be NULL) the loss. */
+/* m(x) without a graph, and with y (may be NULL) the loss. *output is row-major, and none of m's
+ * own memory. */
 MUST_USE enum err_kind train_evaluate(struct module *m, const struct loss *l, struct tape *t,
                                       const struct tensor *x, const struct tensor *y,
                                       struct tensor **output, double *loss, struct err *e);
@@ -29,7 +30,7 @@ MUST_USE enum err_kind train_record(struct module *m, const struct loss *l, stru
 
 /* The largest eigenvalue of the Hessian of the loss at m's parameters, by the Lanczos method
  * on central differences of the gradient, in float64. Frozen parameters count as constants. m is
- * only read. 0: no curvature, or not to be had in finite numbers. errors NOMEM */
+ * only read. 0: no curvature, or not to be had in finite numbers. errors INVALID shapes · NOMEM */
 MUST_USE enum err_kind train_curvature(const struct module *m, const struct loss *l, struct tape *t,
                                        const struct tensor *x, const struct tensor *y,
                                        double *lambda, struct err *e);

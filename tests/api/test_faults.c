@@ -35,6 +35,16 @@ struct act {
     "\"loss\":\"mse\",\"optimizer\":{\"type\":\"sgd\",\"lr\":0.1,\"momentum\":0.9}}"
 #define BATCH_1 "{\"inputs\":[[1,2],[0.5,-1]],\"targets\":[[1],[0]]}"
 #define BATCH_2 "{\"inputs\":[[-1,0.25]],\"targets\":[[0.5]]}"
+#define PROGRAM                                                                                    \
+    "{\"program\":\"y = torch.tanh(w @ "                                                           \
+    "w.t()).sum()\\ny.backward()\\nprint(f'{y}')\",\"tensors\":{"                                  \
+    "\"w\":{\"data\":[[1,2],[3,4]],\"requires_grad\":true}},\"return\":[\"y\",\"w.grad\",\"w."     \
+    "dtype\"],"                                                                                    \
+    "\"graph\":true}"
+#define EXPRESSION                                                                                 \
+    "{\"id\":\"e\",\"parameters\":{\"w\":{\"data\":[1]}},\"forward\":\"h = torch.exp(w)\\nh * "    \
+    "x\","                                                                                         \
+    "\"loss\":\"mse\"}"
 
 static const struct act scenario[] = {
     {"POST", "/models", NET, 201, "/models", "\"id\":\"a\""},
@@ -61,6 +71,12 @@ static const struct act scenario[] = {
     {"DELETE", "/models/a/checkpoints/1", NULL, 204, "/models/a/checkpoints", "[]"},
     {"GET", "/models/a/parameters", NULL, 200, NULL, NULL},
     {"GET", "/models?limit=3", NULL, 200, NULL, NULL},
+    {"GET", "/models/a/graph", NULL, 200, NULL, NULL},
+    {"POST", "/autograd", PROGRAM, 200, NULL, NULL},
+    {"POST", "/models", EXPRESSION, 201, "/models", "\"id\":\"e\""},
+    {"POST", "/models/e/step", "{\"inputs\":[1,2],\"targets\":[3,4]}", 200, "/models/e",
+     "\"step\":1,"},
+    {"DELETE", "/models/e", NULL, 204, "/models", "\"models\":[{\"id\":\"a\""},
 };
 #define ACTS (sizeof scenario / sizeof *scenario)
 
