@@ -73,26 +73,35 @@ static bool module_path(const struct binding *b, const struct tree *t, char path
     return found;
 }
 
-static void bind_attribute(const struct binding *b, struct tree *t)
+/* A run would find too that a module has no such attribute; but a model's forward is bound long
+ * before it has data to run on. */
+static enum err_kind bind_attribute(struct binding *b, struct tree *t)
 {
-    char path[128];
+    char path[128] = "", full[192];
     t->of_module = module_path(b, t->a, path);
     bind_row(t, t->of_module ? path : "Tensor.");
+    snprintf(full, sizeof full, "%s%.60s", path, t->of_module ? t->text : "");
+    if (!b->pure || !t->of_module || t->row || builtin_is_module(full))
+        return ERR_OK;
+    *b->where = t->place;
+    return err_set(b->e, ERR_INVALID, "", "module '%.*s' has no attribute '%.60s'",
+                   (int)strlen(path) - 1, path, t->text);
 }
 
 static enum err_kind bind_one(struct binding *b, struct tree *t)
 {
     char what[96];
+    enum err_kind rc = ERR_OK;
     if (t->kind == TREE_NAME)
         bind_row(t, "");
     else if (t->kind == TREE_ATTRIBUTE)
-        bind_attribute(b, t);
+        rc = bind_attribute(b, t);
     else if (t->kind == TREE_IMPORT && b->aliases < ALIASES_MAX)
         b->alias[b->aliases++] = t;
     else if (b->pure && t->kind == TREE_ASSERT)
         return refuse(b, t, "assert");
-    if (!b->pure || !t->row || !(t->row->flags & BUILTIN_EFFECT || t->integer))
-        return ERR_OK;
+    if (rc || !b->pure || !t->row || !(t->row->flags & BUILTIN_EFFECT || t->integer))
+        return rc;
     snprintf(what, sizeof what, "'%.60s'", t->text);
     return refuse(b, t, what);
 }
