@@ -175,13 +175,7 @@ static enum err_kind get_saved(struct interp *in, const struct node *n, const ch
         return err_set(e, ERR_INVALID, "", "'%s' object has no attribute '_saved_%.60s'",
                        n->call.op->node, name);
     if (found && n->spent)
-        return err_set(e, ERR_INVALID, "",
-                       "Trying to backward through the graph a second time (or directly access "
-                       "saved tensors after they have already been freed). Saved intermediate "
-                       "values of the graph are freed when you call .backward() or "
-                       "autograd.grad(). Specify retain_graph=True if you need to backward "
-                       "through the graph a second time or if you need to access saved tensors "
-                       "after calling backward.");
+        return tape_given_up(e);
     if (!found)
         return ERR_OK;
     struct tensor *copy; /* another object, as what PyTorch unpacks is */

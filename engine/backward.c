@@ -146,18 +146,22 @@ static enum err_kind stale(const struct node *n, int i, struct err *e)
                    (unsigned long long)n->saved[i].version);
 }
 
+enum err_kind tape_given_up(struct err *e)
+{
+    return err_set(e, ERR_CONFLICT, "",
+                   "Trying to backward through the graph a second time (or directly access saved "
+                   "tensors after they have already been freed). Saved intermediate values of the "
+                   "graph are freed when you call .backward() or autograd.grad(). Specify "
+                   "retain_graph=True if you need to backward through the graph a second time or "
+                   "if you need to access saved tensors after calling backward.");
+}
+
 static enum err_kind check_saved(const struct node *n, struct err *e)
 {
     for (int i = 0; i < n->call.inputs + 2; i++) {
         const struct saved *s = &n->saved[i];
         if (s->storage && n->spent)
-            return err_set(e, ERR_CONFLICT, "",
-                           "Trying to backward through the graph a second time (or directly access "
-                           "saved tensors after they have already been freed). Saved intermediate "
-                           "values of the graph are freed when you call .backward() or "
-                           "autograd.grad(). Specify retain_graph=True if you need to backward "
-                           "through the graph a second time or if you need to access saved tensors "
-                           "after calling backward.");
+            return tape_given_up(e);
         if (s->storage && s->storage->version != s->version)
             return stale(n, i, e);
     }

@@ -63,14 +63,22 @@ static enum err_kind same_shape(struct args *a, struct tensor *x[2], struct err 
     return rc ? rc : expand_to(a->in, &x[1], &shape, e);
 }
 
+/* Input and target of one shape, and the row's arguments. */
+static enum err_kind pair_of(struct args *a, struct tensor *x[2], struct op_args *args,
+                             struct err *e)
+{
+    x[0] = a->value[0].tensor;
+    x[1] = a->value[1].tensor;
+    enum err_kind rc = arguments_to_op(a, x[0], args, e);
+    return rc ? rc : same_shape(a, x, e);
+}
+
 /* mse_loss, smooth_l1_loss, huber_loss: one operation. */
 enum err_kind call_pair_loss(struct args *a, struct value *out, struct err *e)
 {
-    struct tensor *x[] = {a->value[0].tensor, a->value[1].tensor}, *y = NULL;
+    struct tensor *x[2], *y = NULL;
     struct op_args args;
-    enum err_kind rc = arguments_to_op(a, x[0], &args, e);
-    if (!rc)
-        rc = same_shape(a, x, e);
+    enum err_kind rc = pair_of(a, x, &args, e);
     if (!rc)
         rc = op_apply_many(a->in->tape, (enum op_id)a->row->op, &args, x, 2, &y, NULL, e);
     return rc ? rc : give(y, out);
@@ -86,11 +94,9 @@ static enum err_kind reduce(struct interp *in, enum reduction reduction, struct 
 
 enum err_kind call_l1_loss(struct args *a, struct value *out, struct err *e)
 {
-    struct tensor *x[] = {a->value[0].tensor, a->value[1].tensor}, *y = NULL;
+    struct tensor *x[2], *y = NULL;
     struct op_args args;
-    enum err_kind rc = arguments_to_op(a, x[0], &args, e);
-    if (!rc)
-        rc = same_shape(a, x, e);
+    enum err_kind rc = pair_of(a, x, &args, e);
     if (!rc)
         rc = apply_two(a->in, OP_SUB, NULL, x[0], x[1], &y, e);
     if (!rc)

@@ -51,32 +51,33 @@ enum err_kind apply_reshape(struct interp *in, struct tensor *x, const struct sh
     return rc ? rc : apply_shape(in, OP_UNSAFE_VIEW, shape, *out, out, e);
 }
 
-/* x.view(2, -1), x.view(torch.float64)? only the first. x.view_as(y) */
+/* The shape that is asked for: by a list of integers, or that of another tensor. */
+static enum err_kind shape_argument(const struct args *a, struct shape *out, struct err *e)
+{
+    if (a->value[1].kind != VALUE_TENSOR)
+        return infer_shape(&a->value[1], tensor_count(a->value[0].tensor), out, e);
+    *out = a->value[1].tensor->shape;
+    return ERR_OK;
+}
+
+/* x.view(2, -1), x.view_as(y) */
 enum err_kind call_view(struct args *a, struct value *out, struct err *e)
 {
-    struct tensor *x = a->value[0].tensor, *y = NULL;
+    struct tensor *y = NULL;
     struct shape shape;
-    enum err_kind rc = ERR_OK;
-    if (a->value[1].kind == VALUE_TENSOR)
-        shape = a->value[1].tensor->shape;
-    else
-        rc = infer_shape(&a->value[1], tensor_count(x), &shape, e);
+    enum err_kind rc = shape_argument(a, &shape, e);
     if (!rc)
-        rc = apply_shape(a->in, OP_VIEW, &shape, x, &y, e);
+        rc = apply_shape(a->in, OP_VIEW, &shape, a->value[0].tensor, &y, e);
     return rc ? rc : give(y, out);
 }
 
 enum err_kind call_reshape(struct args *a, struct value *out, struct err *e)
 {
-    struct tensor *x = a->value[0].tensor, *y = NULL;
+    struct tensor *y = NULL;
     struct shape shape;
-    enum err_kind rc = ERR_OK;
-    if (a->value[1].kind == VALUE_TENSOR)
-        shape = a->value[1].tensor->shape;
-    else
-        rc = infer_shape(&a->value[1], tensor_count(x), &shape, e);
+    enum err_kind rc = shape_argument(a, &shape, e);
     if (!rc)
-        rc = apply_reshape(a->in, x, &shape, &y, e);
+        rc = apply_reshape(a->in, a->value[0].tensor, &shape, &y, e);
     return rc ? rc : give(y, out);
 }
 

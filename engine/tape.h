@@ -83,6 +83,9 @@ MUST_USE enum err_kind op_apply(struct tape *t, enum op_id id, const struct op_a
 MUST_USE enum err_kind op_apply_in_place(struct tape *t, enum op_id id, const struct op_args *args,
                                          struct tensor *const *in, int inputs, struct err *e);
 
+/* CONFLICT: what a node saved has been given up. */
+enum err_kind tape_given_up(struct err *e);
+
 /* x keeps the gradient that reaches it in .grad, though it is no leaf. */
 void tape_retain_grad(struct tensor *x);
 
