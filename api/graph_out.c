@@ -57,13 +57,14 @@ static void write_leaf(struct json_out *w, const struct tensor *leaf, const char
 static void write_edges(struct json_out *w, const struct graph *g, int from)
 {
     const struct node *n = g->node[from];
-    for (int i = 0; i < n->call.inputs; i++) {
+    for (int i = 0, input = -1; i < n->call.inputs; i++) {
+        input += op_has_edge(n->call.op, i);
         if (!n->next[i])
             continue;
         json_begin_object(w);
         json_key_int(w, "from", from);
         json_key_int(w, "to", graph_id(g, n->next[i]));
-        json_key_int(w, "input", i);
+        json_key_int(w, "input", input);
         json_end_object(w);
     }
 }

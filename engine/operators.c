@@ -287,7 +287,7 @@ static enum err_kind operate_tensors(struct interp *in, enum tree_operator op,
                                      const struct value *a, const struct value *b,
                                      struct value *out, struct err *e)
 {
-    struct tensor *x, *z, *y;
+    struct tensor *x, *z, *y = NULL;
     bool operands = (a->kind == VALUE_TENSOR || value_is_number(a)) &&
                     (b->kind == VALUE_TENSOR || value_is_number(b));
     if (!operands && (op == TREE_OP_EQ || op == TREE_OP_NE)) {
