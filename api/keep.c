@@ -90,8 +90,8 @@ static enum err_kind state_read(const char *text, const struct session *s, struc
                                 struct err *e)
 {
     struct json j = {.root = NULL};
-    *out =
-        (struct state){.spec = s->spec, .loss_pending = NAN, .loss_dtype = session_loss_dtype(s)};
+    *out = (struct state){
+        .spec = s->spec, .loss_pending = NAN, .loss_dtype = (int)session_loss_dtype(s)};
     out->flags = mem_array((size_t)s->module->parameters * FLAGS_LISTS, sizeof *out->flags);
     if (!out->flags)
         return err_set(e, ERR_NOMEM, "", "no memory for the checkpoint's state");

@@ -218,7 +218,7 @@ enum err_kind call_type(struct args *a, struct value *out, struct err *e)
 static enum err_kind wide_copy(struct interp *in, const struct tensor *x, const struct shape *as,
                                const double **out, struct err *e)
 {
-    struct tensor seen = *x, *copy;
+    struct tensor seen = tensor_seen(x), *copy;
     int pad = as->rank - x->shape.rank;
     for (int d = as->rank - 1; d >= 0; d--)
         seen.stride[d] = d < pad || x->shape.dim[d - pad] == 1 ? 0 : x->stride[d - pad];

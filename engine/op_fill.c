@@ -13,7 +13,7 @@ static void set_zero(struct tensor *x)
 /* y = x, which broadcasts to y's shape. */
 static void spread(struct tensor *y, const struct tensor *x)
 {
-    struct tensor seen = *x;
+    struct tensor seen = tensor_seen(x);
     seen.shape = y->shape;
     rows_strides(x, &y->shape, seen.stride);
     tensor_copy(y, &seen);

@@ -369,7 +369,7 @@ static enum err_kind check_selection(const struct op_call *c, struct err *e)
 static struct places selected(const struct op_args *a, const struct shape *x,
                               const struct tensor *index)
 {
-    struct tensor vector = *index;
+    struct tensor vector = tensor_seen(index);
     const struct tensor *in[] = {&vector};
     vector.shape = (struct shape){.rank = 1, .dim = {tensor_count(index)}};
     tensor_set_contiguous(&vector);

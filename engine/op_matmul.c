@@ -79,7 +79,7 @@ static struct stack transposed(struct stack s)
 /* x as it is broadcast to y's shape. */
 static struct stack summand(const struct tensor *x, const struct tensor *y, struct form f)
 {
-    struct tensor as_y = *x;
+    struct tensor as_y = tensor_seen(x);
     as_y.shape = y->shape;
     rows_strides(x, &y->shape, as_y.stride);
     return stack_of(&as_y, f);

@@ -250,7 +250,7 @@ enum err_kind ISA_FN(flip_infer)(const struct op_call *c, struct tensor *out, st
 /* y = x, seen from the end along dims. */
 static void flip(const struct tensor *x, struct tensor *y, unsigned dims)
 {
-    struct tensor seen = *x;
+    struct tensor seen = tensor_seen(x);
     for (int d = 0; d < x->shape.rank; d++)
         if (dims >> d & 1 && x->shape.dim[d] > 1) {
             seen.offset += (x->shape.dim[d] - 1) * x->stride[d];

@@ -62,7 +62,7 @@ static void sum_into(struct tensor *dst, const struct tensor *x, const struct te
                      double scale, double divide_by)
 {
     struct rows kept;
-    struct tensor scalar = *dst, run = *x;
+    struct tensor scalar = *dst, run = tensor_seen(x);
     if (!times && tensor_count(dst) == 1 && tensor_is_contiguous(x)) {
         scalar.shape.rank = 0; /* all of it is one row, not many */
         dst = &scalar;

@@ -70,11 +70,7 @@ struct tensor *tape_alias(struct tape *t, const struct tensor *like)
     struct tensor *x = arena_alloc(&t->arena, sizeof *x);
     if (!x)
         return NULL;
-    *x = (struct tensor){.storage = like->storage,
-                         .dtype = like->dtype,
-                         .shape = like->shape,
-                         .offset = like->offset};
-    memcpy(x->stride, like->stride, sizeof x->stride);
+    *x = tensor_seen(like);
     return x;
 }
 

@@ -24,6 +24,14 @@ void tensor_wrap(struct tensor *t, struct storage *storage, enum dtype dtype,
     tensor_set_contiguous(t);
 }
 
+struct tensor tensor_seen(const struct tensor *x)
+{
+    struct tensor seen = {
+        .storage = x->storage, .dtype = x->dtype, .shape = x->shape, .offset = x->offset};
+    memcpy(seen.stride, x->stride, sizeof seen.stride);
+    return seen;
+}
+
 bool tensor_is_contiguous(const struct tensor *t)
 {
     int64_t stride = 1;

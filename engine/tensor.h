@@ -59,6 +59,11 @@ void *tensor_data(const struct tensor *t);
 void tensor_wrap(struct tensor *t, struct storage *storage, enum dtype dtype,
                  const struct shape *shape, int64_t offset);
 
+/* x's numbers and how they are seen, without its history and its gradient: those of a parameter are
+ * another thread's to write while this one reads the numbers, so no copy of a whole struct tensor
+ * may be made of an input. */
+struct tensor tensor_seen(const struct tensor *x);
+
 /* Are its elements one row-major run? */
 bool tensor_is_contiguous(const struct tensor *t);
 /* Are its elements one run without holes, in some order of the dimensions? */
