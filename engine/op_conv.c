@@ -62,6 +62,14 @@ static int64_t span_of(int64_t kernel, int64_t dilation)
     return dilation * (kernel - 1) + 1;
 }
 
+/* Rows or columns of the output. */
+static int64_t out_size(const struct conv *conv, const struct shape *x, const struct shape *w,
+                        int i)
+{
+    int64_t padded = x->dim[2 + i] + 2 * conv->padding[i];
+    return (padded - span_of(w->dim[2 + i], conv->dilation[i])) / conv->stride[i] + 1;
+}
+
 /* Several images of one pixel, which have no windows, are one image of several pixels. */
 static void merge_images(struct geometry *g)
 {
@@ -71,6 +79,7 @@ static void merge_images(struct geometry *g)
     g->images = 1;
 }
 
+/* Of one whose output is not empty: then all these products are of no more than there is. */
 static struct geometry geometry_of(const struct conv *conv, const struct shape *x,
                                    const struct shape *w)
 {
@@ -81,7 +90,7 @@ static struct geometry geometry_of(const struct conv *conv, const struct shape *
         int64_t in = x->dim[2 + i], kernel = w->dim[2 + i], pad = conv->padding[i];
         g.in[i] = in;
         g.kernel[i] = kernel;
-        g.out[i] = (in + 2 * pad - span_of(kernel, conv->dilation[i])) / conv->stride[i] + 1;
+        g.out[i] = out_size(conv, x, w, i);
         g.taps *= kernel;
         g.pixels *= g.out[i];
         size *= in;
@@ -294,19 +303,22 @@ void ISA_FN(convolution_backward)(const struct op_call *c)
     struct convolution v = {.call = c, .dtype = c->grad_out->dtype, .y = c->grad_out};
     struct tensor *dx = c->grad_in[0], *dw = c->grad_in[1];
     bool nothing = tensor_count(c->grad_out) == 0;
+    for (int i = 0; i < c->inputs; i++)
+        if (nothing && c->grad_in[i])
+            clear(c->grad_in[i]);
+    if (nothing)
+        return;
     v.g = geometry_of(&c->args.conv, &c->in[0]->shape, &c->in[1]->shape);
-    if (dx && (nothing || !v.g.no_windows))
-        clear(dx);
-    if (dw && nothing)
-        clear(dw);
     if (c->inputs > 2 && c->grad_in[2])
-        nothing ? clear(c->grad_in[2]) : bias_gradient(c->grad_in[2], c->grad_out);
-    if (dx && !nothing) {
+        bias_gradient(c->grad_in[2], c->grad_out);
+    if (dx) {
+        if (!v.g.no_windows)
+            clear(dx);
         v.x = dx;
         v.w = c->in[1];
         each_block(&v, input_block);
     }
-    if (dw && !nothing) {
+    if (dw) {
         v.x = c->in[0];
         v.w = dw;
         each_block(&v, weight_block);
@@ -455,11 +467,13 @@ static enum err_kind check_types(const struct op_call *c, struct err *e)
 static enum err_kind set_output(const struct op_call *c, struct tensor *out, struct err *e)
 {
     const struct shape *x = &c->in[0]->shape, *w = &c->in[1]->shape;
-    struct geometry g = geometry_of(&c->args.conv, x, w);
-    int64_t dim[4] = {x->dim[0], x->dim[1] ? w->dim[0] : 0, g.out[0], g.out[1]};
+    const struct conv *conv = &c->args.conv;
+    int64_t dim[4] = {x->dim[0], x->dim[1] ? w->dim[0] : 0, out_size(conv, x, w, 0),
+                      out_size(conv, x, w, 1)};
     enum err_kind rc = shape_make(dim, 4, &out->shape, e);
     if (!rc && c->cost)
-        *c->cost += (double)shape_count(&out->shape) * (double)g.taps;
+        *c->cost += (double)shape_count(&out->shape) * (double)w->dim[1] * (double)w->dim[2] *
+                    (double)w->dim[3];
     return rc;
 }
 

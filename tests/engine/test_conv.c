@@ -333,6 +333,21 @@ static void the_padding_is_0(void **state)
     }
 }
 
+static void the_largest_padding_is_refused(void **state)
+{
+    (void)state;
+    const struct op_args args = {.conv = {{1, 1}, {INT32_MAX, INT32_MAX}, {1, 1}, 1}};
+    struct lab *l = &isa_lab[0];
+    for (int64_t images = 0; images < 2; images++) {
+        lab_clear(l);
+        struct tensor *in[] = {lab_leaf(l, F32, SHAPE(images, 1, 1, 1)),
+                               lab_leaf(l, F32, SHAPE(1, 1, 1, 1))},
+                      *y = NULL;
+        assert_int_equal(op_apply_many(&l->tape, OP_CONVOLUTION, &args, in, 2, &y, NULL, &l->e),
+                         ERR_INVALID);
+    }
+}
+
 /* Without images the gradients are 0; without channels there are no outputs, as in PyTorch. */
 static void nothing_has_a_gradient_of_0(void **state)
 {
@@ -363,6 +378,7 @@ int main(void)
         cmocka_unit_test(an_image_is_the_same_alone_and_in_a_batch),
         cmocka_unit_test(a_kernel_of_the_images_size_is_a_linear_layer),
         cmocka_unit_test(the_padding_is_0),
+        cmocka_unit_test(the_largest_padding_is_refused),
         cmocka_unit_test(nothing_has_a_gradient_of_0),
     };
     return cmocka_run_group_tests(tests, isa_labs_open, isa_labs_close);
