@@ -551,6 +551,10 @@ static void test_no_read_sees_half_an_update(void **state)
     "y = torch.tanh(x @ w)\\nz = torch.tanh(y @ w)\\nloss = (z @ x).mean()\\nloss.backward()\\n"   \
     "print(loss)\",\"return\":[\"loss\",\"w.grad.sum()\",\"w.grad[7]\"],\"graph\":true}"
 
+#define BESIDE                                                                                     \
+    "{\"id\":\"beside\",\"loss\":\"mse\",\"parameters\":{\"w\":{\"data\":[[1,2],[3,4],[5,6]]},"    \
+    "\"b\":{\"data\":[0,1]}},\"forward\":\"torch.tanh(x @ w + b)\"}"
+
 struct programmer {
     pthread_t thread;
     int answered, unavailable, others; /* 200, 503, what should not be */
@@ -570,12 +574,14 @@ static void *run_programs(void *arg)
             p->text = strdup(m.reply->body);
         p->others += (status != 200 && status != 503) ||
                      (status == 200 && strcmp(p->text, m.reply->body) != 0);
+        p->others += try_ask(&m, "POST", PROBE, "/models/beside/forward") != 200;
     }
     model_client_close(&m);
     return NULL;
 }
 
-/* Programs run beside each other and beside training, each as if alone; those for which there is no
+/* Programs run beside each other and beside a model that is a program itself, which is trained and
+ * read; each as if alone. Those for which there is no
  * memory beside the others are told to come again. */
 static void test_programs(void **state)
 {
@@ -584,7 +590,7 @@ static void test_programs(void **state)
     (void)state;
     daemon_start(&d, DAEMON_REAL, ARGS("--workers", "3", "--autograd-memory", "12M"));
     model_client_open(&m, d.url);
-    assert_int_equal(make_model(&m, "beside", 1), 201);
+    ask(&m, 201, "POST", BESIDE, "/models");
     assert_int_equal(push_batch(&m, "beside", 1), 201);
     for (int i = 0; i < 4; i++)
         start_thread(&p[i].thread, run_programs, &p[i]);
