@@ -16,7 +16,8 @@
 #define RETURN_BYTES_MAX 4096
 #define WORK_MAX         1e12 /* multiplications: some tens of seconds */
 
-static const struct interp_limits limits = {.stdout_bytes = (size_t)64 << 10, .calls = 10000};
+#define STDOUT_BYTES ((size_t)64 << 10)
+#define CALLS_MAX    10000
 
 static void run_free(void *state)
 {
@@ -71,6 +72,26 @@ enum err_kind run_hold(struct run *r, size_t bytes, struct err *e)
     }
     r->held += bytes;
     return ERR_OK;
+}
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+static bool time_is_up(const struct run *r)
+{
+    return r->ran + clock_ns() - r->began > r->call->api->config.autograd_seconds * 1000000000;
+}
+
+static enum err_kind too_long(const struct run *r, struct err *e)
+{
+    return err_set(e, ERR_INVALID, "", "the program took longer than %lld seconds",
+                   (long long)r->call->api->config.autograd_seconds);
+}
+
+/* Asked before each call of the program, for a single statement may make thousands. */
+static enum err_kind allow(void *arg, struct err *e)
+{
+    const struct run *r = arg;
+    return time_is_up(r) ? too_long(r, e) : ERR_OK;
 }
 
 /* ---- programs ------------------------------------------------------------------------------ */
@@ -186,7 +207,9 @@ static enum err_kind read_request(struct run *r, struct err *e)
         rc = field_bool(root, "graph", OPTIONAL, &r->graph, e);
     if (rc)
         return rc;
-    interp_init(&r->interp, &r->tape, (uint64_t)seed, &limits);
+    interp_init(&r->interp, &r->tape, (uint64_t)seed,
+                &(struct interp_limits){
+                    .stdout_bytes = STDOUT_BYTES, .calls = CALLS_MAX, .allow = allow, .arg = r});
     rc = read_return(r, e);
     if (!rc)
         rc = run_open_program(r, text, "/program", &r->program, e);
@@ -209,11 +232,6 @@ static enum err_kind begin(struct call *c, struct err *e)
 }
 
 /* ---- running ------------------------------------------------------------------------------- */
-
-static bool time_is_up(const struct run *r)
-{
-    return r->ran + clock_ns() - r->began > r->call->api->config.autograd_seconds * 1000000000;
-}
 
 /* At least one statement a slice, however short that is. */
 static bool must_stop(void *arg)
@@ -243,21 +261,14 @@ static enum err_kind run_slice(struct run *r, bool *again, struct err *e)
     return rc;
 }
 
-static enum err_kind too_long(struct run *r, struct err *e)
-{
-    run_write_output(r, call_extra(r->call));
-    return err_set(e, ERR_INVALID, "/program", "the program took longer than %lld seconds",
-                   (long long)r->call->api->config.autograd_seconds);
-}
-
 static enum err_kind work(struct run *r, bool *again, struct err *e)
 {
     r->asked = false;
     r->began = clock_ns();
     r->tape.workspace = r->call->scratch->tape.workspace;
     enum err_kind rc = run_slice(r, again, e);
-    if (!rc && *again && time_is_up(r))
-        rc = too_long(r, e);
+    if (!rc && *again && time_is_up(r) && too_long(r, e))
+        rc = run_mistake(r, "/program", &r->interp.statement, e);
     if (!rc && !*again)
         rc = run_write_rest(r, e);
     r->ran += clock_ns() - r->began;

@@ -35,10 +35,10 @@ static enum err_kind evaluate_attribute(struct interp *in, const struct tree *t,
 
 static enum err_kind count_call(struct interp *in, struct err *e)
 {
-    if (++in->calls <= in->limits.calls)
-        return ERR_OK;
-    return err_set(e, ERR_INVALID, "", "the program makes more than %lld calls",
-                   (long long)in->limits.calls);
+    if (++in->calls > in->limits.calls)
+        return err_set(e, ERR_INVALID, "", "the program makes more than %lld calls",
+                       (long long)in->limits.calls);
+    return in->limits.allow ? in->limits.allow(in->limits.arg, e) : ERR_OK;
 }
 
 /* Is the name at the root of torch.nn.functional.relu a module in this run, as it was when the

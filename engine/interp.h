@@ -19,6 +19,10 @@
 struct interp_limits {
     size_t stdout_bytes;
     int64_t calls; /* of functions, methods and operators */
+    /* Asked before each of them, with arg; an error ends the run. NULL: never. One statement may
+     * make them all. */
+    enum err_kind (*allow)(void *arg, struct err *e);
+    void *arg;
     /* Bytes and multiplications are bounded by the tape: arena.budget and work_max. */
 };
 

@@ -367,6 +367,13 @@ static void test_time(void **state)
     assert_problem(r, 422, "invalid-argument", "/program");
     assert_non_null(strstr(string_at(r, "/detail"), "took longer than 0 seconds"));
     string_at(r, "/stdout");
+    client_close(c);
+    c->config.autograd_seconds = 1;
+    client_open(c);
+    /* One statement of many seconds. */
+    char *body = repeated("{\"program\":\"x = torch.ones(3000000)\\nprint(1)\\ny = [", "x.sum(), ",
+                          7000, "0]\"}");
+    assert_refused(c, body, "/program", "took longer than 1 seconds");
 }
 
 /* ---- slices -------------------------------------------------------------------------------- */
