@@ -20,7 +20,7 @@ handler post_forward, get_gradients, get_parameters, put_parameters;
 handler get_losses;
 /* api/autograd.c */
 handler post_autograd;
-/* api/graph.c */
+/* api/model_graph.c */
 handler get_graph;
 /* api/checkpoints.c */
 handler post_checkpoints, get_checkpoints, post_restore, delete_checkpoint;

@@ -1,4 +1,4 @@
-/* api/graph.c - the autograd graph of a model's training step. */
+/* api/model_graph.c - the autograd graph of a model's training step. */
 #include "api/graph_out.h"
 #include "api/handlers.h"
 #include "api/state.h"
