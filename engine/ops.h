@@ -44,13 +44,14 @@
 #define SOLE_VIEW   1024u /* a view of what nothing else sees: may be changed in place as if none */
 #define WITH_NUMBER 2048u /* PROMOTES: alpha and beta are operands too, of type args.number */
 #define CONDITION   4096u /* the first input is no operand: it takes no part in PROMOTES */
-#define WIDE_GRADS                                                                                 \
-    8192u /* grad_in has the output's shape: the walk sums it where in was broadcast */
+#define WIDE_GRADS  8192u /* grad_in is of the output's shape: the walk sums it to the input's */
 
 /* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row; one
  * with - before it has no derivative at all, and so no place among the node's next_functions.
  *    id           fn               grad node                inputs               saves       flags
  */
+#define FROM_BOTH  (GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED))
+#define FROM_POWER (GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED | SAVE_OUT))
 #define OPS_ARITH(X)                                                                               \
     X(ADD, add, "AddBackward0", "self other", SAVE_NONE, ANY_STRIDES | PROMOTES | BOOL_AS_INT)     \
     X(ADD_SCALAR, add, "AddBackward1", "self -other", SAVE_NONE,                                   \
@@ -67,10 +68,8 @@
     X(RSUB, rsub, "RsubBackward1", "self", SAVE_NONE, PROMOTES | WITH_NUMBER)                      \
     X(NEG, neg, "NegBackward0", "self", SAVE_NONE, 0)                                              \
     X(POW, pow, "PowBackward0", "self", GRAD(0, SAVE_IN(0)), PROMOTES | WITH_NUMBER)               \
-    X(POW_TENSOR, pow_tensor, "PowBackward1", "self exponent",                                     \
-      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED | SAVE_OUT), PROMOTES | WIDE_GRADS)                 \
-    X(POW_SCALAR, pow_tensor, "PowBackward2", "-self exponent",                                    \
-      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED | SAVE_OUT), PROMOTES | WIDE_GRADS)                 \
+    X(POW_TENSOR, pow_tensor, "PowBackward1", "self exponent", FROM_POWER, PROMOTES | WIDE_GRADS)  \
+    X(POW_SCALAR, pow_tensor, "PowBackward2", "-self exponent", FROM_POWER, PROMOTES | WIDE_GRADS) \
     X(REMAINDER, remainder, "RemainderBackward1", "self other", GRAD(1, BOTH_SAVED),               \
       PROMOTES | WIDE_GRADS)                                                                       \
     X(REMAINDER_SCALAR, remainder, "RemainderBackward0", "self -other", GRAD(1, BOTH_SAVED),       \
@@ -78,26 +77,22 @@
 
 /* One or the other of two, element by element. A missing bound of clamp is a NaN in alpha (lower)
  * or beta (upper); where the bounds are tensors, each case is a row. */
+#define CHOICE      (PROMOTES | BOOL_AS_INT | WIDE_GRADS)
+#define FROM_TRIPLE (GRAD(0, ALL_SAVED) | GRAD(1, ALL_SAVED) | GRAD(2, ALL_SAVED))
 #define OPS_CHOOSE(X)                                                                              \
-    X(MAXIMUM, maximum, "MaximumBackward0", "self other",                                          \
-      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
-    X(MINIMUM, minimum, "MinimumBackward0", "self other",                                          \
-      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
+    X(MAXIMUM, maximum, "MaximumBackward0", "self other", FROM_BOTH, CHOICE)                       \
+    X(MINIMUM, minimum, "MinimumBackward0", "self other", FROM_BOTH, CHOICE)                       \
     X(CLAMP, clamp, "ClampBackward1", "self", GRAD(0, SAVE_IN(0)), PROMOTES | WITH_NUMBER)         \
     X(CLAMP_MIN, clamp, "ClampMinBackward0", "self", GRAD(0, SAVE_IN(0)), PROMOTES | WITH_NUMBER)  \
     X(CLAMP_MAX, clamp, "ClampMaxBackward0", "self", GRAD(0, SAVE_IN(0)), PROMOTES | WITH_NUMBER)  \
-    X(CLAMP_TENSOR, clamp_tensor, "ClampBackward0", "self min max",                                \
-      GRAD(0, ALL_SAVED) | GRAD(1, ALL_SAVED) | GRAD(2, ALL_SAVED), PROMOTES | WIDE_GRADS)         \
-    X(CLAMP_TENSOR_MIN, clamp_min_tensor, "ClampBackward0", "self min",                            \
-      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
-    X(CLAMP_TENSOR_MAX, clamp_max_tensor, "ClampBackward0", "self max",                            \
-      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
-    X(CLAMP_MIN_TENSOR, clamp_min_tensor, "ClampMinBackward1", "self min",                         \
-      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
-    X(CLAMP_MAX_TENSOR, clamp_max_tensor, "ClampMaxBackward1", "self max",                         \
-      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | BOOL_AS_INT | WIDE_GRADS)              \
+    X(CLAMP_TENSOR, clamp_tensor, "ClampBackward0", "self min max", FROM_TRIPLE,                   \
+      PROMOTES | WIDE_GRADS)                                                                       \
+    X(CLAMP_TENSOR_MIN, clamp_min_tensor, "ClampBackward0", "self min", FROM_BOTH, CHOICE)         \
+    X(CLAMP_TENSOR_MAX, clamp_max_tensor, "ClampBackward0", "self max", FROM_BOTH, CHOICE)         \
+    X(CLAMP_MIN_TENSOR, clamp_min_tensor, "ClampMinBackward1", "self min", FROM_BOTH, CHOICE)      \
+    X(CLAMP_MAX_TENSOR, clamp_max_tensor, "ClampMaxBackward1", "self max", FROM_BOTH, CHOICE)      \
     X(WHERE, where, "WhereBackward0", "-condition self other",                                     \
-      GRAD(1, SAVE_IN(0)) | GRAD(2, SAVE_IN(0)), PROMOTES | BOOL_AS_INT | CONDITION | WIDE_GRADS)
+      GRAD(1, SAVE_IN(0)) | GRAD(2, SAVE_IN(0)), CHOICE | CONDITION)
 
 /* For op_apply_in_place; the numbers of `self` are not read. */
 #define OPS_FILL(X)                                                                                \

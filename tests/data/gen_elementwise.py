@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes tests/engine/kinks_golden.h and promotion_golden.h: what PyTorch makes of the numbers and
+"""Writes tests/engine/kinks_golden.inc and promotion_golden.inc: what PyTorch makes of the numbers and
 the types at which elementwise operations are not ordinary. Needs Debian's python3-torch and
 clang-format-14."""
 import os
@@ -168,16 +168,14 @@ def write_promotion(out):
 
 def write(name, what, body):
     path = os.path.join(HERE, "..", "engine", name)
-    guard = "TESTS_" + name.upper().replace(".", "_")
     with open(path, "w", encoding="utf-8") as out:
         out.write("/* tests/engine/%s - %s\n * Written by tests/data/gen_elementwise.py. */\n"
-                  "#ifndef %s\n#define %s\n\n" % (name, what, guard, guard))
+                  % (name, what))
         body(out)
-        out.write("\n#endif\n")
     subprocess.run(["clang-format-14", "-i", path], check=True)
 
 
-write("kinks_golden.h", "values and derivatives at special numbers, as PyTorch has them.",
+write("kinks_golden.inc", "values and derivatives at special numbers, as PyTorch has them.",
       write_kinks)
-write("promotion_golden.h", "types and values of mixed operands, as PyTorch has them.",
+write("promotion_golden.inc", "types and values of mixed operands, as PyTorch has them.",
       write_promotion)

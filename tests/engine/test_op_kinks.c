@@ -1,5 +1,5 @@
 /* The elementwise rows at the numbers where they are not ordinary: zeros of either sign,
- * infinities, NaN, ties, bounds. Values and derivatives are PyTorch's (kinks_golden.h). */
+ * infinities, NaN, ties, bounds. Values and derivatives are PyTorch's (kinks_golden.inc). */
 #include "tests/engine/lab.h"
 
 #define POINTS 12
@@ -18,7 +18,7 @@ struct pair_kinks {
     double y[PAIRS], da[PAIRS], db[PAIRS];
 };
 
-#include "tests/engine/kinks_golden.h"
+#include "tests/engine/kinks_golden.inc"
 
 /* What an operation is tried with, for the messages. */
 struct trial {

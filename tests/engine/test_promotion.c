@@ -1,5 +1,5 @@
 /* Operands of mixed types: tensors with dimensions and without, and Python's numbers. The type and
- * the value of what comes out are PyTorch's (promotion_golden.h). */
+ * the value of what comes out are PyTorch's (promotion_golden.inc). */
 #include <stdlib.h>
 
 #include "tests/engine/lab.h"
@@ -25,7 +25,7 @@ struct by_number {
     const char *outcomes[TENSORS]; /* a line per tensor, a word per number */
 };
 
-#include "tests/engine/promotion_golden.h"
+#include "tests/engine/promotion_golden.inc"
 
 static const double tensor_value[TYPES] = {1, 3, 2.5, -0.75};
 static const struct {
