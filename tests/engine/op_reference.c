@@ -7,7 +7,7 @@ double seen(const struct values *v, const struct shape *as, int64_t i)
 {
     int64_t at = 0, step = 1;
     int d = as->rank - 1;
-    for (int k = v->shape.rank - 1; k >= 0; k--, d--) {
+    for (int k = v->shape.rank - 1; k >= 0 && d >= 0; k--, d--) {
         if (v->shape.dim[k] != 1)
             at += i % as->dim[d] * step;
         i /= as->dim[d];
