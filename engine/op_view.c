@@ -298,7 +298,8 @@ static void narrow(struct tensor *x, const struct op_args *a)
     int64_t end = a->end < start ? start : a->end < n ? a->end : n;
     int64_t stride = x->stride[a->dim];
     tensor_narrow(x, a->dim, start, end > start ? (end - start - 1) / a->step + 1 : 0);
-    x->stride[a->dim] = (int64_t)((uint64_t)stride * (uint64_t)a->step); /* wraps if unused */
+    if (!__builtin_mul_overflow(stride, a->step, &stride)) /* else there is no second element */
+        x->stride[a->dim] = stride;
 }
 
 enum err_kind ISA_FN(slice_infer)(const struct op_call *c, struct tensor *out, struct err *e)

@@ -117,7 +117,7 @@ bool tensor_view_strides(const struct tensor *x, const struct shape *shape,
 
 void tensor_narrow(struct tensor *x, int dim, int64_t start, int64_t length)
 {
-    x->offset += start * x->stride[dim];
+    x->offset += length ? start * x->stride[dim] : 0; /* never past the storage */
     x->shape.dim[dim] = length;
 }
 

@@ -59,6 +59,10 @@ static void views_share_and_have_pytorchs_strides(void **state)
     assert_true(y->offset == 1 && y->stride[0] == 3 && y->stride[1] == 2);
     y = lab_apply(l, OP_SELECT, &(struct op_args){.dim = 1, .start = -1}, x, NULL, NULL);
     assert_true(y->offset == 2 && y->stride[0] == 3 && y->shape.rank == 1);
+    y = lab_apply(l, OP_SLICE, &(struct op_args){.end = 2, .step = INT64_MAX}, x, NULL, NULL);
+    y = lab_apply(l, OP_SLICE, &(struct op_args){.start = 1, .end = 2, .step = INT64_MAX}, y, NULL,
+                  NULL);
+    assert_true(y->offset == 0 && tensor_count(y) == 0);
     int64_t stride[RANK_MAX];
     y = lab_apply(l, OP_T, NULL, x, NULL, NULL);
     assert_true(tensor_view_strides(y, &SHAPE(3, 1, 2), stride));
