@@ -322,7 +322,8 @@ enum err_kind call_eye(struct args *a, struct value *out, struct err *e)
 enum err_kind call_manual_seed(struct args *a, struct value *out, struct err *e)
 {
     (void)e;
-    rng_seed(&a->in->rng, (uint64_t)a->value[0].integer);
+    a->in->seed = (uint64_t)a->value[0].integer;
+    a->in->is_seeded = false;
     *out = NO_VALUE;
     return ERR_OK;
 }
@@ -337,13 +338,13 @@ static enum err_kind draw(struct interp *in, struct tensor *t, bool normal, doub
                        normal ? "normal_kernel_cpu" : "check_uniform_bounds",
                        dtype_type_name(t->dtype));
     if (normal && t->dtype == DTYPE_FLOAT32)
-        rng_normal_f32(&in->rng, tensor_data(t), n);
+        rng_normal_f32(interp_rng(in), tensor_data(t), n);
     else if (normal)
-        rng_normal_f64(&in->rng, tensor_data(t), n);
+        rng_normal_f64(interp_rng(in), tensor_data(t), n);
     else if (t->dtype == DTYPE_FLOAT32)
-        rng_uniform_f32(&in->rng, tensor_data(t), n, low, low + width);
+        rng_uniform_f32(interp_rng(in), tensor_data(t), n, low, low + width);
     else
-        rng_uniform_f64(&in->rng, tensor_data(t), n, low, low + width);
+        rng_uniform_f64(interp_rng(in), tensor_data(t), n, low, low + width);
     if (!normal || (low == 0 && width == 1))
         return ERR_OK;
     float *f = tensor_data(t);
@@ -397,10 +398,11 @@ enum err_kind call_randint(struct args *a, struct value *out, struct err *e)
     if (rc)
         return rc;
     int64_t *x = tensor_data(ints);
+    struct rng *rng = interp_rng(a->in);
     for (int64_t i = 0; i < tensor_count(ints); i++) {
-        uint64_t word = rng_next(&a->in->rng);
+        uint64_t word = rng_next(rng);
         if (range >= (uint64_t)1 << 32)
-            word = word << 32 | rng_next(&a->in->rng);
+            word = word << 32 | rng_next(rng);
         x[i] = (int64_t)(word % range + (uint64_t)low);
     }
     tensor_copy(t, ints);

@@ -2,6 +2,7 @@
 #include "engine/interp.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,9 +18,19 @@ struct frame {
 void interp_init(struct interp *in, struct tape *tape, uint64_t seed,
                  const struct interp_limits *limits)
 {
-    *in = (struct interp){.tape = tape, .limits = *limits};
+    memset(in, 0, offsetof(struct interp, rng)); /* which is last, and large */
+    in->tape = tape;
+    in->limits = *limits;
+    in->seed = seed;
     in->out = (struct text){.arena = &tape->arena, .max = limits->stdout_bytes};
-    rng_seed(&in->rng, seed);
+}
+
+struct rng *interp_rng(struct interp *in)
+{
+    if (!in->is_seeded)
+        rng_seed(&in->rng, in->seed);
+    in->is_seeded = true;
+    return &in->rng;
 }
 
 /* ---- memory and values --------------------------------------------------------------------- */

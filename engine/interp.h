@@ -37,7 +37,6 @@ struct frame;
 
 struct interp {
     struct tape *tape;
-    struct rng rng; /* seeded by interp_init; torch.manual_seed seeds it anew */
     struct interp_limits limits;
     struct text out;          /* what was printed */
     struct warning *warnings; /* in order */
@@ -50,6 +49,9 @@ struct interp {
     bool running;
     const struct tree *next; /* the statement that runs next */
     struct frame *frame;     /* the blocks that it stands in, innermost first */
+    uint64_t seed;           /* of rng, which is not seeded before it is drawn from */
+    bool is_seeded;
+    struct rng rng;
 };
 
 /* tape: reset or fresh, with gradients enabled; the caller's. */

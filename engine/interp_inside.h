@@ -33,6 +33,8 @@ MUST_USE enum err_kind interp_alloc(struct interp *in, size_t count, size_t size
                                     struct err *e);
 MUST_USE enum err_kind interp_string(struct interp *in, const char *bytes, size_t count,
                                      struct value *out, struct err *e);
+/* The run's generator, seeded. */
+struct rng *interp_rng(struct interp *in);
 /* A tuple, list or size of copies of the items. */
 MUST_USE enum err_kind value_list(struct interp *in, enum value_kind kind, const struct value *item,
                                   size_t count, struct value *out, struct err *e);
