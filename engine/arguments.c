@@ -312,7 +312,7 @@ enum err_kind dim_wrap(int64_t dim, int rank, int *out, struct err *e)
 
 enum err_kind shape_of_ints(const struct value *ints, struct shape *out, struct err *e)
 {
-    int64_t dim[RANK_MAX];
+    int64_t dim[RANK_MAX] = {0};
     char text[SHAPE_TEXT_BYTES];
     int negative = -1;
     for (size_t d = 0; d < ints->count && d < RANK_MAX; d++) {

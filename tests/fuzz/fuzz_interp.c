@@ -1,6 +1,6 @@
-/* Any text as a program, run on the tape that it gets over HTTP, with small bounds: it may fail, but
- * only in words, and what it took is given back. A dry run of the same as a model's forward takes no
- * memory for numbers. */
+/* Any text as a program, run on the tape that it gets over HTTP, with small bounds: it may fail,
+ * but only in words, and what it took is given back. A dry run of the same as a model's forward
+ * takes no memory for numbers. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
