@@ -10,7 +10,7 @@
 static enum err_kind infer_shape(const struct value *ints, int64_t count, struct shape *out,
                                  struct err *e)
 {
-    int64_t dim[RANK_MAX], known = 1;
+    int64_t dim[RANK_MAX] = {0}, known = 1;
     int open = -1;
     char text[SHAPE_TEXT_BYTES];
     for (size_t d = 0; d < ints->count && d < RANK_MAX; d++) {
