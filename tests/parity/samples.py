@@ -26,7 +26,8 @@ nn.functional.binary_cross_entropy_with_logits nn.functional.cross_entropy nn.fu
 eq ne lt le gt ge remainder floor_divide rsub reciprocal square
 """.split())
 
-NOT_ASKED = {"nuc"}  # variants of these: the nuclear norm needs a singular value decomposition
+# Variants of these that are not.
+NOT_ASKED = {"nuc": "the nuclear norm, which needs a singular value decomposition"}
 
 # Their numbers are whatever the memory held, or not PyTorch's own.
 ARBITRARY = {"empty", "empty_like", "new_empty", "new_empty_strided", "resize_", "resize_as_",
