@@ -1,0 +1,3 @@
+import torch
+
+torch.softmax(torch.tensor([1, 2]), 0)

@@ -1,0 +1,3 @@
+import torch
+
+torch.ones(1, 2).squeeze(2)

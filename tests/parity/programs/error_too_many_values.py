@@ -1,0 +1,3 @@
+import torch
+
+a, b = torch.ones(3)
