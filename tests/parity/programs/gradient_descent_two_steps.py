@@ -12,8 +12,8 @@ with torch.no_grad():
     b -= 0.1 * b.grad
     w.grad.zero_()
     b.grad.zero_()
-print(f"loss {loss.item():.5f}")
+print(f"loss {loss.item():.3f}")
 loss = torch.nn.functional.mse_loss(X @ w + b, y)
 loss.backward()
-print(f"loss {loss.item():.5f}", w, b)
+print(f"loss {loss.item():.3f}", w, b)
 print(w.grad, b.grad)

@@ -9,6 +9,6 @@ print(c)
 d = c + 1
 print(d)
 out = d.sum()
-print(out)
+print(f"{out.item():.4f}")
 out.backward()
 print(a.grad)
