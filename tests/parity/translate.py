@@ -102,6 +102,8 @@ class Writer:
         return self.value(value)
 
     def arguments(self, args, kwargs):
+        if "out" in kwargs:
+            raise Unwritable("a result that is written over an out= tensor")
         return ", ".join([self.value(a) for a in args] +
                          [f"{k}={self.value(v, k)}" for k, v in kwargs.items()])
 
