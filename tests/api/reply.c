@@ -118,13 +118,21 @@ double *json_flat(const cJSON *item, size_t *count)
 }
 
 /* Strings are written as they stand: the golden files have none that need an escape. */
+static void print_string(FILE *out, const cJSON *item)
+{
+    char *text = cJSON_PrintUnformatted(item);
+    assert_non_null(text);
+    fputs(text, out);
+    cJSON_free(text);
+}
+
 static void print(FILE *out, const cJSON *item)
 {
     bool array = cJSON_IsArray(item);
     if (cJSON_IsNumber(item))
         fprintf(out, "%.17g", item->valuedouble);
     else if (cJSON_IsString(item))
-        fprintf(out, "\"%s\"", item->valuestring);
+        print_string(out, item);
     else if (cJSON_IsBool(item) || cJSON_IsNull(item))
         fputs(cJSON_IsTrue(item) ? "true" : cJSON_IsFalse(item) ? "false" : "null", out);
     else {
