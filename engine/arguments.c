@@ -386,7 +386,7 @@ static enum err_kind add_dims(const struct value *v, const struct tensor *x, uns
                               struct err *e)
 {
     for (size_t i = 0; i < v->count; i++) {
-        int dim;
+        int dim = 0;
         enum err_kind rc = dim_wrap(v->item[i].integer, x->shape.rank, &dim, e);
         if (rc)
             return rc;
