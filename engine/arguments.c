@@ -161,6 +161,11 @@ static enum err_kind convert(struct args *a, int i, struct err *e)
         return rc;
     int bytes;
     const char *name = builtin_short_name(a->row, &bytes);
+    for (size_t k = 0; p->type == ARGUMENT_TENSORS && value_is_list(x) && k < x->count; k++)
+        if (x->item[k].kind != VALUE_TENSOR)
+            return err_set(e, ERR_INVALID, "",
+                           "expected Tensor as element %zu in argument %d, but got %s", k, i,
+                           value_type_name(&x->item[k]));
     if (!fits(p->type, x))
         return err_set(e, ERR_INVALID, "",
                        "%.*s(): argument '%.*s' (position %d) must be %s, not %s", bytes, name,

@@ -359,9 +359,10 @@ static enum err_kind no_overload(const struct builtin *b, const struct call_valu
                                  i > given->method ? ", " : "", k >= 0 ? given->keyword[k] : "",
                                  k >= 0 ? "=" : "", value_type_name(&given->value[i]));
     }
+    bool none = given->count - given->keywords == given->method; /* PyTorch leaves a comma then */
     return err_set(e, ERR_INVALID, "",
-                   "%.*s() received an invalid combination of arguments - got (%s)", bytes, name,
-                   types);
+                   "%.*s() received an invalid combination of arguments - got (%s%s)", bytes, name,
+                   types, none && given->keywords ? ", " : "");
 }
 
 static enum err_kind refuse_effect(const struct builtin *b, struct err *e)
@@ -371,8 +372,8 @@ static enum err_kind refuse_effect(const struct builtin *b, struct err *e)
     return err_set(e, ERR_INVALID, "", "'%.*s' is not possible in a model's forward", bytes, name);
 }
 
-/* The first overload whose signature takes what is given. Where all refuse in the same words, these
- * are the words. */
+/* The first overload whose signature takes what is given. Where all refuse the same argument's
+ * type, that is the error. */
 enum err_kind builtin_call(struct interp *in, const struct builtin *b, bool in_place,
                            const struct call_values *given, struct value *out, struct err *e)
 {
@@ -391,6 +392,7 @@ enum err_kind builtin_call(struct interp *in, const struct builtin *b, bool in_p
             first = *e;
         same = same && !strcmp(first.message, e->message);
         if (!row[1].names || strcmp(row[1].names, b->names) != 0)
-            return same ? rc : no_overload(b, given, e);
+            return row == b || (same && strstr(e->message, "must be")) ? rc
+                                                                       : no_overload(b, given, e);
     }
 }

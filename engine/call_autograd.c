@@ -158,7 +158,9 @@ enum err_kind call_grad_mode(struct args *a, struct value *out, struct err *e)
 enum err_kind call_set_grad_enabled(struct args *a, struct value *out, struct err *e)
 {
     (void)e;
-    *out = VALUE(GUARD, .integer = a->value[0].boolean);
+    *out =
+        VALUE(GUARD, .count = a->in->tape->grad_disabled ? GUARD_WAS_DISABLED : GUARD_WAS_ENABLED,
+              .integer = a->value[0].boolean);
     a->in->tape->grad_disabled = !a->value[0].boolean;
     return ERR_OK;
 }

@@ -238,8 +238,11 @@ enum err_kind call_arange(struct args *a, struct value *out, struct err *e)
                        "upper bound and larger bound inconsistent with step sign");
     enum dtype dtype = dtype_argument(a, ints ? DTYPE_INT64 : DTYPE_FLOAT32);
     double count = ceil((to - from) / by);
-    if (dtype == DTYPE_INT64 && trunc(by) != 0) /* counted in integers, whatever was given */
-        count = ceil((trunc(to) - trunc(from)) / trunc(by));
+    if (dtype == DTYPE_INT64 && trunc(by) != 0) { /* of integers, whatever was given */
+        from = trunc(from);
+        by = trunc(by);
+        count = ceil((trunc(to) - from) / by);
+    }
     if (!(count < 0x1p53))
         return err_set(e, ERR_INVALID, "", "the tensor has too many elements");
     struct shape shape = {.rank = 1, .dim = {(int64_t)count}};

@@ -44,6 +44,8 @@ MUST_USE enum err_kind apply_dim(struct interp *in, enum op_id id, int dim, stru
                                  struct tensor **out, struct err *e);
 MUST_USE enum err_kind apply_shape(struct interp *in, enum op_id id, const struct shape *shape,
                                    struct tensor *x, struct tensor **out, struct err *e);
+MUST_USE enum err_kind apply_nonzero(struct interp *in, struct tensor *x,
+                                     struct tensor *place[RANK_MAX], struct err *e);
 MUST_USE enum err_kind apply_masked_select(struct interp *in, struct tensor *x, struct tensor *mask,
                                            struct tensor **out, struct err *e);
 

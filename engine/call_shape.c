@@ -159,7 +159,9 @@ enum err_kind call_property_t(struct args *a, struct value *out, struct err *e)
             rc = apply_one(a->in, OP_PERMUTE, &args, x, &y, e);
         return rc ? rc : give(y, out);
     }
-    if (rank < 2)
+    if (rank == 0)
+        return give(x, out);
+    if (rank == 1)
         return err_set(e, ERR_INVALID, "",
                        "tensor.mT is only supported on matrices or batches of matrices. Got %d-D "
                        "tensor.",
@@ -342,21 +344,34 @@ enum err_kind call_contiguous(struct args *a, struct value *out, struct err *e)
     return rc ? rc : give(y, out);
 }
 
-/* The places of the true elements, a tensor a dimension. */
+/* The places of the elements that are not zero: a tensor of indices a dimension. */
+enum err_kind apply_nonzero(struct interp *in, struct tensor *x, struct tensor *place[RANK_MAX],
+                            struct err *e)
+{
+    struct tensor *places;
+    struct op_args args = op_args_default;
+    enum err_kind rc = apply_one(in, OP_NONZERO, NULL, x, &places, e);
+    args.dim = 1;
+    for (int d = 0; !rc && d < x->shape.rank; d++) {
+        args.start = d;
+        rc = apply_one(in, OP_SELECT, &args, places, &place[d], e);
+    }
+    return rc;
+}
+
+/* The same as a tuple. */
 static enum err_kind nonzero_columns(struct args *a, struct tensor *x, struct value *out,
                                      struct err *e)
 {
     struct value column[RANK_MAX];
-    struct tensor *places = NULL;
-    enum err_kind rc = apply_one(a->in, OP_NONZERO, NULL, x, &places, e);
-    for (int d = 0; !rc && d < x->shape.rank; d++) {
-        struct op_args args = op_args_default;
-        struct tensor *one = NULL;
-        args.dim = 1;
-        args.start = d;
-        rc = apply_one(a->in, OP_SELECT, &args, places, &one, e);
-        column[d] = VALUE(TENSOR, .tensor = one);
-    }
+    struct tensor *places[RANK_MAX];
+    enum err_kind rc = ERR_OK;
+    if (x->shape.rank == 0) /* a scalar is a row of one */
+        rc = apply_dim(a->in, OP_UNSQUEEZE, 0, x, &x, e);
+    if (!rc)
+        rc = apply_nonzero(a->in, x, places, e);
+    for (int d = 0; !rc && d < x->shape.rank; d++)
+        column[d] = VALUE(TENSOR, .tensor = places[d]);
     return rc ? rc : value_list(a->in, VALUE_TUPLE, column, (size_t)x->shape.rank, out, e);
 }
 
@@ -420,36 +435,33 @@ enum err_kind call_clamp(struct args *a, struct value *out, struct err *e)
     return rc ? rc : give(y, out);
 }
 
-/* The elements where the mask, broadcast with x, is true. */
+/* The elements where the mask, broadcast with x, is true: x is indexed by their places, and by 0
+ * along what is broadcast in it. */
 enum err_kind apply_masked_select(struct interp *in, struct tensor *x, struct tensor *mask,
                                   struct tensor **out, struct err *e)
 {
-    struct tensor *operand[1 + SAVED_INPUTS_MAX] = {x}, *places;
+    struct tensor *places[RANK_MAX], *operand[1 + RANK_MAX] = {x};
     struct op_args args = op_args_default;
     if (mask->dtype != DTYPE_BOOL)
         return err_set(e, ERR_INVALID, "", "masked_select: expected BoolTensor for mask");
-    enum err_kind rc = shape_broadcast(&x->shape, &mask->shape, &args.shape, e);
-    int rank = rc ? 0 : args.shape.rank;
-    if (!rc && !shape_equal(&x->shape, &args.shape))
-        rc = apply_shape(in, OP_EXPAND, &args.shape, x, &operand[0], e);
-    if (!rc && !shape_equal(&mask->shape, &args.shape))
-        rc = apply_shape(in, OP_EXPAND, &args.shape, mask, &mask, e);
-    if (!rc && rank == 0) { /* a scalar is a row of one */
-        rc = apply_dim(in, OP_UNSQUEEZE, 0, operand[0], &operand[0], e);
-        if (!rc)
-            rc = apply_dim(in, OP_UNSQUEEZE, 0, mask, &mask, e);
-        rank = 1;
-    }
-    if (!rc && rank >= SAVED_INPUTS_MAX)
-        rc = err_set(e, ERR_INVALID, "", "masked_select takes at most %d dimensions here",
-                     SAVED_INPUTS_MAX - 1);
+    enum err_kind rc = ERR_OK;
+    if (x->shape.rank == 0)
+        rc = apply_dim(in, OP_UNSQUEEZE, 0, x, &operand[0], e);
     if (!rc)
-        rc = apply_one(in, OP_NONZERO, NULL, mask, &places, e);
+        rc = shape_broadcast(&operand[0]->shape, &mask->shape, &args.shape, e);
+    if (!rc)
+        rc = apply_shape(in, OP_EXPAND, &args.shape, mask, &mask, e);
+    if (!rc)
+        rc = apply_nonzero(in, mask, places, e);
+    int rank = rc ? 0 : operand[0]->shape.rank;
+    if (rank >= SAVED_INPUTS_MAX)
+        return err_set(e, ERR_INVALID, "", "masked_select takes at most %d dimensions here",
+                       SAVED_INPUTS_MAX - 1);
     for (int d = 0; !rc && d < rank; d++) {
-        struct op_args column = op_args_default;
-        column.dim = 1;
-        column.start = d;
-        rc = apply_one(in, OP_SELECT, &column, places, &operand[1 + d], e);
+        struct tensor *place = places[args.shape.rank - rank + d];
+        operand[1 + d] = place;
+        if (operand[0]->shape.dim[d] == 1)
+            rc = apply_two(in, OP_SUB, NULL, place, place, &operand[1 + d], e);
     }
     args.dims = (1u << rank) - 1;
     return rc ? rc

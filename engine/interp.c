@@ -252,8 +252,10 @@ static enum err_kind run_with(struct interp *in, const struct tree *t, struct er
         rc = interp_alloc(in, 1, sizeof *f, &f, e);
     if (rc)
         return rc;
-    *f = (struct frame){
-        .outer = in->frame, .rest = in->next, .grad_disabled = in->tape->grad_disabled};
+    *f = (struct frame){.outer = in->frame,
+                        .rest = in->next,
+                        .grad_disabled = guard.count ? guard.count == GUARD_WAS_DISABLED
+                                                     : in->tape->grad_disabled};
     in->frame = f;
     in->next = t->items;
     in->tape->grad_disabled = guard.integer == 0;

@@ -160,7 +160,7 @@ static enum err_kind add_index(struct walk *w, struct tensor *index, struct err 
 /* A mask stands for as many dimensions as it has: the places of its true elements in each. */
 static enum err_kind take_mask(struct walk *w, struct tensor *mask, struct err *e)
 {
-    struct tensor *places, *column;
+    struct tensor *place[RANK_MAX];
     char tx[SHAPE_TEXT_BYTES], tm[SHAPE_TEXT_BYTES];
     for (int d = 0; d < mask->shape.rank; d++)
         if (w->dim + d >= w->x->shape.rank || mask->shape.dim[d] != w->x->shape.dim[w->dim + d])
@@ -169,15 +169,9 @@ static enum err_kind take_mask(struct walk *w, struct tensor *mask, struct err *
                            "indexed tensor %s at index %d",
                            shape_text(&mask->shape, tm, sizeof tm), d,
                            shape_text(&w->x->shape, tx, sizeof tx), w->dim + d);
-    enum err_kind rc = apply_one(w->in, OP_NONZERO, NULL, mask, &places, e);
-    for (int d = 0; !rc && d < mask->shape.rank; d++) {
-        struct op_args args = op_args_default;
-        args.dim = 1;
-        args.start = d;
-        rc = apply_one(w->in, OP_SELECT, &args, places, &column, e);
-        if (!rc)
-            rc = add_index(w, column, e);
-    }
+    enum err_kind rc = apply_nonzero(w->in, mask, place, e);
+    for (int d = 0; !rc && d < mask->shape.rank; d++)
+        rc = add_index(w, place[d], e);
     return rc;
 }
 

@@ -27,8 +27,11 @@ enum value_kind {
     VALUE_ELLIPSIS, /* … */
     VALUE_MODULE,   /* text: "torch.nn" */
     VALUE_BUILTIN,  /* builtin; names: its own, "add"; item: what it is a method of, or NULL */
-    VALUE_GUARD,    /* integer: the grad mode that a `with` sets */
+    VALUE_GUARD,    /* integer: the grad mode that a `with` sets; count: enum guard_mode */
 };
+
+/* What a `with` goes back to at its end: the mode it found, or the one that its guard found. */
+enum guard_mode { GUARD_AS_FOUND, GUARD_WAS_ENABLED, GUARD_WAS_DISABLED };
 
 struct value {
     enum value_kind kind;
