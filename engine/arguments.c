@@ -403,13 +403,12 @@ static enum err_kind add_dims(const struct value *v, const struct tensor *x, uns
     return ERR_OK;
 }
 
-/* None and () stand for all dimensions. */
+/* None and () stand for all dimensions, as 0 does. */
 FIELD_FN(dims)
 {
     o->dims = 0;
     if (v->kind != VALUE_NONE && v->count)
         return add_dims(v, x, &o->dims, e);
-    o->dims = (1u << x->shape.rank) - 1;
     return ERR_OK;
 }
 
@@ -488,7 +487,16 @@ enum err_kind arguments_to_op(const struct args *a, const struct tensor *x, stru
     return rc;
 }
 
-enum err_kind builtin_apply(struct args *a, struct value *out, struct err *e)
+/* F.relu(x, inplace=True) */
+static bool is_asked_in_place(const struct args *a)
+{
+    for (int i = 0; i < a->count; i++)
+        if (is_named(&a->spec[i], "inplace"))
+            return a->value[i].boolean;
+    return false;
+}
+
+enum err_kind builtin_apply_as(struct args *a, enum op_id id, struct value *out, struct err *e)
 {
     struct tensor *x[ARGUMENTS_MAX], *y, *aux = NULL;
     struct op_args o;
@@ -497,9 +505,11 @@ enum err_kind builtin_apply(struct args *a, struct value *out, struct err *e)
         if (a->value[i].kind == VALUE_TENSOR)
             x[n++] = a->value[i].tensor;
     enum err_kind rc = arguments_to_op(a, n ? x[0] : NULL, &o, e);
-    enum op_id id = (enum op_id)a->row->op;
+    bool in_place = a->in_place || is_asked_in_place(a);
     *out = a->value[0];
-    if (!rc && a->in_place)
+    if (!rc && in_place && a->in->pure)
+        rc = err_set(e, ERR_INVALID, "", "a model's forward changes nothing in place");
+    if (!rc && in_place)
         return op_apply_in_place(a->in->tape, id, &o, x, n, e);
     if (!rc)
         rc = op_apply_many(a->in->tape, id, &o, x, n, &y, &aux, e);
@@ -510,4 +520,9 @@ enum err_kind builtin_apply(struct args *a, struct value *out, struct err *e)
         return ERR_OK;
     struct value pair[] = {VALUE(TENSOR, .tensor = y), VALUE(TENSOR, .tensor = aux)};
     return value_list(a->in, VALUE_TUPLE, pair, 2, out, e);
+}
+
+enum err_kind builtin_apply(struct args *a, struct value *out, struct err *e)
+{
+    return builtin_apply_as(a, (enum op_id)a->row->op, out, e);
 }

@@ -65,5 +65,8 @@ enum dtype number_dtype(const struct value *x);
 /* Applies the row's operation to its tensors, in the order of the signature; an optional one that
  * is None is left out. */
 builtin_fn builtin_apply;
+/* The same with another operation than the row's. */
+MUST_USE enum err_kind builtin_apply_as(struct args *a, enum op_id id, struct value *out,
+                                        struct err *e);
 
 #endif

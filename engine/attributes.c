@@ -134,18 +134,22 @@ static const struct {
 
 /* ---- nodes --------------------------------------------------------------------------------- */
 
-/* ((node, 0), …): where the gradient of each input goes. */
+/* ((node, 0), …): where the gradient of each input goes, of one that is left out too. */
 static enum err_kind get_next_functions(struct interp *in, const struct value *x, struct value *out,
                                         struct err *e)
 {
     const struct node *n = x->node;
     struct value *pair;
-    enum err_kind rc = interp_alloc(in, (size_t)n->call.inputs, sizeof *pair, &pair, e);
+    int named = n->leaf ? 0 : op_arity(n->call.op);
+    int inputs = n->call.inputs > named ? n->call.inputs : named;
+    enum err_kind rc = interp_alloc(in, (size_t)inputs, sizeof *pair, &pair, e);
     size_t count = 0;
-    for (int i = 0; !rc && i < n->call.inputs; i++) {
-        if (!op_has_edge(n->call.op, i))
+    for (int i = 0; !rc && i < inputs; i++) {
+        struct node *next = i < n->call.inputs ? n->next[i] : NULL;
+        bool shown = next || !(n->call.op->flags & NO_DERIVATIVE);
+        if (!op_has_edge(n->call.op, i) || !shown)
             continue;
-        struct value edge[] = {n->next[i] ? VALUE(NODE, .node = n->next[i]) : NO_VALUE,
+        struct value edge[] = {next ? VALUE(NODE, .node = next) : NO_VALUE,
                                VALUE(INT, .integer = 0)};
         rc = value_list(in, VALUE_TUPLE, edge, 2, &pair[count++], e);
     }

@@ -201,10 +201,15 @@ static struct tensor *narrowed(struct tape *t, const struct node *n, int i,
 static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
 {
     enum err_kind rc = check_saved(n, e);
+    if (!rc && n->call.op->flags & NO_DERIVATIVE)
+        rc = err_set(e, ERR_INVALID, "", "derivative for aten::%s is not implemented",
+                     n->call.op->name);
     if (rc)
         return rc;
     if (n->retained && !accumulate(t, n->retained, n->grad))
         return tape_no_memory(e);
+    if (n->call.op->flags & NONE_AT_0 && n->call.args.alpha == 0)
+        return ERR_OK;
     struct op_call c = n->call;
     tape_lend(t, &c);
     bool any_strides = (c.op->flags & (ANY_STRIDES | GRAD_ROWS)) == ANY_STRIDES;

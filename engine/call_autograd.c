@@ -176,6 +176,8 @@ enum err_kind call_is_grad_enabled(struct args *a, struct value *out, struct err
 enum err_kind call_node_name(struct args *a, struct value *out, struct err *e)
 {
     const struct node *n = a->value[0].node;
-    const char *name = n->leaf ? "torch::autograd::AccumulateGrad" : n->call.op->node;
+    const char *name = n->leaf                             ? "torch::autograd::AccumulateGrad"
+                       : n->call.op->flags & NO_DERIVATIVE ? "torch::autograd::NotImplemented"
+                                                           : n->call.op->node;
     return interp_string(a->in, name, strlen(name), out, e);
 }

@@ -264,9 +264,10 @@ static enum err_kind pair_of(const struct value *x, const char *what, int64_t le
     return ERR_OK;
 }
 
-/* padding='same': what keeps the size with stride 1; only where both sides get the same. */
+/* padding='same': what keeps the size with stride 1. more[i] is what the end of dimension i gets
+ * more than its start, 0 or 1. */
 static enum err_kind padding_by_name(const char *name, const struct tensor *w, struct op_args *o,
-                                     struct err *e)
+                                     int64_t more[2], struct err *e)
 {
     if (!strcmp(name, "valid"))
         return ERR_OK; /* none */
@@ -277,17 +278,16 @@ static enum err_kind padding_by_name(const char *name, const struct tensor *w, s
         if (o->conv.stride[i] != 1)
             return err_set(e, ERR_INVALID, "",
                            "padding='same' is not supported for strided convolutions");
-        if (__builtin_mul_overflow(o->conv.dilation[i], w->shape.dim[2 + i] - 1, &total) ||
-            total % 2)
-            return err_set(e, ERR_INVALID, "",
-                           "padding='same' with an even kernel pads one side more than the other, "
-                           "which is not supported");
+        if (__builtin_mul_overflow(o->conv.dilation[i], w->shape.dim[2 + i] - 1, &total))
+            return err_set(e, ERR_INVALID, "", "Padding length too large");
+        total = total > 0 ? total : 0; /* a kernel of size 0 is refused later */
+        more[i] = total % 2;
         o->conv.padding[i] = total / 2;
     }
     return ERR_OK;
 }
 
-static enum err_kind conv_args(struct args *a, struct op_args *o, struct err *e)
+static enum err_kind conv_args(struct args *a, struct op_args *o, int64_t more[2], struct err *e)
 {
     const struct value *padding = argument(a, "padding");
     *o = op_args_default;
@@ -296,7 +296,7 @@ static enum err_kind conv_args(struct args *a, struct op_args *o, struct err *e)
     if (!rc)
         rc = pair_of(argument(a, "dilation"), "dilation", 1, o->conv.dilation, e);
     if (!rc && padding->kind == VALUE_STRING)
-        return padding_by_name(padding->text, a->value[1].tensor, o, e);
+        return padding_by_name(padding->text, a->value[1].tensor, o, more, e);
     struct value one = *padding, list = one;
     if (padding->kind == VALUE_INT)
         list = (struct value){.kind = VALUE_TUPLE, .count = 1, .item = &one};
@@ -305,6 +305,14 @@ static enum err_kind conv_args(struct args *a, struct op_args *o, struct err *e)
                        "conv2d(): argument 'padding' (position 5) must be tuple of ints, not %s",
                        value_type_name(padding));
     return rc ? rc : pair_of(&list, "padding", 0, o->conv.padding, e);
+}
+
+/* (N, C, H, W) with more[0] rows and more[1] columns of zeros at the end. */
+static enum err_kind pad_ends(struct interp *in, const int64_t more[2], struct tensor **x,
+                              struct err *e)
+{
+    const int64_t before[4] = {0}, behind[4] = {0, 0, more[0], more[1]};
+    return more[0] || more[1] ? apply_pad(in, *x, before, behind, 0, x, e) : ERR_OK;
 }
 
 enum err_kind call_conv2d(struct args *a, struct value *out, struct err *e)
@@ -323,9 +331,12 @@ enum err_kind call_conv2d(struct args *a, struct value *out, struct err *e)
     if (operand[1]->shape.rank != 4)
         return err_set(e, ERR_INVALID, "", "expected 4-dimensional weight for conv2d, got %dD",
                        operand[1]->shape.rank);
-    enum err_kind rc = conv_args(a, &o, e);
+    int64_t more[2] = {0, 0};
+    enum err_kind rc = conv_args(a, &o, more, e);
     if (!rc && one)
         rc = apply_dim(in, OP_UNSQUEEZE, 0, operand[0], &operand[0], e);
+    if (!rc)
+        rc = pad_ends(in, more, &operand[0], e);
     if (!rc)
         rc = op_apply_many(in->tape, OP_CONVOLUTION, &o, operand, operand[2] ? 3 : 2, &y, NULL, e);
     if (!rc && one)

@@ -25,8 +25,13 @@ builtin_fn call_view, call_reshape, call_flatten, call_permute, call_expand, cal
     call_masked_select;
 /* engine/call_linear.c */
 builtin_fn call_matmul, call_outer, call_linear, call_conv2d;
+/* engine/call_arith.c */
+builtin_fn call_div, call_rsub, call_clamp_bound, call_softsign, call_tanhshrink, call_normalize,
+    call_pad;
+/* engine/call_norm.c */
+builtin_fn call_norm, call_vector_norm, call_linalg_norm;
 /* engine/call_reduce.c */
-builtin_fn call_var, call_norm, call_extreme, call_argument_of, call_square;
+builtin_fn call_var, call_extreme, call_argument_of, call_square;
 /* engine/call_loss.c */
 builtin_fn call_softmax, call_pair_loss, call_l1_loss, call_bce, call_cross_entropy, call_nll_loss;
 
@@ -46,6 +51,11 @@ MUST_USE enum err_kind apply_shape(struct interp *in, enum op_id id, const struc
                                    struct tensor *x, struct tensor **out, struct err *e);
 MUST_USE enum err_kind apply_nonzero(struct interp *in, struct tensor *x,
                                      struct tensor *place[RANK_MAX], struct err *e);
+/* With so many elements before and behind along each dimension, of that value. errors INVALID: more
+ * is cut off than there is */
+MUST_USE enum err_kind apply_pad(struct interp *in, struct tensor *x, const int64_t *before,
+                                 const int64_t *behind, double value, struct tensor **out,
+                                 struct err *e);
 MUST_USE enum err_kind apply_masked_select(struct interp *in, struct tensor *x, struct tensor *mask,
                                            struct tensor **out, struct err *e);
 

@@ -19,32 +19,6 @@ enum err_kind call_var(struct args *a, struct value *out, struct err *e)
     return rc ? rc : give(y, out);
 }
 
-/* p of a norm: a number, or 'fro' (2); None is 2. */
-static enum err_kind norm_order(const struct value *p, double *out, struct err *e)
-{
-    *out = 2;
-    if (p->kind == VALUE_STRING && strcmp(p->text, "fro") != 0)
-        return err_set(e, ERR_INVALID, "", "norm(): p='%.60s' is not supported", p->text);
-    if (p->kind != VALUE_STRING && p->kind != VALUE_NONE && !value_is_number(p))
-        return err_set(e, ERR_INVALID, "", "norm(): p must be a number, not %s",
-                       value_type_name(p));
-    if (value_is_number(p))
-        *out = number_of(p);
-    return ERR_OK;
-}
-
-enum err_kind call_norm(struct args *a, struct value *out, struct err *e)
-{
-    struct tensor *x = a->value[0].tensor, *y = NULL;
-    struct op_args args;
-    enum err_kind rc = arguments_to_op(a, x, &args, e);
-    if (!rc)
-        rc = norm_order(&a->value[1], &args.alpha, e);
-    if (!rc)
-        rc = apply_one(a->in, (enum op_id)a->row->op, &args, x, &y, e);
-    return rc ? rc : give(y, out);
-}
-
 /* max and min along one dimension: (values, indices), named. */
 enum err_kind call_extreme(struct args *a, struct value *out, struct err *e)
 {
@@ -81,10 +55,11 @@ enum err_kind call_argument_of(struct args *a, struct value *out, struct err *e)
 
 enum err_kind call_square(struct args *a, struct value *out, struct err *e)
 {
-    struct tensor *y = NULL;
+    struct tensor *x = a->value[0].tensor, *y = x;
     struct op_args args = op_args_default;
     args.alpha = 2;
     args.number = DTYPE_INT64;
-    enum err_kind rc = apply_one(a->in, OP_POW, &args, a->value[0].tensor, &y, e);
+    enum err_kind rc = a->in_place ? op_apply_in_place(a->in->tape, OP_POW, &args, &x, 1, e)
+                                   : apply_one(a->in, OP_POW, &args, x, &y, e);
     return rc ? rc : give(y, out);
 }

@@ -51,10 +51,37 @@ MAP_ROW(tanh)
 
 FLOAT_INFER(leaky_relu, "leaky_relu_cpu")
 MAP_ROW_RUN(leaky_relu, BY_TYPE)
+
+/* What is left in place tells on which side x was only if the function rises. */
+static enum err_kind infer_rising(const struct op_call *c, const char *kernel, const char *words,
+                                  struct tensor *out, struct err *e)
+{
+    if (c->args.alpha < 0 && c->given[0]->requires_grad)
+        return err_set(e, ERR_INVALID, "",
+                       "In-place %s backward calculation is triggered with a negative slope which "
+                       "is not supported. This is caused by calling in-place forward function with "
+                       "a negative slope, please call out-of-place version instead.",
+                       words);
+    return infer_float(c, kernel, out, e);
+}
+
+enum err_kind ISA_FN(leaky_relu__infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    return infer_rising(c, "leaky_relu_cpu", "leakyReLu", out, e);
+}
+
+MAP_ROW_RUN(leaky_relu_, BY_TYPE)
 FLOAT_INFER(silu, "silu_cpu")
 MAP_ROW_RUN(silu, BY_TYPE)
 FLOAT_INFER(elu, "elu_cpu")
 MAP_ROW_RUN(elu, BY_TYPE)
+
+enum err_kind ISA_FN(elu__infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    return infer_rising(c, "elu_cpu", "elu", out, e);
+}
+
+MAP_ROW_RUN(elu_, BY_TYPE)
 FLOAT_INFER(softplus, "softplus_cpu")
 MAP_ROW_RUN(softplus, BY_TYPE)
 FLOAT_INFER(log_sigmoid, "log_sigmoid_cpu")

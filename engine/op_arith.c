@@ -101,6 +101,22 @@ void ISA_FN(div_forward)(const struct op_call *c)
 
 PAIR_BACKWARD(div)
 
+enum err_kind ISA_FN(rsub_tensor_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    return ISA_FN(sub_infer)(c, out, e);
+}
+
+void ISA_FN(rsub_tensor_forward)(const struct op_call *c)
+{
+    BY_NUMBER(c->out->dtype, rsub_tensor, c);
+}
+
+void ISA_FN(rsub_tensor_backward)(const struct op_call *c)
+{
+    backward_to(c, 0, NULL, -c->args.alpha);
+    backward_to(c, 1, NULL, 1);
+}
+
 enum err_kind ISA_FN(rsub_infer)(const struct op_call *c, struct tensor *out, struct err *e)
 {
     bool is_bool = c->given[0]->dtype == DTYPE_BOOL;

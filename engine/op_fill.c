@@ -1,14 +1,6 @@
 /* engine/op_fill.c - what overwrites a tensor: its numbers are lost, and so is its gradient. */
-#include <string.h>
-
 #include "engine/op_map.h"
 #include "engine/op_reduce.h"
-
-static void set_zero(struct tensor *x)
-{
-    if (x)
-        memset(tensor_data(x), 0, (size_t)tensor_count(x) * dtype_bytes(x->dtype));
-}
 
 /* y = x, which broadcasts to y's shape. */
 static void spread(struct tensor *y, const struct tensor *x)
@@ -77,6 +69,25 @@ void ISA_FN(fill_tensor_backward)(const struct op_call *c)
     set_zero(c->grad_in[0]);
     if (c->grad_in[1])
         ISA_FN(sum_to)(c->grad_in[1], c->grad_out, NULL, 1);
+}
+
+/* Of the result's shape: op_apply_in_place refuses another than self's. */
+enum err_kind ISA_FN(overwrite_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    (void)e;
+    out->shape = c->in[2]->shape;
+    return ERR_OK;
+}
+
+void ISA_FN(overwrite_forward)(const struct op_call *c)
+{
+    tensor_copy(c->out, c->in[2]);
+}
+
+void ISA_FN(overwrite_backward)(const struct op_call *c)
+{
+    set_zero(c->grad_in[0]);
+    set_zero(c->grad_in[1]);
 }
 
 /* The broadcast shape is self's where src fits: op_apply_in_place refuses another. */

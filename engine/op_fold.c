@@ -1,4 +1,4 @@
-/* engine/op_fold.c - products, running sums, and whether all or any are true. */
+/* engine/op_fold.c - products, running sums and products, and whether all or any are true. */
 #include "engine/groups.h"
 #include "engine/op_reduce.h"
 
@@ -95,6 +95,28 @@ void ISA_FN(cumsum_backward)(const struct op_call *c)
 {
     struct groups g = groups_of(&c->grad_out->shape, 1u << c->args.dim);
     BY_NUMBER(c->grad_out->dtype, running_sums, c->grad_out, c->grad_in[0], &g, true);
+}
+
+/* ---- cumprod ------------------------------------------------------------------------------- */
+
+enum err_kind ISA_FN(cumprod_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+{
+    if (c->args.has_dtype && c->args.dtype == DTYPE_BOOL)
+        return err_set(e, ERR_INVALID, "", "\"cumprod_out_cpu\" not implemented for 'Bool'");
+    out->shape = c->in[0]->shape;
+    return ISA_FN(check_dim)(c->args.dim, c->in[0]->shape.rank, e);
+}
+
+void ISA_FN(cumprod_forward)(const struct op_call *c)
+{
+    struct groups g = groups_of(&c->out->shape, 1u << c->args.dim);
+    BY_NUMBER(c->out->dtype, running_products, c, &g);
+}
+
+void ISA_FN(cumprod_backward)(const struct op_call *c)
+{
+    struct groups g = groups_of(&c->grad_out->shape, 1u << c->args.dim);
+    BY_TYPE(c->grad_out->dtype, running_products_slope, c, &g);
 }
 
 /* ---- all, any ------------------------------------------------------------------------------ */

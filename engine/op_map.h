@@ -7,6 +7,8 @@
 #ifndef ENGINE_OP_MAP_H
 #define ENGINE_OP_MAP_H
 
+#include <string.h>
+
 #include "engine/ops.h"
 #include "engine/rows.h"
 
@@ -49,6 +51,13 @@ static inline enum err_kind unimplemented(const char *kernel, enum dtype dtype, 
 {
     return err_set(e, ERR_INVALID, "", "\"%s\" not implemented for '%s'", kernel,
                    dtype_type_name(dtype));
+}
+
+/* x, row-major, may be NULL. */
+static inline void set_zero(struct tensor *x)
+{
+    if (x)
+        memset(tensor_data(x), 0, (size_t)tensor_count(x) * dtype_bytes(x->dtype));
 }
 
 /* Has the output the shape of the first input. */

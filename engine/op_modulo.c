@@ -1,4 +1,4 @@
-/* engine/op_modulo.c - floor division and remainder, which has the divisor's sign. */
+/* engine/op_modulo.c - division to integers, and the remainder, which has the divisor's sign. */
 #include <math.h>
 
 #include "engine/op_map.h"
@@ -7,11 +7,13 @@
 #define FMOD     fmodf
 #define COPYSIGN copysignf
 #define FLOOR    floorf
+#define TRUNC    truncf
 #include "engine/op_modulo.inc"
 #define REAL     double
 #define FMOD     fmod
 #define COPYSIGN copysign
 #define FLOOR    floor
+#define TRUNC    trunc
 #include "engine/op_modulo.inc"
 #define REAL int64_t
 #include "engine/op_modulo.inc"
@@ -60,12 +62,29 @@ void ISA_FN(remainder_backward)(const struct op_call *c)
         BY_TYPE(c->grad_out->dtype, remainder_slope1, c, c->grad_in[1]);
 }
 
-enum err_kind ISA_FN(floor_divide_infer)(const struct op_call *c, struct tensor *out, struct err *e)
+static void step_slopes(const struct op_call *c)
 {
-    return infer_division(c, "div_floor_cpu", out, e);
+    set_zero(c->grad_in[0]);
+    set_zero(c->grad_in[1]);
 }
 
-void ISA_FN(floor_divide_forward)(const struct op_call *c)
-{
-    BY_NUMBER(c->out->dtype, floor_divide, c);
-}
+/* Steps: their slope is 0 wherever there is one. */
+#define DIVISION_ROW(fn, kernel, loop)                                                             \
+    enum err_kind ISA_FN(fn##_infer)(const struct op_call *c, struct tensor *out, struct err *e)   \
+    {                                                                                              \
+        return infer_division(c, kernel, out, e);                                                  \
+    }                                                                                              \
+                                                                                                   \
+    void ISA_FN(fn##_forward)(const struct op_call *c)                                             \
+    {                                                                                              \
+        BY_NUMBER(c->out->dtype, loop, c);                                                         \
+    }                                                                                              \
+                                                                                                   \
+    void ISA_FN(fn##_backward)(const struct op_call *c)                                            \
+    {                                                                                              \
+        step_slopes(c);                                                                            \
+    }
+DIVISION_ROW(div_trunc, "div_trunc_cpu", div_trunc)
+DIVISION_ROW(div_floor, "div_floor_cpu", floor_divide)
+DIVISION_ROW(floor_divide, "div_floor_cpu", floor_divide)
+DIVISION_ROW(floor_divide_, "div_floor_cpu", floor_divide)

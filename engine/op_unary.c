@@ -30,6 +30,8 @@ static double tan_far(double x)
     return tangent_f64(r, turns);
 }
 
+static double power_of_ten(int64_t n);
+
 #define REAL  float
 #define FLOOR floorf
 #define CEIL  ceilf
@@ -101,6 +103,33 @@ ROUNDING_ROW(floor)
 ROUNDING_ROW(ceil)
 ROUNDING_ROW(round)
 ROUNDING_ROW(trunc)
+
+/* 10 to the power of |n|; what is infinite anyway needs no more steps. */
+static double power_of_ten(int64_t n)
+{
+    double y = 1;
+    for (int64_t i = n < 0 ? -n : n; i > 0 && y < (double)INFINITY; i--)
+        y *= 10;
+    return y;
+}
+
+enum err_kind ISA_FN(round_decimals_infer)(const struct op_call *c, struct tensor *out,
+                                           struct err *e)
+{
+    if (!dtype_is_float(c->in[0]->dtype))
+        return unimplemented("round_cpu", c->in[0]->dtype, e);
+    return infer_like(c, out);
+}
+
+void ISA_FN(round_decimals_forward)(const struct op_call *c)
+{
+    BY_TYPE(c->out->dtype, round_decimals, c);
+}
+
+void ISA_FN(round_decimals_backward)(const struct op_call *c)
+{
+    set_zero(c->grad_in[0]);
+}
 
 MAP_ROW(reciprocal)
 MAP_ROW(sqrt)

@@ -31,20 +31,22 @@
 #define BOTH_SAVED       (SAVE_IN(0) | SAVE_IN(1))
 #define ALL_SAVED        (SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2))
 
-#define ANY_STRIDES 1u    /* takes any strides; other rows are given row-major copies */
-#define PROMOTES    2u    /* operands of different types are brought to tensor_result_type */
-#define TO_FLOAT    4u    /* … and if that is no float, to float32 */
-#define BOOL_AS_INT 8u    /* … and if that is bool, to int64; an int64 output goes back to bool */
-#define IS_VIEW     16u   /* the output shares its first input's storage */
-#define REARRANGES  32u   /* a view whose gradient is a view of the output's gradient */
-#define HAS_AUX     64u   /* has a second output, which no gradient flows through */
-#define SUMS        128u  /* a bool input is counted as int64 */
-#define CASTS       256u  /* the input is brought to args.dtype, if has_dtype */
-#define GRAD_ROWS   512u  /* ANY_STRIDES, but its grad_out is row-major all the same */
-#define SOLE_VIEW   1024u /* a view of what nothing else sees: may be changed in place as if none */
-#define WITH_NUMBER 2048u /* PROMOTES: alpha and beta are operands too, of type args.number */
-#define CONDITION   4096u /* the first input is no operand: it takes no part in PROMOTES */
-#define WIDE_GRADS  8192u /* grad_in is of the output's shape: the walk sums it to the input's */
+#define ANY_STRIDES   1u  /* takes any strides; other rows are given row-major copies */
+#define PROMOTES      2u  /* operands of different types are brought to tensor_result_type */
+#define TO_FLOAT      4u  /* … and if that is no float, to float32 */
+#define BOOL_AS_INT   8u  /* … and if that is bool, to int64; an int64 output goes back to bool */
+#define IS_VIEW       16u /* the output shares its first input's storage */
+#define REARRANGES    32u /* a view whose gradient is a view of the output's gradient */
+#define HAS_AUX       64u /* has a second output, which no gradient flows through */
+#define SUMS          128u /* a bool input is counted as int64 */
+#define CASTS         256u /* the input is brought to args.dtype, if has_dtype */
+#define GRAD_ROWS     512u /* ANY_STRIDES, but its grad_out is row-major all the same */
+#define SOLE_VIEW     1024u /* a view of what nothing else sees: may be changed in place as if none */
+#define WITH_NUMBER   2048u  /* PROMOTES: alpha and beta are operands too, of type args.number */
+#define CONDITION     4096u  /* the first input is no operand: it takes no part in PROMOTES */
+#define WIDE_GRADS    8192u  /* grad_in is of the output's shape: the walk sums it to the input's */
+#define NO_DERIVATIVE 16384u /* backward through it fails: PyTorch has no derivative either */
+#define NONE_AT_0     32768u /* with alpha 0 no gradient flows on: PyTorch's is undefined */
 
 /* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row; one
  * with - before it has no derivative at all, and so no place among the node's next_functions.
@@ -65,7 +67,16 @@
       PROMOTES | TO_FLOAT | WIDE_GRADS)                                                            \
     X(DIV_SCALAR, div, "DivBackward1", "self -other", GRAD(0, SAVE_IN(1)) | GRAD(1, BOTH_SAVED),   \
       PROMOTES | TO_FLOAT | WIDE_GRADS)                                                            \
+    X(DIV_MODE, div, "DivBackward2", "self other", GRAD(0, SAVE_IN(1)) | GRAD(1, BOTH_SAVED),      \
+      PROMOTES | TO_FLOAT | WIDE_GRADS)                                                            \
+    X(DIV_TRUNC, div_trunc, "DivBackward2", "self other", SAVE_NONE, ANY_STRIDES | PROMOTES)       \
+    X(DIV_FLOOR, div_floor, "DivBackward2", "self other", SAVE_NONE, ANY_STRIDES | PROMOTES)       \
+    X(FLOOR_DIVIDE, floor_divide, "NotImplemented", "self other", SAVE_NONE,                       \
+      ANY_STRIDES | PROMOTES | NO_DERIVATIVE)                                                      \
+    X(FLOOR_DIVIDE_, floor_divide_, "NotImplemented", "self other", SAVE_NONE,                     \
+      ANY_STRIDES | PROMOTES | NO_DERIVATIVE)                                                      \
     X(RSUB, rsub, "RsubBackward1", "self", SAVE_NONE, PROMOTES | WITH_NUMBER)                      \
+    X(RSUB_TENSOR, rsub_tensor, "RsubBackward0", "self other", SAVE_NONE, ANY_STRIDES | PROMOTES)  \
     X(NEG, neg, "NegBackward0", "self", SAVE_NONE, 0)                                              \
     X(POW, pow, "PowBackward0", "self", GRAD(0, SAVE_IN(0)), PROMOTES | WITH_NUMBER)               \
     X(POW_TENSOR, pow_tensor, "PowBackward1", "self exponent", FROM_POWER, PROMOTES | WIDE_GRADS)  \
@@ -101,12 +112,26 @@
     X(FILL_TENSOR, fill_tensor, "FillBackward3", "self value", SAVE_NONE, 0)                       \
     X(COPY, copy, "CopyBackwards", "self src", SAVE_NONE, 0)
 
+/* A comparison in place, where gradients are recorded: self becomes `result`, which the row of the
+ * comparison has computed. */
+#define OVERWRITES(X, id, with_tensor, with_number)                                                \
+    X(id##_, overwrite, with_tensor, "self other -result", SAVE_NONE, 0)                           \
+    X(id##_NUMBER_, overwrite, with_number, "self -other -result", SAVE_NONE, 0)
+#define OPS_OVERWRITE(X)                                                                           \
+    OVERWRITES(X, EQ, "EqBackward1", "EqBackward0")                                                \
+    OVERWRITES(X, NE, "NeBackward1", "NeBackward0")                                                \
+    OVERWRITES(X, LT, "LtBackward1", "LtBackward0")                                                \
+    OVERWRITES(X, LE, "LeBackward1", "LeBackward0")                                                \
+    OVERWRITES(X, GT, "GtBackward1", "GtBackward0")                                                \
+    OVERWRITES(X, GE, "GeBackward1", "GeBackward0")
+
 #define OPS_UNARY(X)                                                                               \
     X(ABS, abs, "AbsBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                                    \
     X(SIGN, sign, "SignBackward0", "self", SAVE_NONE, BOOL_AS_INT)                                 \
     X(FLOOR, floor, "FloorBackward0", "self", SAVE_NONE, 0)                                        \
     X(CEIL, ceil, "CeilBackward0", "self", SAVE_NONE, 0)                                           \
     X(ROUND, round, "RoundBackward0", "self", SAVE_NONE, 0)                                        \
+    X(ROUND_DECIMALS, round_decimals, "RoundBackward1", "self", SAVE_NONE, 0)                      \
     X(TRUNC, trunc, "TruncBackward0", "self", SAVE_NONE, 0)                                        \
     X(RECIPROCAL, reciprocal, "ReciprocalBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)          \
     X(SQRT, sqrt, "SqrtBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                            \
@@ -142,9 +167,12 @@
     X(CUMSUM, cumsum, "CumsumBackward0", "self", SAVE_NONE, SUMS | CASTS)                          \
     X(VAR, var, "VarBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                                    \
     X(STD, std, "StdBackward0", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), 0)                         \
-    X(NORM, norm, "NormBackward1", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), CASTS)                  \
+    X(CUMPROD, cumprod, "CumprodBackward0", "self", GRAD(0, SAVE_IN(0)), SUMS | CASTS)             \
+    X(NORM, norm, "NormBackward1", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), CASTS | NONE_AT_0)      \
+    X(NORM_DTYPE, norm, "NormBackward3", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT),                   \
+      CASTS | NONE_AT_0)                                                                           \
     X(VECTOR_NORM, vector_norm, "LinalgVectorNormBackward0", "self",                               \
-      GRAD(0, SAVE_IN(0) | SAVE_OUT), CASTS)                                                       \
+      GRAD(0, SAVE_IN(0) | SAVE_OUT), CASTS | NONE_AT_0)                                           \
     X(LOGSUMEXP, logsumexp, "LogsumexpBackward0", "self", GRAD(0, SAVE_IN(0) | SAVE_OUT), TO_FLOAT)
 
 #define VIEWS_ANEW (ANY_STRIDES | GRAD_ROWS | IS_VIEW | REARRANGES)
@@ -186,6 +214,7 @@
     X(GATHER, gather, "GatherBackward0", "self -index", GRAD(0, SAVE_IN(1)), 0)                    \
     X(MASKED_FILL, masked_fill, "MaskedFillBackward0", "self -mask", GRAD(0, SAVE_IN(1)),          \
       WIDE_GRADS)                                                                                  \
+    X(CONSTANT_PAD_ND, constant_pad_nd, "ConstantPadNdBackward0", "self", SAVE_NONE, 0)            \
     X(TRIU, triu, "TriuBackward0", "self", SAVE_NONE, 0)                                           \
     X(TRIL, tril, "TrilBackward0", "self", SAVE_NONE, 0)                                           \
     X(FLIP, flip, "FlipBackward0", "self", SAVE_NONE, ANY_STRIDES)
@@ -212,11 +241,13 @@
 #define OPS_ACTIVATION(X)                                                                          \
     X(RELU, relu, "ReluBackward0", "self", GRAD(0, SAVE_OUT), 0)                                   \
     X(LEAKY_RELU, leaky_relu, "LeakyReluBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                \
+    X(LEAKY_RELU_, leaky_relu_, "LeakyReluBackward1", "self", GRAD(0, SAVE_OUT), 0)                \
     X(SIGMOID, sigmoid, "SigmoidBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                   \
     X(TANH, tanh, "TanhBackward0", "self", GRAD(0, SAVE_OUT), TO_FLOAT)                            \
     X(GELU, gelu, "GeluBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                                 \
     X(SILU, silu, "SiluBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                                 \
     X(ELU, elu, "EluBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                                    \
+    X(ELU_, elu_, "EluBackward1", "self", GRAD(0, SAVE_OUT), 0)                                    \
     X(SOFTPLUS, softplus, "SoftplusBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                     \
     X(HARDTANH, hardtanh, "HardtanhBackward0", "self", GRAD(0, SAVE_IN(0)), 0)                     \
     X(LOG_SIGMOID, log_sigmoid, "LogSigmoidBackward0", "self", GRAD(0, SAVE_IN(0)), 0)
@@ -248,6 +279,7 @@
     OPS_ARITH(X)                                                                                   \
     OPS_CHOOSE(X)                                                                                  \
     OPS_FILL(X)                                                                                    \
+    OPS_OVERWRITE(X)                                                                               \
     OPS_UNARY(X)                                                                                   \
     OPS_REDUCE(X)                                                                                  \
     OPS_VIEW(X)                                                                                    \
@@ -278,8 +310,7 @@
     X(BITWISE_AND, bitwise_and, "self other", COMPARES)                                            \
     X(BITWISE_OR, bitwise_or, "self other", COMPARES)                                              \
     X(BITWISE_XOR, bitwise_xor, "self other", COMPARES)                                            \
-    X(BITWISE_NOT, bitwise_not, "self", 0)                                                         \
-    X(FLOOR_DIVIDE, floor_divide, "self other", ANY_STRIDES | PROMOTES)
+    X(BITWISE_NOT, bitwise_not, "self", 0)
 
 #define PLAIN_REDUCE(X)                                                                            \
     X(ARGMAX, argmax, "self", 0)                                                                   \
@@ -309,12 +340,14 @@ struct conv {
 /* The arguments that are no tensors; each row reads its own. */
 struct op_args {
     double alpha;             /* add, sub, addmm …: multiplies the second operand or the product;
+                                 rsub of tensors: the first one;
                                  leaky_relu: the slope; elu: alpha; smooth_l1, softplus: beta;
                                  huber: delta; clamp, hardtanh: the lower bound; rsub: what is
                                  subtracted from; pow: the exponent; fill,
-                                 masked_fill: the number; norm: p */
+                                 masked_fill, constant_pad_nd: the number; norm: p */
     double beta;              /* addmm …: multiplies what is added, which a 0 ignores; clamp,
-                                 hardtanh: the upper bound; softplus: the threshold */
+                                 hardtanh: the upper bound; softplus: the threshold; rsub: multiplies
+                                 what is subtracted */
     enum dtype number;        /* the type of the Python numbers alpha and beta: bool, int64 or
                                  float64. An int64 is exact up to 2^53 */
     bool tanh;                /* gelu: the tanh form */
@@ -326,9 +359,12 @@ struct op_args {
     double correction;        /* var, std: what is taken off the number of elements */
     bool flat;                /* argmax, argmin, all, any: over all elements, whatever dim is */
     int64_t start, end, step; /* slice: as Python's; select: start; triu, tril: start is
-                                 the diagonal */
+                                 the diagonal; round_decimals: start is how many */
     struct shape shape;       /* view; expand, where -1 stands for what there is; permute: dim[d]
-                                 says which dimension comes d-th */
+                                 says which dimension comes d-th; constant_pad_nd: the
+                                 output's */
+    int64_t before[RANK_MAX]; /* constant_pad_nd: how many elements come before the input's along
+                                 each dimension; negative: so many of its are cut off */
     bool has_dtype;           /* sums, means: … */
     enum dtype dtype;         /* … the type of the result */
     enum reduction reduction; /* losses */
@@ -379,6 +415,9 @@ int op_arity(const struct op *op);
 const char *op_input_name(const struct op *op, int i, int *bytes);
 /* Is there a derivative by the i-th input? */
 bool op_has_edge(const struct op *op, int i);
+/* The row that stands for `id` where it is applied in place: PyTorch numbers the nodes of some of
+ * these separately. with_number: the second operand is a Python number. */
+enum op_id op_in_place(enum op_id id, bool with_number);
 
 #ifdef ISA
 #include "engine/isa.h"

@@ -408,6 +408,29 @@ enum err_kind op_apply(struct tape *t, enum op_id id, const struct op_args *args
 
 /* ---- in place ------------------------------------------------------------------------------ */
 
+/* By row: its form in place, with a tensor and with a number as the second operand; +1. */
+static const struct {
+    int with_tensor, with_number;
+} in_place_rows[OP_COUNT] = {
+#define OTHER_ROWS(id, tensor, number) [OP_##id] = {OP_##tensor + 1, OP_##number + 1}
+    OTHER_ROWS(LEAKY_RELU, LEAKY_RELU_, LEAKY_RELU_),
+    OTHER_ROWS(ELU, ELU_, ELU_),
+    OTHER_ROWS(FLOOR_DIVIDE, FLOOR_DIVIDE_, FLOOR_DIVIDE_),
+    OTHER_ROWS(EQ, EQ_, EQ_NUMBER_),
+    OTHER_ROWS(NE, NE_, NE_NUMBER_),
+    OTHER_ROWS(LT, LT_, LT_NUMBER_),
+    OTHER_ROWS(LE, LE_, LE_NUMBER_),
+    OTHER_ROWS(GT, GT_, GT_NUMBER_),
+    OTHER_ROWS(GE, GE_, GE_NUMBER_),
+#undef OTHER_ROWS
+};
+
+enum op_id op_in_place(enum op_id id, bool with_number)
+{
+    int row = with_number ? in_place_rows[id].with_number : in_place_rows[id].with_tensor;
+    return row ? (enum op_id)(row - 1) : id;
+}
+
 /* requires_grad: the operation gives x a history. */
 static enum err_kind check_in_place(const struct tape *t, const struct tensor *x,
                                     bool requires_grad, struct err *e)
@@ -486,24 +509,50 @@ static void take_over(struct tape *t, struct tensor *x, struct tensor *y)
     x->requires_grad = true;
 }
 
-enum err_kind op_apply_in_place(struct tape *t, enum op_id id, const struct op_args *args,
-                                struct tensor *const *in, int inputs, struct err *e)
+/* Of a row without a derivative: *y is what x becomes, with a history that forgets the one of x. */
+static enum err_kind overwrite(struct tape *t, enum op_id id, struct tensor *const *in, int inputs,
+                               struct tensor **y, struct err *e)
 {
-    struct tensor *x = in[0], *y;
-    bool requires_grad = false;
-    for (int i = 1; i < inputs; i++)
-        requires_grad = requires_grad || in[i]->requires_grad;
-    enum err_kind rc = check_in_place(t, x, requires_grad, e);
-    if (rc)
-        return rc;
+    const struct op *op = &t->kernels->ops[id];
+    enum op_id with = op_in_place(id, inputs > 1 && in[1]->number);
+    if (with == id)
+        return err_set(e, ERR_INVALID, "",
+                       "%s_() has no derivative: where gradients are recorded it is not supported",
+                       op->name);
+    struct tensor *operands[] = {in[0], in[1], *y};
+    return op_apply_many(t, with, NULL, operands, 3, y, NULL, e);
+}
+
+/* What x becomes, not yet there. */
+static enum err_kind compute_aside(struct tape *t, enum op_id id, const struct op_args *args,
+                                   struct tensor *const *in, int inputs, bool recorded,
+                                   struct tensor **y, struct err *e)
+{
+    bool plain = !t->kernels->ops[id].node;
+    if (!plain)
+        id = op_in_place(id, false);
     struct tensor **operands = arena_alloc(&t->arena, (size_t)inputs * sizeof *operands);
     if (!operands)
         return tape_no_memory(e);
     memcpy(operands, in, (size_t)inputs * sizeof *operands);
-    operands[0] = stand_in(t, x, &t->kernels->ops[id]);
+    operands[0] = stand_in(t, in[0], &t->kernels->ops[id]);
     if (!operands[0])
         return tape_no_memory(e);
-    rc = op_apply_many(t, id, args, operands, inputs, &y, NULL, e);
+    enum err_kind rc = op_apply_many(t, id, args, operands, inputs, y, NULL, e);
+    return rc || !plain || !recorded ? rc : overwrite(t, id, in, inputs, y, e);
+}
+
+enum err_kind op_apply_in_place(struct tape *t, enum op_id id, const struct op_args *args,
+                                struct tensor *const *in, int inputs, struct err *e)
+{
+    struct tensor *x = in[0], *y;
+    bool others = false;
+    for (int i = 1; i < inputs; i++)
+        others = others || in[i]->requires_grad;
+    enum err_kind rc = check_in_place(t, x, others, e);
+    bool recorded = !t->grad_disabled && dtype_is_float(x->dtype) && (x->requires_grad || others);
+    if (!rc)
+        rc = compute_aside(t, id, args, in, inputs, recorded, &y, e);
     if (!rc)
         rc = check_result(x, y, e);
     if (!rc)

@@ -360,3 +360,18 @@ void reference_flip(const struct op_args *a, const struct values *in, struct val
     y->shape = in->shape;
     pick_elements(a, in, y, at_flipped);
 }
+
+void reference_constant_pad_nd(const struct op_args *a, const struct values *in, struct values *y)
+{
+    y->shape = a->shape;
+    for (int64_t i = 0; i < shape_count(&y->shape); i++) {
+        int64_t from = 0, size = 1, rest = i;
+        for (int d = y->shape.rank - 1; d >= 0; d--) {
+            int64_t at = rest % y->shape.dim[d] - a->before[d];
+            rest /= y->shape.dim[d];
+            from = from < 0 || at < 0 || at >= in->shape.dim[d] ? -1 : from + at * size;
+            size *= in->shape.dim[d];
+        }
+        y->x[i] = from < 0 ? a->alpha : in->x[from];
+    }
+}

@@ -189,12 +189,18 @@ REDUCE_DIMS(logsumexp, logsumexp_of)
 REDUCE_DIM(all, all_of)
 REDUCE_DIM(any, any_of)
 
-void reference_cumsum(const struct op_args *a, const struct values *in, struct values *y)
-{
-    int64_t step = 1, n = in->shape.rank ? in->shape.dim[a->dim] : 1;
-    for (int d = a->dim + 1; d < in->shape.rank; d++)
-        step *= in->shape.dim[d];
-    y->shape = in->shape;
-    for (int64_t i = 0; i < shape_count(&in->shape); i++)
-        y->x[i] = in->x[i] + (i / step % n ? y->x[i - step] : 0);
-}
+/* Along a line: value is of x, an element, and y, what has come so far, at first `start`. */
+#define RUNNING(fn, value, start)                                                                  \
+    void reference_##fn(const struct op_args *a, const struct values *in, struct values *out)      \
+    {                                                                                              \
+        int64_t step = 1, n = in->shape.rank ? in->shape.dim[a->dim] : 1;                          \
+        for (int d = a->dim + 1; d < in->shape.rank; d++)                                          \
+            step *= in->shape.dim[d];                                                              \
+        out->shape = in->shape;                                                                    \
+        for (int64_t i = 0; i < shape_count(&in->shape); i++) {                                    \
+            const double x = in->x[i], y = i / step % n ? out->x[i - step] : (start);              \
+            out->x[i] = value;                                                                     \
+        }                                                                                          \
+    }
+RUNNING(cumsum, y + x, 0)
+RUNNING(cumprod, y *x, 1)

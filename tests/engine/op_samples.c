@@ -666,6 +666,37 @@ static const struct sample copied[] = {
     {.shape = {DIMS(3, 5), DIMS(3, 5)}, .layout = {ROWS, T_OF_LEAF}},
 };
 
+static const struct sample roundings[] = {
+    {.shape = {DIMS(2, 3)}, .args = {.start = 1}},
+    {.shape = {DIMS(0)}, .args = {.start = 2}},
+    {.shape = {DIMS(2, 3)}, .args = {.start = -1}},
+    {.shape = {DIMS(2, 3)}},
+    {.shape = {DIMS(6, 3)}, .args = {.start = 1}, .layout = {TRANSPOSED}},
+};
+
+/* The output's shape, and what comes before the input along each dimension. */
+#define PADDED(shape_, ...) .args = {.alpha = 2.5, .shape = shape_, .before = {__VA_ARGS__}}
+static const struct sample paddings[] = {
+    {.shape = {SCALAR}, PADDED(SCALAR, 0)},
+    {.shape = {DIMS(3)}, PADDED(DIMS(6), 1)},
+    {.shape = {DIMS(3)}, PADDED(DIMS(2), -1)},
+    {.shape = {DIMS(3)}, PADDED(DIMS(1), 0)},
+    {.shape = {DIMS(3)}, PADDED(DIMS(0), -3)},
+    {.shape = {DIMS(0, 3)}, PADDED(DIMS(2, 4), 1, 1)},
+    {.shape = {DIMS(2, 3)}, PADDED(DIMS(2, 4), 1, -1)},
+    {.shape = {DIMS(2, 3, 4)}, PADDED(DIMS(4, 2, 7), 0, -1, 2)},
+    {.shape = {DIMS(6, 9)}, PADDED(DIMS(7, 11), 1, 1), .layout = {TRANSPOSED}},
+    {.shape = {DIMS(6, 9)}, PADDED(DIMS(5, 11), 0, 1), .layout = {T_OF_LEAF}},
+    {.shape = {DIMS(4, 5)}, PADDED(DIMS(4, 7), 0, 1), .layout = {EXPANDED}},
+};
+
+static const struct sample overwritten[] = {
+    {.shape = {DIMS(2, 3), DIMS(3), DIMS(2, 3)}},
+    {.shape = {SCALAR, SCALAR, SCALAR}},
+    {.shape = {DIMS(0, 3), SCALAR, DIMS(0, 3)}},
+    {.shape = {DIMS(6, 19), DIMS(6, 19), DIMS(6, 19)}, .layout = {TRANSPOSED, STRIDED, TRANSPOSED}},
+};
+
 /* Many equal ones among them. */
 static const struct sample integers[] = {
     {.shape = {DIMS(2, 30), DIMS(30)}, .below = {4, 4}, .from_end = true},
@@ -679,11 +710,14 @@ static const struct variant bounds[] = {
     {.alpha = -0.5, .beta = 0.75}, {.alpha = NAN, .beta = 0.25}, {.alpha = -0.125, .beta = NAN}};
 static const struct variant intervals[] = {{.alpha = -0.5, .beta = 0.75}, {.alpha = 0, .beta = 6}};
 static const struct variant curves[] = {{.alpha = 1}, {.alpha = 0.3}, {.alpha = -1.5}};
+static const struct variant rises[] = {{.alpha = 1}, {.alpha = 0.3}};
 static const struct variant softnesses[] = {
     {.alpha = 1, .beta = 20}, {.alpha = 2.5, .beta = 1}, {.alpha = -0.75, .beta = 20}};
 static const struct variant exponents[] = {
     {.alpha = 2},  {.alpha = 3},   {.alpha = 1}, {.alpha = 0.5},  {.alpha = -0.5}, {.alpha = -1},
     {.alpha = -2}, {.alpha = 2.5}, {.alpha = 4}, {.alpha = -1.3}, {.alpha = 1.5}};
+static const struct variant minuends[] = {
+    {.alpha = 1, .beta = 1}, {.alpha = 0, .beta = 1}, {.alpha = -2.5, .beta = 0.5}};
 static const struct variant alphas[] = {{.alpha = 1}, {.alpha = 0}, {.alpha = -2.5}};
 static const struct variant slopes[] = {{.alpha = 0.01}, {.alpha = 0}, {.alpha = 1.5}};
 static const struct variant forms[] = {{.tanh = false}, {.tanh = true}};
@@ -725,7 +759,13 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_MUL_SCALAR] = RULE(mul, pairs),
     [OP_DIV] = RULE(div, pairs),
     [OP_DIV_SCALAR] = RULE(div, pairs),
-    [OP_RSUB] = VARIED(rsub, singles, alphas),
+    [OP_DIV_MODE] = RULE(div, pairs),
+    [OP_DIV_TRUNC] = RULE(div_trunc, divisions),
+    [OP_DIV_FLOOR] = RULE(div_floor, divisions),
+    [OP_FLOOR_DIVIDE] = RULE(floor_divide, pairs),
+    [OP_FLOOR_DIVIDE_] = RULE(floor_divide_, pairs),
+    [OP_RSUB] = VARIED(rsub, singles, minuends),
+    [OP_RSUB_TENSOR] = VARIED(rsub_tensor, pairs, alphas),
     [OP_NEG] = RULE(neg, singles),
     [OP_POW] =
         SPECIAL(pow, singles, .variant = exponents, .variants = COUNT(exponents), .positive = 1),
@@ -749,11 +789,26 @@ const struct rule op_rules[OP_COUNT] = {
         SPECIAL(fill_number, singles, .variant = alphas, .variants = COUNT(alphas), .moves = true),
     [OP_FILL_TENSOR] = MOVES(fill_tensor, filled),
     [OP_COPY] = MOVES(copy, copied),
+#define OVERWRITTEN SPECIAL(overwrite, overwritten, .moves = true, .bools = 4)
+    [OP_EQ_] = OVERWRITTEN,
+    [OP_NE_] = OVERWRITTEN,
+    [OP_LT_] = OVERWRITTEN,
+    [OP_LE_] = OVERWRITTEN,
+    [OP_GT_] = OVERWRITTEN,
+    [OP_GE_] = OVERWRITTEN,
+    [OP_EQ_NUMBER_] = OVERWRITTEN,
+    [OP_NE_NUMBER_] = OVERWRITTEN,
+    [OP_LT_NUMBER_] = OVERWRITTEN,
+    [OP_LE_NUMBER_] = OVERWRITTEN,
+    [OP_GT_NUMBER_] = OVERWRITTEN,
+    [OP_GE_NUMBER_] = OVERWRITTEN,
+#undef OVERWRITTEN
     [OP_ABS] = RULE(abs, singles),
     [OP_SIGN] = MOVES(sign, singles),
     [OP_FLOOR] = RULE(floor, singles),
     [OP_CEIL] = RULE(ceil, singles),
     [OP_ROUND] = RULE(round, singles),
+    [OP_ROUND_DECIMALS] = MOVES(round_decimals, roundings),
     [OP_TRUNC] = RULE(trunc, singles),
     [OP_RECIPROCAL] = RULE(reciprocal, singles),
     [OP_SQRT] = SPECIAL(sqrt, singles, .positive = 1),
@@ -784,10 +839,12 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_AMIN] = SOME(amin, reductions_of_dims, REDUCTIONS_OF_NOTHING, .variants = 0),
     [OP_PROD] = RULE(prod, singles),
     [OP_PROD_DIM] = RULE(prod_dim, reductions_of_dim),
+    [OP_CUMPROD] = RULE(cumprod, reductions_of_dim),
     [OP_CUMSUM] = RULE(cumsum, reductions_of_dim),
     [OP_VAR] = VARIED(var, reductions_of_dims, corrections),
     [OP_STD] = VARIED(std, reductions_of_dims, corrections),
     [OP_NORM] = VARIED(norm, reductions_of_dims, powers),
+    [OP_NORM_DTYPE] = VARIED(norm, reductions_of_dims, powers),
     [OP_VECTOR_NORM] =
         SOME(vector_norm, reductions_of_dims, REDUCTIONS_OF_NOTHING, VARIANTS(powers)),
     [OP_LOGSUMEXP] = SOME(logsumexp, reductions_of_dims, REDUCTIONS_OF_NOTHING, .variants = 0),
@@ -815,6 +872,7 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_INDEX_SELECT] = RULE(index_select, index_selections),
     [OP_GATHER] = RULE(gather, gatherings),
     [OP_MASKED_FILL] = SPECIAL(masked_fill, maskings, .moves = true, .bools = 2),
+    [OP_CONSTANT_PAD_ND] = MOVES(constant_pad_nd, paddings),
     [OP_TRIU] = MOVES(triu, triangles),
     [OP_TRIL] = MOVES(tril, triangles),
     [OP_FLIP] = RULE(flip, flips),
@@ -828,11 +886,13 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_CONVOLUTION] = RULE(convolution, images),
     [OP_RELU] = RULE(relu, singles),
     [OP_LEAKY_RELU] = VARIED(leaky_relu, singles, slopes),
+    [OP_LEAKY_RELU_] = VARIED(leaky_relu_, singles, slopes),
     [OP_SIGMOID] = RULE(sigmoid, singles),
     [OP_TANH] = RULE(tanh, singles),
     [OP_GELU] = VARIED(gelu, singles, forms),
     [OP_SILU] = RULE(silu, singles),
     [OP_ELU] = VARIED(elu, singles, curves),
+    [OP_ELU_] = VARIED(elu_, singles, rises),
     [OP_SOFTPLUS] = VARIED(softplus, singles, softnesses),
     [OP_HARDTANH] = VARIED(hardtanh, singles, intervals),
     [OP_LOG_SIGMOID] = RULE(log_sigmoid, singles),
@@ -863,7 +923,6 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_BITWISE_OR] = RULE(bitwise_or, integers),
     [OP_BITWISE_XOR] = RULE(bitwise_xor, integers),
     [OP_BITWISE_NOT] = RULE(bitwise_not, integers),
-    [OP_FLOOR_DIVIDE] = RULE(floor_divide, pairs),
     [OP_ARGMAX] = RULE(argmax, flattened),
     [OP_ARGMIN] = RULE(argmin, flattened),
     [OP_ALL] = RULE(all, flattened),

@@ -51,7 +51,8 @@ static unsigned floats_of(const struct trial *t)
     unsigned floats = 0;
     for (int i = 0; i < inputs_of(t); i++)
         floats |= is_integer(t, i) || is_frozen(t->id, i) ? 0 : 1u << i;
-    return kernels_best()->ops[t->id].node ? floats : 0;
+    const struct op *op = &kernels_best()->ops[t->id];
+    return op->node && !(op->flags & NO_DERIVATIVE) ? floats : 0;
 }
 
 static int64_t count_of(const struct values *v)
