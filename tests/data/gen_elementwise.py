@@ -47,7 +47,7 @@ TRIPLES = [(1.0, 0.0, 2.0), (0.0, 0.0, 2.0), (2.0, 0.0, 2.0), (3.0, 0.0, 2.0), (
 UNARY = {name.upper(): (0, 0, getattr(torch, name)) for name in
          "abs sign floor ceil round trunc reciprocal sqrt rsqrt exp exp2 expm1 log log1p log2 log10 "
          "sin cos tan sinh cosh atan erf neg sigmoid tanh".split()}
-VARIED = [("RSUB", 2, 0, lambda x: 2 - x),
+VARIED = [("RSUB", 2, 1, lambda x: 2 - x),
           ("LEAKY_RELU", -0.5, 0, lambda x: F.leaky_relu(x, -0.5)),
           ("SILU", 0, 0, F.silu), ("LOG_SIGMOID", 0, 0, F.logsigmoid),
           ("ELU", 1, 0, F.elu), ("ELU", 0.5, 0, lambda x: F.elu(x, 0.5)),

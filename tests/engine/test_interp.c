@@ -1,6 +1,8 @@
 /* Programs of the expression language, as they run: values and order, errors and where they are,
  * what a run may not exceed, and what a model's forward may do. What PyTorch gives for them is
  * judged in tests/api/test_autograd_golden.c. */
+#include <stdio.h>
+
 #include "engine/decimal.h"
 #include "engine/interp.h"
 #include "tests/engine/lab.h"
@@ -184,6 +186,55 @@ static void in_place_changes_are_seen(void **state)
     assert_fails("a = torch.ones(2, requires_grad=True)\nb = (a * 2)[0]\nb += 1", 3, 1,
                  "an in-place operation on a view is not supported where gradients are recorded");
     assert_fails("x = torch.ones(2)\nx.data = torch.ones(3)", 2, 1, "cannot become [3] here");
+}
+
+/* Some rows have a node of their own in place. */
+static void in_place_forms_have_their_nodes(void **state)
+{
+    (void)state;
+    const char *before = "from torch.nn import functional as F\n"
+                         "x = torch.tensor([-1., 2.], requires_grad=True)\ny = x * 2\n";
+    static const char *const cases[][2] = {
+        {"F.leaky_relu_(y, 0.5)", "[1.0, 2.0] LeakyReluBackward1 (2,)\n"},
+        {"F.leaky_relu(y, 0.5, inplace=True)", "[1.0, 2.0] LeakyReluBackward1 (2,)\n"},
+        {"F.elu_(y, 0.)", "[0.0, 2.0] EluBackward1 (2,)\n"},
+        {"y.eq_(4)", "[0.0, 0.0] EqBackward0 (2,)\n"},
+        {"y.lt_(x)", "[0.0, 0.0] LtBackward1 (2,)\n"},
+        {"y.div_(x, rounding_mode='floor')", "[0.0, 0.0] DivBackward2 (2,)\n"},
+        {"y.clamp_max_(1)", "[2.0, 0.0] ClampMaxBackward0 (2,)\n"},
+        {"y.cumprod_(0)", "[10.0, -4.0] CumprodBackward0 (2,)\n"},
+        {"y.round_(decimals=1)", "[0.0, 0.0] RoundBackward1 (2,)\n"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "%s%s\ny.sum().backward()\n"
+                 "print(x.grad.tolist(), y.grad_fn.name(), tuple(y.shape))",
+                 before, cases[i][0]);
+        assert_prints(text, cases[i][1]);
+    }
+    assert_fails("x = torch.ones(2, requires_grad=True)\ny = x * 2\ny.logical_not_()", 3, 1,
+                 "logical_not_() has no derivative");
+    assert_fails("x = torch.ones(2, requires_grad=True)\n"
+                 "torch.nn.functional.elu_(x * 2, -1.0)",
+                 2, 1, "In-place elu backward calculation is triggered with a negative slope");
+}
+
+/* PyTorch's gradient there is none at all, or an error. */
+static void some_gradients_are_none(void **state)
+{
+    (void)state;
+    assert_prints("x = torch.tensor([1., 0.], requires_grad=True)\n"
+                  "y = torch.norm(x, 0)\ny.backward()\n"
+                  "z = torch.linalg.vector_norm(x, 0)\nz.backward()\nprint(y.item(), x.grad)",
+                  "1.0 None\n");
+    assert_fails("x = torch.ones(2, requires_grad=True)\ny = x // 2\ny.sum().backward()", 3, 1,
+                 "derivative for aten::floor_divide is not implemented");
+    assert_fails("x = torch.ones(2, requires_grad=True)\ny = x * 2\ny //= x\ny.sum().backward()", 4,
+                 1, "derivative for aten::floor_divide_ is not implemented");
+    assert_prints("x = torch.ones(2, requires_grad=True)\ny = x // torch.ones(2)\n"
+                  "print(y.grad_fn.name(), len(y.grad_fn.next_functions))",
+                  "torch::autograd::NotImplemented 1\n");
 }
 
 static void what_is_not_supported_says_so(void **state)
@@ -411,6 +462,8 @@ int main(void)
         cmocka_unit_test(arguments_are_those_of_the_signature),
         cmocka_unit_test(gradients_flow),
         cmocka_unit_test(in_place_changes_are_seen),
+        cmocka_unit_test(in_place_forms_have_their_nodes),
+        cmocka_unit_test(some_gradients_are_none),
         cmocka_unit_test(what_is_not_supported_says_so),
         cmocka_unit_test(runs_stop_and_go_on),
         cmocka_unit_test(bounds_are_errors),

@@ -184,7 +184,6 @@ static const struct slope slopes[] = {
     {OP_STD, {.correction = 0}, SCALAR, {5}, {0}},
     {OP_STD, {.dims = 1, .correction = 1}, DIMS(2), {2, 2}, {0, 0}},
     {OP_STD, {.correction = 0}, DIMS(2), {2, INFINITY}, {NAN, NAN}},
-    {OP_NORM, {.alpha = 0}, DIMS(2), {3, 0}, {0, 0}},
     {OP_NORM, {.alpha = 0.5}, DIMS(3), {3, -3, 0}, {2, -2, 0}},
     {OP_NORM, {.alpha = 0.5}, DIMS(2), {0, 0}, {0, 0}},
     {OP_NORM, {.alpha = 0.5}, DIMS(3), {INFINITY, -INFINITY, 1}, {NAN, NAN, INFINITY}},

@@ -117,6 +117,8 @@ static void arguments_promote_as_in_pytorch(void **state)
             for (size_t n = 0; n < COUNT(numbers); n++) {
                 double x = numbers[n].value;
                 struct op_args args = {.alpha = x, .beta = x, .number = numbers[n].dtype};
+                if (by_number[i].id == OP_RSUB)
+                    args.beta = 1;
                 if (by_number[i].id == OP_CLAMP_MIN)
                     args.beta = NAN;
                 if (by_number[i].id == OP_CLAMP_MAX)
