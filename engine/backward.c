@@ -93,12 +93,17 @@ static bool add_to(struct tape *t, struct tensor *y, const struct tensor *x)
     return true;
 }
 
-/* AccumulateGrad: the leaf's first gradient is put into its slot, a later one is added. */
-static bool accumulate(struct tape *t, struct tensor *leaf, const struct tensor *g)
+/* AccumulateGrad: the leaf's first gradient is put into its slot, a later one is added.
+ *   own  g is seen by nobody else from now on: without a slot it becomes the gradient itself */
+static bool accumulate(struct tape *t, struct tensor *leaf, struct tensor *g, bool own)
 {
     if (leaf->grad)
         return add_to(t, leaf->grad, g);
     struct tensor *slot = leaf->grad_slot;
+    if (!slot && own && g->dtype == leaf->dtype && tensor_is_contiguous(g)) {
+        leaf->grad = g;
+        return true;
+    }
     if (!slot)
         slot = tape_tensor(t, leaf->dtype, &leaf->shape);
     if (!slot)
@@ -121,7 +126,7 @@ static bool deliver(struct tape *t, struct node *n, struct tensor *g, enum dtype
         g = cast;
     }
     if (n->leaf && !t->capturing)
-        return accumulate(t, n->leaf, g);
+        return accumulate(t, n->leaf, g, true);
     if (n->grad)
         return add_to(t, n->grad, g);
     n->grad = g;
@@ -206,7 +211,7 @@ static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
                      n->call.op->name);
     if (rc)
         return rc;
-    if (n->retained && !accumulate(t, n->retained, n->grad))
+    if (n->retained && !accumulate(t, n->retained, n->grad, false))
         return tape_no_memory(e);
     if (n->call.op->flags & NONE_AT_0 && n->call.args.alpha == 0)
         return ERR_OK;
