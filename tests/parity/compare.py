@@ -1,7 +1,8 @@
 """Where two answers (case.py) differ. A difference is (kind, what), in words."""
 import math
+import re
 
-from case import real
+from case import numbers, real
 
 EXACT = (0.0, 0.0)
 # relative to each number, and to the largest of the tensor: what sums cancel to cannot be better
@@ -19,25 +20,31 @@ def largest(data):
     return max((abs(real(x)) for x in data if math.isfinite(real(x))), default=0.0)
 
 
-def number_difference(got, want, relative, share):
-    floor = share * largest(want)
+def number_difference(got, want, relative, floor):
     for i, (g, w) in enumerate(zip(got, want)):
         if not close(g, w, relative, floor):
             return f"[{i}] is {g}, should be {w}"
     return None
 
 
-def value_differences(name, got, want, tolerance):
-    """Of one returned expression."""
+def value_differences(name, got, want, tolerance, scale):
+    """Of one returned expression; scale: what its numbers come of may be so large."""
     if not isinstance(want, dict) or not isinstance(got, dict):
         return [] if got == want else [("value", f"{name} is {got}, should be {want}")]
     found = [(key, f"{key} of {name} is {got[key]}, should be {want[key]}")
              for key in ("dtype", "shape", "requires_grad", "grad_fn") if got[key] != want[key]]
     if got["shape"] == want["shape"]:
-        where = number_difference(got["data"], want["data"],
-                                  *(tolerance if want["dtype"].startswith("float") else EXACT))
+        relative, share = tolerance if want["dtype"].startswith("float") else EXACT
+        where = number_difference(got["data"], want["data"], relative,
+                                  share * max(largest(want["data"]), scale))
         found += [("value", name + where)] if where else []
     return found
+
+
+def scale_of(case, name):
+    """A derivative cannot be better than the gradient that came in."""
+    return max((largest(numbers(t)) for n, t in case.tensors.items() if re.fullmatch(r"g\d+", n)),
+               default=0.0) if name.endswith(".grad") else 0.0
 
 
 def tolerance_of(case, want):
@@ -66,7 +73,7 @@ def differences(case, got, want):
     tolerance = tolerance_of(case, want)
     found = [d for name in case.returns
              for d in value_differences(name, got["values"].get(name, "absent"),
-                                        want["values"][name], tolerance)]
+                                        want["values"][name], tolerance, scale_of(case, name))]
     if case.returns and got["graph"] != want["graph"]:
         found.append(("graph", f"the graph is {got['graph']}, should be {want['graph']}"))
     return found

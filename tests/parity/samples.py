@@ -168,10 +168,10 @@ def check_defects(op, sample):
 
 def case_of(op, sample, form):
     """None: the op has no such form. raises Unwritable"""
-    check_defects(op, sample)
     w = write(op, sample, form)
     if w is None:
         return None
+    check_defects(op, sample)
     answer, names = forward(op, sample, form, w)
     if answer["error"]:
         return Case(program_of(w), w.tensors)

@@ -11,6 +11,7 @@ OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "true_divide": "/",
              "bitwise_xor": "^"}
 REFLECTED = {"__radd__": "+", "__rsub__": "-", "__rmul__": "*", "__rdiv__": "/", "__rpow__": "**",
              "__rmod__": "%", "__rmatmul__": "@", "__rand__": "&", "__ror__": "|", "__rxor__": "^"}
+DIMS_MAX = 8  # of the daemon's tensors; PyTorch's end at 64
 FORMS = ("function", "method", "operator", "in place")
 
 
@@ -61,6 +62,8 @@ class Writer:
                              "a tensor that is none of bool, int64, float32, float64")
         if t.layout != torch.strided or t.is_conj() or t.is_neg() or t.device.type != "cpu":
             raise Unwritable("a sparse or lazily negated tensor, or one that is not in memory")
+        if t.dim() > DIMS_MAX:
+            raise Unwritable(f"a tensor of more than {DIMS_MAX} dimensions")
         if t.requires_grad:
             self.leaves.append(name)
         flat = t.detach()
