@@ -22,7 +22,9 @@ enum err_kind run_begin_values(struct run *r, struct err *e)
 
 static void note_root(struct run *r, const char *name, const struct value *x)
 {
-    if (x->kind == VALUE_TENSOR && x->tensor->grad_fn)
+    struct err none; /* a view without a history to tell is no root */
+    if (x->kind == VALUE_TENSOR && tape_refresh(&r->tape, x->tensor, &none) == ERR_OK &&
+        x->tensor->grad_fn)
         r->root[r->roots++] = (struct root){name, x->tensor};
 }
 

@@ -35,7 +35,7 @@ static void write_saved_input(struct json_out *w, const struct op_call *c, int i
 static void write_operation(struct json_out *w, const struct node *n)
 {
     const struct op_call *c = &n->call;
-    json_key_string(w, "name", c->op->node);
+    json_key_string(w, "name", node_class(n));
     write_type(w, n->output);
     json_key(w, "saved");
     json_begin_object(w);

@@ -71,8 +71,8 @@ static enum err_kind write_tensor(struct value_out *o, const struct tensor *t, s
     json_key_string(w, "dtype", dtype_name(t->dtype));
     json_key(w, "shape");
     json_ints(w, t->shape.dim, (size_t)t->shape.rank);
-    json_key_bool(w, "requires_grad", t->requires_grad);
-    json_key_string(w, "grad_fn", t->grad_fn ? t->grad_fn->call.op->node : NULL);
+    json_key_bool(w, "requires_grad", tensor_requires_grad(t));
+    json_key_string(w, "grad_fn", tensor_grad_fn_class(t));
     json_key(w, "data");
     json_tensor(w, t->dtype, tensor_data(dense), t->shape.dim, t->shape.rank);
     json_end_object(w);

@@ -20,42 +20,42 @@ static enum err_kind get_grad(struct interp *in, const struct value *x, struct v
                               struct err *e)
 {
     struct tensor *t = x->tensor;
+    enum err_kind rc = tape_refresh(in->tape, t, e);
     *out = t->grad ? VALUE(TENSOR, .tensor = t->grad) : NO_VALUE;
-    if (t->grad || !t->grad_fn || t->grad_fn->retained == t)
-        return ERR_OK;
+    if (rc || t->grad || !t->grad_fn || t->retains_grad)
+        return rc;
     return interp_warn(in, "UserWarning", e, "%s", no_leaf);
 }
 
 static enum err_kind get_grad_fn(struct interp *in, const struct value *x, struct value *out,
                                  struct err *e)
 {
-    (void)in, (void)e;
+    enum err_kind rc = tape_refresh(in->tape, x->tensor, e);
     *out = x->tensor->grad_fn ? VALUE(NODE, .node = x->tensor->grad_fn) : NO_VALUE;
-    return ERR_OK;
+    return rc;
 }
 
 static enum err_kind get_requires_grad(struct interp *in, const struct value *x, struct value *out,
                                        struct err *e)
 {
     (void)in, (void)e;
-    *out = VALUE(BOOL, .boolean = x->tensor->requires_grad);
+    *out = VALUE(BOOL, .boolean = tensor_requires_grad(x->tensor));
     return ERR_OK;
 }
 
 static enum err_kind get_is_leaf(struct interp *in, const struct value *x, struct value *out,
                                  struct err *e)
 {
-    (void)in, (void)e;
+    enum err_kind rc = tape_refresh(in->tape, x->tensor, e);
     *out = VALUE(BOOL, .boolean = !x->tensor->grad_fn);
-    return ERR_OK;
+    return rc;
 }
 
 static enum err_kind get_retains_grad(struct interp *in, const struct value *x, struct value *out,
                                       struct err *e)
 {
     (void)in, (void)e;
-    const struct node *n = x->tensor->grad_fn;
-    *out = VALUE(BOOL, .boolean = n && n->retained == x->tensor);
+    *out = VALUE(BOOL, .boolean = x->tensor->retains_grad);
     return ERR_OK;
 }
 
@@ -200,10 +200,10 @@ static enum err_kind node_attribute(struct interp *in, const struct value *x, co
         *out = VALUE(TENSOR, .tensor = x->node->leaf);
         return ERR_OK;
     }
-    if (!x->node->leaf && !strncmp(name, "_saved_", 7))
+    if (!x->node->leaf && !x->node->part && !strncmp(name, "_saved_", 7))
         return get_saved(in, x->node, name + 7, out, e);
-    return err_set(e, ERR_INVALID, "", "'%s' object has no attribute '%.60s'",
-                   x->node->leaf ? "AccumulateGrad" : x->node->call.op->node, name);
+    return err_set(e, ERR_INVALID, "", "'%s' object has no attribute '%.60s'", node_class(x->node),
+                   name);
 }
 
 /* ---- all ----------------------------------------------------------------------------------- */
@@ -374,6 +374,7 @@ static enum err_kind set_data(struct interp *in, struct tensor *x, const struct 
         return err_set(e, ERR_NOMEM, "", "no memory for a tensor");
     if (!in->tape->dry)
         tensor_copy(copy, y);
+    copy->storage->version = x->storage->version;
     x->storage = copy->storage;
     x->offset = 0;
     memcpy(x->stride, copy->stride, sizeof x->stride);

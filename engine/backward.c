@@ -30,7 +30,7 @@ static struct tensor *destination(struct tape *t, const struct node *n, enum dty
         struct tensor *slot = n->leaf->grad_slot;
         return slot && !n->leaf->grad && slot->dtype == dtype ? slot : NULL;
     }
-    if (!(n->call.op->flags & REARRANGES))
+    if (!(n->call.op->flags & REARRANGES) || n->part)
         return NULL;
     struct tensor *below = destination(t, n->next[0], dtype);
     /* Of what is not row-major, such a row saw a copy. */
@@ -53,9 +53,9 @@ static struct tensor *destination(struct tape *t, const struct node *n, enum dty
 static struct tensor *gradient_for(struct tape *t, const struct node *n, int i)
 {
     const struct tensor *x = n->input[i];
-    enum dtype dtype = n->grad->dtype;
+    enum dtype dtype = n->dtype;
     bool any_strides = n->call.op->flags & ANY_STRIDES;
-    struct tensor *g = destination(t, n->next[i], dtype);
+    struct tensor *g = n->part && i == 0 ? NULL : destination(t, n->next[i], dtype);
     if (g && shape_equal(&g->shape, &x->shape) && (any_strides || tensor_is_contiguous(g)))
         return g;
     g = arena_alloc(&t->arena, sizeof *g);
@@ -134,13 +134,16 @@ static bool deliver(struct tape *t, struct node *n, struct tensor *g, enum dtype
 }
 
 /* x: the i-th input of n, or one of its outputs, whose version is no longer the saved one. */
-static enum err_kind stale(const struct node *n, int i, struct err *e)
+static enum err_kind stale(struct tape *t, const struct node *n, int i, struct err *e)
 {
     char sizes[SHAPE_TEXT_BYTES], origin[96] = "";
-    const struct tensor *x = i < n->call.inputs ? n->input[i] : n->output;
-    const struct node *made_by = i < n->call.inputs ? x->grad_fn : n;
+    bool is_input = i < n->call.inputs;
+    struct tensor *x = is_input ? n->input[i] : n->part ? n->part : n->output;
+    const char *made_by = n->call.op->node;
+    if (is_input && tape_refresh(t, x, e) == ERR_OK)
+        made_by = x->grad_fn ? node_name(x->grad_fn) : NULL;
     if (made_by)
-        snprintf(origin, sizeof origin, ", which is output 0 of %s,", made_by->call.op->node);
+        snprintf(origin, sizeof origin, ", which is output 0 of %s,", made_by);
     return err_set(e, ERR_CONFLICT, "",
                    "one of the variables needed for gradient computation has been modified by an "
                    "inplace operation: [torch.%sTensor %s]%s is at version %llu; expected version "
@@ -161,30 +164,35 @@ enum err_kind tape_given_up(struct err *e)
                    "if you need to access saved tensors after calling backward.");
 }
 
-static enum err_kind check_saved(const struct node *n, struct err *e)
+static enum err_kind check_saved(struct tape *t, const struct node *n, struct err *e)
 {
     for (int i = 0; i < n->call.inputs + 2; i++) {
         const struct saved *s = &n->saved[i];
         if (s->storage && n->spent)
             return tape_given_up(e);
         if (s->storage && s->storage->version != s->version)
-            return stale(n, i, e);
+            return stale(t, n, i, e);
     }
     return ERR_OK;
 }
 
 /* Does the row write the gradient of its i-th input in the output's shape? */
-static bool is_wide(const struct node *n, int i)
+static bool is_wide(const struct node *n, int i, const struct tensor *grad_out)
 {
-    return n->call.op->flags & WIDE_GRADS && !shape_equal(&n->input[i]->shape, &n->grad->shape);
+    return n->call.op->flags & WIDE_GRADS && !shape_equal(&n->input[i]->shape, &grad_out->shape);
 }
 
 /* What the row is given to write the gradient of its i-th input to. NULL: no memory. */
 static struct tensor *target_for(struct tape *t, const struct node *n, int i,
                                  const struct tensor *grad_out)
 {
-    if (is_wide(n, i))
-        return tape_tensor(t, n->grad->dtype, &n->grad->shape);
+    if (is_wide(n, i, grad_out))
+        return tape_tensor(t, n->dtype, &grad_out->shape);
+    if (n->call.op->flags & SPAN_GRADS) {
+        int64_t from, to;
+        tensor_span(n->input[i], &from, &to);
+        return tape_tensor(t, n->dtype, &(struct shape){.rank = 2, .dim = {2, to - from}});
+    }
     if (!(n->call.op->flags & REARRANGES))
         return gradient_for(t, n, i);
     struct tensor *g = tape_alias(t, grad_out);
@@ -203,9 +211,113 @@ static struct tensor *narrowed(struct tape *t, const struct node *n, int i,
     return g;
 }
 
+/* The elements of the i-th input out of all that it spans. NULL: no memory. */
+static struct tensor *picked(struct tape *t, const struct node *n, int i,
+                             const struct tensor *spanned)
+{
+    const struct tensor *x = n->input[i];
+    struct tensor *seen = tape_alias(t, spanned);
+    if (!seen)
+        return NULL;
+    seen->shape = x->shape;
+    memcpy(seen->stride, x->stride, sizeof seen->stride);
+    if (tensor_is_dense(x))
+        return seen;
+    struct tensor *g = gradient_for(t, n, i);
+    if (g)
+        tape_copy(t, g, seen);
+    return g;
+}
+
+/* What the row wrote, as a gradient of its i-th input. NULL: no memory. */
+static struct tensor *finished(struct tape *t, const struct node *n, int i, const struct op_call *c)
+{
+    if (is_wide(n, i, c->grad_out))
+        return narrowed(t, n, i, c->grad_in[i]);
+    if (n->call.op->flags & SPAN_GRADS)
+        return picked(t, n, i, c->grad_in[i]);
+    return c->grad_in[i];
+}
+
+/* ---- CopySlices ---------------------------------------------------------------------------- */
+
+/* The gradient of what an operation changed a part of, laid out as that lies in its storage. */
+struct slices {
+    struct tensor *whole, *part;
+};
+
+/* x, in memory that starts at `from` of its storage. NULL: no memory. */
+static struct tensor *lay(struct tape *t, const struct tensor *memory, const struct tensor *x,
+                          int64_t from)
+{
+    struct tensor *y = tape_alias(t, memory);
+    if (!y)
+        return NULL;
+    y->shape = x->shape;
+    y->offset = tensor_count(x) ? x->offset - from : 0;
+    memcpy(y->stride, x->stride, sizeof y->stride);
+    return y;
+}
+
+/* A copy of n's gradient, and the part of it that n's operation made. The part may see what the
+ * whole does not, if that is a detached piece of its storage. false: no memory. */
+static bool slice(struct tape *t, const struct node *n, struct slices *s)
+{
+    int64_t from, to, part_from, part_to;
+    tensor_span(n->output, &from, &to);
+    tensor_span(n->part, &part_from, &part_to);
+    if (from == to || (part_from < part_to && part_from < from))
+        from = part_from;
+    if (part_to > to)
+        to = part_to;
+    const struct shape shape = {.rank = 1, .dim = {to - from}};
+    struct tensor *memory = tape_tensor(t, n->grad->dtype, &shape);
+    if (!memory)
+        return false;
+    if (!t->dry)
+        memset(tensor_data(memory), 0, (size_t)(to - from) * dtype_bytes(memory->dtype));
+    s->whole = lay(t, memory, n->output, from);
+    s->part = lay(t, memory, n->part, from);
+    if (s->whole && s->part)
+        tape_copy(t, s->whole, n->grad);
+    return s->whole && s->part;
+}
+
+/* The gradient of what there was before: where the operation came between, the one that it gives.
+ * NULL: no memory. */
+static struct tensor *put_back(struct tape *t, struct slices *s, const struct tensor *g)
+{
+    tape_copy(t, s->part, g);
+    if (tensor_is_dense(s->whole))
+        return s->whole;
+    struct tensor *y = tape_tensor(t, s->whole->dtype, &s->whole->shape);
+    if (y)
+        tape_copy(t, y, s->whole);
+    return y;
+}
+
+/* ---- the walk ------------------------------------------------------------------------------ */
+
+static enum err_kind deliver_all(struct tape *t, struct node *n, const struct op_call *c,
+                                 struct slices *s, struct err *e)
+{
+    for (int i = 0; i < c->inputs; i++) {
+        if (!n->next[i])
+            continue;
+        bool of_base = n->part && i == 0;
+        struct tensor *g = finished(t, n, i, c);
+        if (g && of_base)
+            g = put_back(t, s, g);
+        enum dtype dtype = of_base ? n->output->dtype : n->input[i]->dtype;
+        if (!g || !deliver(t, n->next[i], g, dtype))
+            return tape_no_memory(e);
+    }
+    return ERR_OK;
+}
+
 static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
 {
-    enum err_kind rc = check_saved(n, e);
+    enum err_kind rc = check_saved(t, n, e);
     if (!rc && n->call.op->flags & NO_DERIVATIVE)
         rc = err_set(e, ERR_INVALID, "", "derivative for aten::%s is not implemented",
                      n->call.op->name);
@@ -216,9 +328,12 @@ static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
     if (n->call.op->flags & NONE_AT_0 && n->call.args.alpha == 0)
         return ERR_OK;
     struct op_call c = n->call;
+    struct slices s = {.part = n->grad};
+    if (n->part && !slice(t, n, &s))
+        return tape_no_memory(e);
     tape_lend(t, &c);
     bool any_strides = (c.op->flags & (ANY_STRIDES | GRAD_ROWS)) == ANY_STRIDES;
-    c.grad_out = tape_prepared(t, n->grad, n->grad->dtype, any_strides);
+    c.grad_out = tape_prepared(t, s.part, n->dtype, any_strides);
     if (!c.grad_out)
         return tape_no_memory(e);
     for (int i = 0; i < c.inputs; i++) {
@@ -231,14 +346,7 @@ static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
     }
     if (!t->dry || c.op->flags & REARRANGES)
         c.op->backward(&c);
-    for (int i = 0; i < c.inputs; i++) {
-        if (!n->next[i])
-            continue;
-        struct tensor *g = is_wide(n, i) ? narrowed(t, n, i, c.grad_in[i]) : c.grad_in[i];
-        if (!g || !deliver(t, n->next[i], g, n->input[i]->dtype))
-            return tape_no_memory(e);
-    }
-    return ERR_OK;
+    return deliver_all(t, n, &c, &s, e);
 }
 
 /* The gradient of the root with respect to itself. */
@@ -275,7 +383,9 @@ static enum err_kind walk(struct tape *t, struct tensor *root, const struct tens
 {
     struct tensor *g;
     struct node *start;
-    enum err_kind rc = seed(t, root, gradient, &g, e);
+    enum err_kind rc = tape_refresh(t, root, e);
+    if (!rc)
+        rc = seed(t, root, gradient, &g, e);
     if (rc)
         return rc;
     if (!tape_edge(t, root, &start))
@@ -304,6 +414,9 @@ enum err_kind tape_grad(struct tape *t, struct tensor *root, const struct tensor
 {
     struct node *edge;
     for (int i = 0; i < count; i++) {
+        enum err_kind rc = tape_refresh(t, x[i], e);
+        if (rc)
+            return rc;
         if (!x[i]->requires_grad)
             return err_set(e, ERR_INVALID, "",
                            "One of the differentiated Tensors does not require grad");
@@ -323,6 +436,8 @@ enum err_kind tape_grad(struct tape *t, struct tensor *root, const struct tensor
 
 void tape_retain_grad(struct tensor *x)
 {
-    if (x->grad_fn)
-        x->grad_fn->retained = x;
+    if (!x->grad_fn || x->retains_grad)
+        return;
+    x->grad_fn->retained = x;
+    x->retains_grad = true;
 }

@@ -137,6 +137,9 @@ enum err_kind call_requires_grad_(struct args *a, struct value *out, struct err 
 enum err_kind call_retain_grad(struct args *a, struct value *out, struct err *e)
 {
     struct tensor *x = a->value[0].tensor;
+    enum err_kind rc = tape_refresh(a->in->tape, x, e);
+    if (rc)
+        return rc;
     if (!x->requires_grad)
         return err_set(e, ERR_INVALID, "",
                        "can't retain_grad on Tensor that has requires_grad=False");
@@ -175,9 +178,6 @@ enum err_kind call_is_grad_enabled(struct args *a, struct value *out, struct err
 /* grad_fn.name() */
 enum err_kind call_node_name(struct args *a, struct value *out, struct err *e)
 {
-    const struct node *n = a->value[0].node;
-    const char *name = n->leaf                             ? "torch::autograd::AccumulateGrad"
-                       : n->call.op->flags & NO_DERIVATIVE ? "torch::autograd::NotImplemented"
-                                                           : n->call.op->node;
+    const char *name = node_name(a->value[0].node);
     return interp_string(a->in, name, strlen(name), out, e);
 }

@@ -219,42 +219,25 @@ enum err_kind call_expand_as(struct args *a, struct value *out, struct err *e)
     return rc ? rc : expand_to(a, &size, out, e);
 }
 
-/* A view that a program makes by hand: bounded by what the storage holds. No gradient flows through
- * it, so it is for leaves of any layout. */
+/* A view that a program makes by hand, within what the storage holds. */
 enum err_kind call_as_strided(struct args *a, struct value *out, struct err *e)
 {
-    struct tensor *x = a->value[0].tensor;
+    struct tensor *x = a->value[0].tensor, *y = NULL;
     const struct value *size = &a->value[1], *stride = &a->value[2], *offset = &a->value[3];
-    struct shape shape;
-    int64_t last = offset->kind == VALUE_NONE ? x->offset : offset->integer;
-    struct tensor *y = tape_alias(a->in->tape, x);
-    if (!y)
-        return err_set(e, ERR_NOMEM, "", "no memory for a tensor");
-    if (x->requires_grad && !a->in->tape->grad_disabled)
-        return err_set(e, ERR_INVALID, "", "as_strided has no gradient here: detach() first");
-    enum err_kind rc = shape_of_ints(size, &shape, e);
+    struct op_args args = op_args_default;
+    args.start = offset->kind == VALUE_NONE ? x->offset : offset->integer;
+    enum err_kind rc = shape_of_ints(size, &args.shape, e);
     if (!rc && stride->count != size->count)
         rc = err_set(e, ERR_INVALID, "", "mismatch in length of strides and shape");
-    y->shape = shape;
-    y->offset = last;
-    bool fits = last >= 0;
-    for (int d = 0; !rc && d < shape.rank; d++) {
-        int64_t reach;
-        y->stride[d] = stride->item[d].integer;
-        if (y->stride[d] < 0)
-            return err_set(e, ERR_INVALID, "",
-                           "as_strided: Negative strides are not supported at the moment");
-        fits = fits &&
-               !__builtin_mul_overflow(y->stride[d], shape.dim[d] ? shape.dim[d] - 1 : 0, &reach) &&
-               !__builtin_add_overflow(last, reach, &last);
+    for (int d = 0; !rc && d < args.shape.rank; d++) {
+        args.stride[d] = stride->item[d].integer;
+        if (args.stride[d] < 0)
+            rc = err_set(e, ERR_INVALID, "",
+                         "as_strided: Negative strides are not supported at the moment");
     }
-    if (rc)
-        return rc;
-    if (shape_count(&shape) && (!fits || (size_t)last >= x->storage->bytes / dtype_bytes(x->dtype)))
-        return err_set(e, ERR_INVALID, "",
-                       "setStorage: sizes, strides and storage offset are out of bounds for the "
-                       "storage");
-    return give(y, out);
+    if (!rc)
+        rc = apply_one(a->in, OP_AS_STRIDED, &args, x, &y, e);
+    return rc ? rc : give(y, out);
 }
 
 /* ---- parts --------------------------------------------------------------------------------- */

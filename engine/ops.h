@@ -47,6 +47,9 @@
 #define WIDE_GRADS    8192u  /* grad_in is of the output's shape: the walk sums it to the input's */
 #define NO_DERIVATIVE 16384u /* backward through it fails: PyTorch has no derivative either */
 #define NONE_AT_0     32768u /* with alpha 0 no gradient flows on: PyTorch's is undefined */
+#define SPAN_GRADS                                                                                 \
+    65536u /* grad_in is [2, n], n being what the input spans of its storage: the walk takes the   \
+              input's elements out of its first row; the second one is for the row's own use */
 
 /* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row; one
  * with - before it has no derivative at all, and so no place among the node's next_functions.
@@ -194,7 +197,9 @@
       ANY_STRIDES | IS_VIEW | REARRANGES)                                                          \
     X(EXPAND, expand, "ExpandBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW)                 \
     X(SLICE, slice, "SliceBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW)                    \
-    X(SELECT, select, "SelectBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW)
+    X(SELECT, select, "SelectBackward0", "self", SAVE_NONE, ANY_STRIDES | IS_VIEW)                 \
+    X(AS_STRIDED, as_strided, "AsStridedBackward0", "self", SAVE_NONE,                             \
+      ANY_STRIDES | GRAD_ROWS | IS_VIEW | SPAN_GRADS)
 
 /* All inputs from the i-th on. */
 #define INDICES_SAVED(i) ((UINT64_C(1) << SAVED_INPUTS_MAX) - SAVE_IN(i))
@@ -359,17 +364,20 @@ struct op_args {
     double correction;        /* var, std: what is taken off the number of elements */
     bool flat;                /* argmax, argmin, all, any: over all elements, whatever dim is */
     int64_t start, end, step; /* slice: as Python's; select: start; triu, tril: start is
-                                 the diagonal; round_decimals: start is how many */
-    struct shape shape;       /* view; expand, where -1 stands for what there is; permute: dim[d]
-                                 says which dimension comes d-th; constant_pad_nd: the
-                                 output's */
+                                 the diagonal; round_decimals: start is how many; as_strided:
+                                 start is the offset */
+    struct shape shape; /* view, as_strided; expand, where -1 stands for what there is; permute:
+                           dim[d] says which dimension comes d-th; constant_pad_nd: the output's */
     int64_t before[RANK_MAX]; /* constant_pad_nd: how many elements come before the input's along
                                  each dimension; negative: so many of its are cut off */
     bool has_dtype;           /* sums, means: … */
     enum dtype dtype;         /* … the type of the result */
     enum reduction reduction; /* losses */
     int64_t ignore_index;     /* nll_loss: the class of what does not count */
-    struct conv conv;         /* convolution */
+    union {
+        struct conv conv;         /* convolution */
+        int64_t stride[RANK_MAX]; /* as_strided: not negative */
+    };
 };
 /* What op_apply takes for NULL: alpha and beta 1, ignore_index -100, all else 0. */
 extern const struct op_args op_args_default;

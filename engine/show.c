@@ -15,11 +15,6 @@ struct manner {
 
 /* ---- names --------------------------------------------------------------------------------- */
 
-const char *node_type_name(const struct node *n)
-{
-    return n->leaf ? "AccumulateGrad" : n->call.op->node;
-}
-
 const char *value_type_name(const struct value *x)
 {
     static const char *const names[] = {
@@ -31,7 +26,7 @@ const char *value_type_name(const struct value *x)
         [VALUE_SLICE] = "slice",   [VALUE_ELLIPSIS] = "ellipsis",
         [VALUE_MODULE] = "module", [VALUE_BUILTIN] = "builtin_function_or_method"};
     if (x->kind == VALUE_NODE)
-        return node_type_name(x->node);
+        return node_class(x->node);
     if (x->kind == VALUE_GUARD)
         return x->integer ? "enable_grad" : "no_grad";
     return names[x->kind];
@@ -50,7 +45,7 @@ static void put_node(struct text *t, const struct node *n)
     uint64_t number = 1;
     for (const struct node *at = n->older; at; at = at->older)
         number++;
-    text_addf(t, "<%s object at 0x%012" PRIx64 ">", node_type_name(n), address_of(number));
+    text_addf(t, "<%s object at 0x%012" PRIx64 ">", node_class(n), address_of(number));
 }
 
 static void put_builtin(struct text *t, const struct value *x)

@@ -8,8 +8,6 @@
 void show_tensor(struct text *t, const struct tensor *x);
 /* A string with Python's quotes and escapes. ascii: all that is not ASCII is escaped. */
 void show_quoted(struct text *t, const char *text, size_t bytes, bool ascii);
-/* "AddBackward0" */
-const char *node_type_name(const struct node *n);
 
 /* The digits of a number x >= 0, an infinity or a NaN, as repr() gives them; NUL-terminated.
  * alternate: with a point in any case, "1.e+16". Returns the bytes. */

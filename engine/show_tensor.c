@@ -290,10 +290,11 @@ static void put_size(struct suffixes *s, const struct shape *shape)
 static void put_history(struct suffixes *s, const struct tensor *x)
 {
     char suffix[128];
-    if (x->grad_fn) {
-        snprintf(suffix, sizeof suffix, "grad_fn=<%s>", node_type_name(x->grad_fn));
+    const char *grad_fn = tensor_grad_fn_class(x);
+    if (grad_fn) {
+        snprintf(suffix, sizeof suffix, "grad_fn=<%s>", grad_fn);
         put_suffix(s, suffix);
-    } else if (x->requires_grad) {
+    } else if (tensor_requires_grad(x)) {
         put_suffix(s, "requires_grad=True");
     }
 }

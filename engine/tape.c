@@ -181,11 +181,6 @@ static uint64_t needed(const struct op *op, struct tensor *const *in, int inputs
     return bits;
 }
 
-static struct saved saved_of(const struct tensor *x)
-{
-    return (struct saved){.storage = x->storage, .version = x->storage->version};
-}
-
 /* Fills a node for the call that made out; what backward does not read is NULL in its call. */
 static void fill(struct node *n, const struct op_call *call, struct tensor *const *in,
                  struct tensor *out)
@@ -198,17 +193,18 @@ static void fill(struct node *n, const struct op_call *call, struct tensor *cons
     n->call.given = (const struct tensor *const *)n->input;
     n->call.grad_in = grad_in;
     n->output = out;
+    n->dtype = out->dtype;
     for (int i = 0; i < call->inputs; i++) {
         bool keep = i < SAVED_INPUTS_MAX && bits & SAVE_IN(i);
         n->input[i] = in[i];
         n->call.in[i] = keep ? call->in[i] : NULL;
-        n->saved[i] = keep ? saved_of(in[i]) : (struct saved){.storage = NULL};
+        n->saved[i] = keep ? tape_saved(in[i]) : (struct saved){.storage = NULL};
     }
     struct saved *of_outputs = n->saved + call->inputs;
     n->call.out = bits & SAVE_OUT ? out : NULL;
-    of_outputs[0] = n->call.out ? saved_of(out) : (struct saved){.storage = NULL};
+    of_outputs[0] = n->call.out ? tape_saved(out) : (struct saved){.storage = NULL};
     n->call.aux = bits & SAVE_AUX ? call->aux : NULL;
-    of_outputs[1] = n->call.aux ? saved_of(call->aux) : (struct saved){.storage = NULL};
+    of_outputs[1] = n->call.aux ? tape_saved(call->aux) : (struct saved){.storage = NULL};
 }
 
 /* Leaves a node for the call that made out. The leaves' nodes come first: it is younger. */
@@ -232,16 +228,6 @@ static bool record(struct tape *t, const struct op_call *call, struct tensor *co
 }
 
 /* ---- applying ------------------------------------------------------------------------------ */
-
-/* A view whose base was changed in place has a history that leaves the change out. */
-static enum err_kind check_view(const struct tensor *x, struct err *e)
-{
-    if (!x->base || x->base->grad_fn == x->base_fn)
-        return ERR_OK;
-    return err_set(e, ERR_INVALID, "",
-                   "this is a view of a tensor that was changed in place after the view was made; "
-                   "gradients through it are not supported: make the view anew");
-}
 
 /* PyTorch's function of several outputs is named for that. */
 static enum err_kind check_differentiable(const struct tape *t, const struct op *op,
@@ -295,9 +281,6 @@ static enum err_kind prepare_inputs(struct tape *t, struct op_call *c, enum dtyp
     if (!c->in)
         return tape_no_memory(e);
     for (int i = 0; i < c->inputs; i++) {
-        enum err_kind rc = check_view(in[i], e);
-        if (rc)
-            return rc;
         bool condition = i == 0 && c->op->flags & CONDITION;
         enum dtype dtype = condition ? in[i]->dtype : operand_type(c, in[i], *common);
         c->in[i] = tape_prepared(t, in[i], dtype, c->op->flags & ANY_STRIDES);
@@ -361,10 +344,20 @@ static bool wants_gradient(const struct tape *t, const struct op_call *c, struct
     return wanted && c->op->node && dtype_is_float(c->out->dtype) && !t->grad_disabled;
 }
 
-static void note_base(struct tensor *view, const struct tensor *of)
+static void note_base(const struct tape *t, struct tensor *view, struct tensor *of)
 {
     view->base = of->base ? of->base : of;
-    view->base_fn = view->base->grad_fn;
+    view->base_version = view->storage->version;
+    view->without_grad = of->without_grad || t->grad_disabled;
+}
+
+static enum err_kind refresh_all(struct tape *t, const struct op *op, struct tensor *const *in,
+                                 int inputs, struct err *e)
+{
+    enum err_kind rc = ERR_OK;
+    for (int i = 0; !rc && i < inputs && op->node && !t->grad_disabled; i++)
+        rc = tape_refresh(t, in[i], e);
+    return rc;
 }
 
 enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args *args,
@@ -378,7 +371,9 @@ enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args 
                         .given = (const struct tensor *const *)in};
     tape_lend(t, &c);
     enum dtype common;
-    enum err_kind rc = check_differentiable(t, c.op, in, inputs, e);
+    enum err_kind rc = refresh_all(t, c.op, in, inputs, e);
+    if (!rc)
+        rc = check_differentiable(t, c.op, in, inputs, e);
     if (!rc)
         rc = prepare_inputs(t, &c, &common, e);
     if (!rc)
@@ -391,7 +386,7 @@ enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args 
             return tape_no_memory(e);
     }
     if ((c.op->flags & (IS_VIEW | SOLE_VIEW)) == IS_VIEW && c.in[0]->storage == in[0]->storage)
-        note_base(c.out, in[0]);
+        note_base(t, c.out, in[0]);
     if (wants_gradient(t, &c, in) && !record(t, &c, in, c.out))
         return tape_no_memory(e);
     *out = c.out;
@@ -404,158 +399,4 @@ enum err_kind op_apply(struct tape *t, enum op_id id, const struct op_args *args
                        struct tensor *const *in, struct tensor **out, struct err *e)
 {
     return op_apply_many(t, id, args, in, op_arity(&t->kernels->ops[id]), out, NULL, e);
-}
-
-/* ---- in place ------------------------------------------------------------------------------ */
-
-/* By row: its form in place, with a tensor and with a number as the second operand; +1. */
-static const struct {
-    int with_tensor, with_number;
-} in_place_rows[OP_COUNT] = {
-#define OTHER_ROWS(id, tensor, number) [OP_##id] = {OP_##tensor + 1, OP_##number + 1}
-    OTHER_ROWS(LEAKY_RELU, LEAKY_RELU_, LEAKY_RELU_),
-    OTHER_ROWS(ELU, ELU_, ELU_),
-    OTHER_ROWS(FLOOR_DIVIDE, FLOOR_DIVIDE_, FLOOR_DIVIDE_),
-    OTHER_ROWS(EQ, EQ_, EQ_NUMBER_),
-    OTHER_ROWS(NE, NE_, NE_NUMBER_),
-    OTHER_ROWS(LT, LT_, LT_NUMBER_),
-    OTHER_ROWS(LE, LE_, LE_NUMBER_),
-    OTHER_ROWS(GT, GT_, GT_NUMBER_),
-    OTHER_ROWS(GE, GE_, GE_NUMBER_),
-#undef OTHER_ROWS
-};
-
-enum op_id op_in_place(enum op_id id, bool with_number)
-{
-    int row = with_number ? in_place_rows[id].with_number : in_place_rows[id].with_tensor;
-    return row ? (enum op_id)(row - 1) : id;
-}
-
-/* requires_grad: the operation gives x a history. */
-static enum err_kind check_in_place(const struct tape *t, const struct tensor *x,
-                                    bool requires_grad, struct err *e)
-{
-    if (t->grad_disabled)
-        return ERR_OK;
-    if (x->requires_grad && !x->grad_fn)
-        return err_set(
-            e, ERR_INVALID, "",
-            "a leaf Variable that requires grad is being used in an in-place operation.");
-    if (x->base && x->base->requires_grad && !x->base->grad_fn)
-        return err_set(e, ERR_INVALID, "",
-                       "a view of a leaf Variable that requires grad is being used in an in-place "
-                       "operation.");
-    if (x->base && (x->requires_grad || x->base->requires_grad || requires_grad))
-        return err_set(e, ERR_INVALID, "",
-                       "an in-place operation on a view is not supported where gradients are "
-                       "recorded");
-    for (int d = 0; d < x->shape.rank; d++)
-        if (x->stride[d] == 0 && x->shape.dim[d] > 1)
-            return err_set(e, ERR_INVALID, "",
-                           "unsupported operation: more than one element of the written-to tensor "
-                           "refers to a single memory location. Please clone() the tensor before "
-                           "performing the operation.");
-    return ERR_OK;
-}
-
-static enum err_kind check_result(const struct tensor *x, const struct tensor *y, struct err *e)
-{
-    char tx[SHAPE_TEXT_BYTES], ty[SHAPE_TEXT_BYTES];
-    if (!shape_equal(&x->shape, &y->shape))
-        return err_set(e, ERR_INVALID, "",
-                       "output with shape %s doesn't match the broadcast shape %s",
-                       shape_text(&x->shape, tx, sizeof tx), shape_text(&y->shape, ty, sizeof ty));
-    bool higher = dtype_is_float(y->dtype) ? !dtype_is_float(x->dtype)
-                                           : y->dtype > x->dtype && x->dtype == DTYPE_BOOL;
-    if (higher)
-        return err_set(e, ERR_INVALID, "",
-                       "result type %s can't be cast to the desired output type %s",
-                       dtype_type_name(y->dtype), dtype_type_name(x->dtype));
-    return ERR_OK;
-}
-
-/* What the row reads of x must outlive the writing: it gets a copy, with x's history. */
-static struct tensor *stand_in(struct tape *t, struct tensor *x, const struct op *op)
-{
-    struct tensor *copy = x;
-    bool reads = false;
-    for (int i = 0; i < SAVED_INPUTS_MAX; i++)
-        reads = reads || (op->saves >> (SAVE_BITS * i)) & SAVE_IN(0);
-    if (!reads || t->grad_disabled)
-        return x;
-    copy = tape_tensor(t, x->dtype, &x->shape);
-    if (!copy)
-        return NULL;
-    tape_copy(t, copy, x);
-    copy->grad_fn = x->grad_fn;
-    copy->requires_grad = x->requires_grad;
-    return copy;
-}
-
-/* x, overwritten by y, takes y's place in the node that made it. */
-static void take_over(struct tape *t, struct tensor *x, struct tensor *y)
-{
-    tape_copy(t, x, y);
-    x->storage->version++;
-    if (!y->grad_fn)
-        return;
-    struct node *n = y->grad_fn;
-    n->output = x;
-    if (n->call.out) {
-        n->call.out = x;
-        n->saved[n->call.inputs] = saved_of(x);
-    }
-    x->grad_fn = n;
-    x->requires_grad = true;
-}
-
-/* Of a row without a derivative: *y is what x becomes, with a history that forgets the one of x. */
-static enum err_kind overwrite(struct tape *t, enum op_id id, struct tensor *const *in, int inputs,
-                               struct tensor **y, struct err *e)
-{
-    const struct op *op = &t->kernels->ops[id];
-    enum op_id with = op_in_place(id, inputs > 1 && in[1]->number);
-    if (with == id)
-        return err_set(e, ERR_INVALID, "",
-                       "%s_() has no derivative: where gradients are recorded it is not supported",
-                       op->name);
-    struct tensor *operands[] = {in[0], in[1], *y};
-    return op_apply_many(t, with, NULL, operands, 3, y, NULL, e);
-}
-
-/* What x becomes, not yet there. */
-static enum err_kind compute_aside(struct tape *t, enum op_id id, const struct op_args *args,
-                                   struct tensor *const *in, int inputs, bool recorded,
-                                   struct tensor **y, struct err *e)
-{
-    bool plain = !t->kernels->ops[id].node;
-    if (!plain)
-        id = op_in_place(id, false);
-    struct tensor **operands = arena_alloc(&t->arena, (size_t)inputs * sizeof *operands);
-    if (!operands)
-        return tape_no_memory(e);
-    memcpy(operands, in, (size_t)inputs * sizeof *operands);
-    operands[0] = stand_in(t, in[0], &t->kernels->ops[id]);
-    if (!operands[0])
-        return tape_no_memory(e);
-    enum err_kind rc = op_apply_many(t, id, args, operands, inputs, y, NULL, e);
-    return rc || !plain || !recorded ? rc : overwrite(t, id, in, inputs, y, e);
-}
-
-enum err_kind op_apply_in_place(struct tape *t, enum op_id id, const struct op_args *args,
-                                struct tensor *const *in, int inputs, struct err *e)
-{
-    struct tensor *x = in[0], *y;
-    bool others = false;
-    for (int i = 1; i < inputs; i++)
-        others = others || in[i]->requires_grad;
-    enum err_kind rc = check_in_place(t, x, others, e);
-    bool recorded = !t->grad_disabled && dtype_is_float(x->dtype) && (x->requires_grad || others);
-    if (!rc)
-        rc = compute_aside(t, id, args, in, inputs, recorded, &y, e);
-    if (!rc)
-        rc = check_result(x, y, e);
-    if (!rc)
-        take_over(t, x, y);
-    return rc;
 }

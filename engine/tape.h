@@ -29,7 +29,11 @@ struct node {
     struct saved *saved;   /* of the inputs, and then of the output and of aux */
     struct tensor *leaf;
     struct tensor *output;   /* for its shape and type */
-    struct tensor *retained; /* the output, if it keeps its gradient (retain_grad) */
+    struct tensor *part;     /* CopySlices: what the operation has changed in place is this view of
+                                the output, laid out as it was then; what it has not seen of the
+                                gradient it passes on. NULL: a node as any */
+    enum dtype dtype;        /* that the row has computed in: that of the gradient it is given */
+    struct tensor *retained; /* what the gradient of the output is kept for (retain_grad) */
     struct tensor *grad;     /* backward: what has arrived at the output so far */
     struct node *older;      /* made before this one */
     unsigned uses;           /* backward: edges of the walk that lead here */
@@ -68,7 +72,7 @@ MUST_USE struct tensor *tape_alias(struct tape *t, const struct tensor *like);
  * args NULL: op_args_default. The output requires a gradient when an input does, the row has a
  * derivative, the output is of a float type and grad_disabled is not set.
  *   errors  INVALID shapes or types that do not fit, in PyTorch's words; work_max is reached; an
- *                   input is a view of what was changed in place since · NOMEM */
+ *                   input whose history cannot be told (tape_refresh) · NOMEM */
 MUST_USE enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args *args,
                                      struct tensor *const *in, int inputs, struct tensor **out,
                                      struct tensor **aux, struct err *e);
@@ -76,17 +80,31 @@ MUST_USE enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct
 MUST_USE enum err_kind op_apply(struct tape *t, enum op_id id, const struct op_args *args,
                                 struct tensor *const *in, struct tensor **out, struct err *e);
 /* in[0] becomes what the row gives, as by PyTorch's `x.add_(y)`: its numbers are overwritten, its
- * version counts one more, and its history goes on with the row's node.
- *   errors  INVALID as op_apply, and: a leaf that requires a gradient, or a view of one; a view of
- *           a tensor that has a history or would get one; an output of another shape, or of a type
- *           of a higher category · NOMEM */
+ * version counts one more, and its history goes on with the row's node. Where in[0] is a view, that
+ * node becomes its base's (CopySlices), and the view is one of what the base is now.
+ *   errors  INVALID as op_apply, and: a leaf that requires a gradient, or a view of one; a view
+ *           made where gradients were not recorded; several elements that are one; an output of
+ *           another shape, or of a type of a higher category · NOMEM */
 MUST_USE enum err_kind op_apply_in_place(struct tape *t, enum op_id id, const struct op_args *args,
                                          struct tensor *const *in, int inputs, struct err *e);
+
+/* Brings the history of a view up to date: where it or its base has been changed in place since,
+ * it is an as_strided of what the base is now. What reads x->grad_fn or x->requires_grad of a
+ * tensor that may be a view calls this first; the functions of this header have done so.
+ *   errors  INVALID  such a view, made where gradients were not recorded · NOMEM */
+MUST_USE enum err_kind tape_refresh(struct tape *t, struct tensor *x, struct err *e);
+
+/* The class of PyTorch's node: "AddBackward0", "AccumulateGrad", "CopySlices". */
+const char *node_class(const struct node *n);
+/* What its name() says: those that are no operation's stand in a namespace. */
+const char *node_name(const struct node *n);
+/* The class of x.grad_fn, of a view that is to be refreshed too; NULL: a leaf has none. */
+const char *tensor_grad_fn_class(const struct tensor *x);
 
 /* CONFLICT: what a node saved has been given up. */
 enum err_kind tape_given_up(struct err *e);
 
-/* x keeps the gradient that reaches it in .grad, though it is no leaf. */
+/* x, refreshed, keeps the gradient that reaches it in .grad, though it is no leaf. */
 void tape_retain_grad(struct tensor *x);
 
 /* Adds d(root)/d(leaf) into the .grad of every leaf that requires it; never overwrites.

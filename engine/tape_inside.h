@@ -1,4 +1,4 @@
-/* engine/tape_inside.h - what tape.c and backward.c share; for these two only. */
+/* engine/tape_inside.h - what tape.c, in_place.c and backward.c share; for these only. */
 #ifndef ENGINE_TAPE_INSIDE_H
 #define ENGINE_TAPE_INSIDE_H
 
@@ -18,6 +18,11 @@ static inline void tape_lend(const struct tape *t, struct op_call *c)
 {
     c->workspace = t->workspace;
     c->room = t->workspace ? (char *)t->workspace + MATMUL_WORKSPACE_BYTES : NULL;
+}
+/* x as it is now, to be found changed or not. */
+static inline struct saved tape_saved(const struct tensor *x)
+{
+    return (struct saved){.storage = x->storage, .version = x->storage->version};
 }
 enum err_kind tape_no_memory(struct err *e);
 /* Copies the numbers, if there are any. */

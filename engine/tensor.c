@@ -75,6 +75,16 @@ bool tensor_is_dense(const struct tensor *t)
     return true;
 }
 
+void tensor_span(const struct tensor *x, int64_t *from, int64_t *to)
+{
+    bool any = tensor_count(x) > 0;
+    *from = any ? x->offset : 0;
+    *to = any ? x->offset + 1 : 0;
+    for (int d = 0; any && d < x->shape.rank; d++)
+        if (x->shape.dim[d] > 1) /* else the stride may be anything */
+            *to += (x->shape.dim[d] - 1) * x->stride[d];
+}
+
 void tensor_set_layout(struct tensor *t, const struct tensor *like)
 {
     tensor_set_contiguous(t);

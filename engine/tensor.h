@@ -30,10 +30,13 @@ struct tensor {
     bool requires_grad;
     bool number; /* a Python number in a tensor's place: promotes less (tensor_result_type) */
     struct node *grad_fn; /* what made it; NULL for a leaf */
-    /* Of a view: what it is a view of (no view itself), and what had made that at the time. When
-     * that has changed since, the view's own history is no longer true. */
-    const struct tensor *base;
-    const struct node *base_fn;
+    /* Of a view: what it is a view of (no view itself), and the version of the storage that its
+     * history speaks of. When that has changed since, the history is no longer true (tape_refresh).
+     */
+    struct tensor *base;
+    uint64_t base_version;
+    bool without_grad; /* a view made where gradients were not recorded */
+    bool retains_grad; /* what made it keeps its gradient for it (retain_grad) */
 
     /* Of a leaf that requires a gradient: */
     struct tensor *grad;      /* what has been accumulated; NULL: none (PyTorch's None) */
@@ -52,6 +55,12 @@ static inline int64_t tensor_count(const struct tensor *t)
     return shape_count(&t->shape);
 }
 
+/* A view of what requires a gradient does so too, and be it from now on. */
+static inline bool tensor_requires_grad(const struct tensor *t)
+{
+    return t->requires_grad || (t->base && t->base->requires_grad);
+}
+
 /* The address of its first element; NULL: its numbers are not there (tape.h, `dry`). */
 void *tensor_data(const struct tensor *t);
 
@@ -68,6 +77,10 @@ struct tensor tensor_seen(const struct tensor *x);
 bool tensor_is_contiguous(const struct tensor *t);
 /* Are its elements one run without holes, in some order of the dimensions? */
 bool tensor_is_dense(const struct tensor *t);
+
+/* What of its storage x spans, in elements: from is its first one, to is behind its last one; both
+ * are 0 if it has none. Strides are not negative. */
+void tensor_span(const struct tensor *x, int64_t *from, int64_t *to);
 
 /* Gives t the strides of a row-major run. */
 void tensor_set_contiguous(struct tensor *t);

@@ -58,7 +58,7 @@ struct tensor *lab_zeros(struct lab *l, enum dtype dtype, struct shape shape)
     void *data = arena_alloc(&l->memory, bytes);
     assert_true(t && storage && data);
     memset(data, 0, bytes);
-    *storage = (struct storage){.data = data};
+    *storage = (struct storage){.data = data, .bytes = bytes};
     tensor_wrap(t, storage, dtype, &shape, 0);
     return t;
 }

@@ -145,6 +145,19 @@ void reference_select(const struct op_args *a, const struct values *in, struct v
     pick_elements(a, in, y, at_selected);
 }
 
+void reference_as_strided(const struct op_args *a, const struct values *in, struct values *y)
+{
+    y->shape = a->shape;
+    for (int64_t i = 0; i < shape_count(&y->shape); i++) {
+        int64_t left = i, place = a->start;
+        for (int d = y->shape.rank - 1; d >= 0; d--) {
+            place += left % y->shape.dim[d] * a->stride[d];
+            left /= y->shape.dim[d];
+        }
+        y->x[i] = in->x[place];
+    }
+}
+
 /* ---- moves --------------------------------------------------------------------------------- */
 
 void reference_clone(const struct op_args *a, const struct values *in, struct values *y)

@@ -419,6 +419,21 @@ static const struct sample selections[] = {
     {.shape = {DIMS(4, 6)}, .layout = {T_OF_LEAF}, .args = {.dim = 1, .start = 3}},
 };
 
+/* Row-major only: the reference knows no places but those. */
+static const struct sample layouts[] = {
+    {.shape = {DIMS(6)}, .args = {.shape = DIMS(2, 3), .stride = {3, 1}}},
+    {.shape = {DIMS(2, 3)}, .args = {.shape = DIMS(3, 2), .stride = {1, 3}}},
+    {.shape = {DIMS(9)}, .args = {.shape = DIMS(3, 3), .stride = {1, 1}}},
+    {.shape = {DIMS(7)}, .args = {.shape = DIMS(2, 2), .stride = {2, 3}, .start = 1}},
+    {.shape = {DIMS(3, 5)}, .args = {.shape = DIMS(4, 3), .stride = {0, 2}, .start = 9}},
+    {.shape = {DIMS(2, 4)},
+     .args = {.shape = DIMS(2, 1, 2, 1, 1, 2), .stride = {4, 9, 2, 0, 1, 1}}},
+    {.shape = {SCALAR}, .args = {.shape = SCALAR}},
+    {.shape = {DIMS(4)}, .args = {.shape = SCALAR, .start = 3}},
+    {.shape = {DIMS(4)}, .args = {.shape = DIMS(0, 2), .stride = {1, 1}, .start = 2}},
+    {.shape = {DIMS(0)}, .args = {.shape = DIMS(0)}},
+};
+
 static const struct sample products[] = {
     {.shape = {DIMS(2, 3), DIMS(3, 4)}},
     {.shape = {DIMS(1, 1), DIMS(1, 1)}},
@@ -862,6 +877,7 @@ const struct rule op_rules[OP_COUNT] = {
     [OP_EXPAND] = RULE(expand, expansions),
     [OP_SLICE] = RULE(slice, slices),
     [OP_SELECT] = RULE(select, selections),
+    [OP_AS_STRIDED] = RULE(as_strided, layouts),
     [OP_CLONE] = RULE(clone, singles),
     [OP_TO_COPY] = RULE(to_copy, casts),
     [OP_CAT] = MOVES(cat, lists),

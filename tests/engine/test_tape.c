@@ -250,8 +250,10 @@ static void a_change_is_seen_through_views(void **state)
     struct tensor *x = leaf(2, 3), *w = leaf(4, 3);
     struct tensor *root = apply(OP_SUM, apply(OP_MM, x, apply(OP_T, w, NULL)), NULL);
     w->storage->version++;
-    assert_refused(root, NULL, ERR_CONFLICT,
-                   "[torch.DoubleTensor [3, 4]], which is output 0 of TBackward0, is at version 1");
+    assert_refused(
+        root, NULL, ERR_CONFLICT,
+        "[torch.DoubleTensor [3, 4]], which is output 0 of AsStridedBackward0, is at version "
+        "1");
 }
 
 /* ---- recording ----------------------------------------------------------------------------- */
