@@ -101,17 +101,31 @@ enum err_kind call_normalize(struct args *a, struct value *out, struct err *e)
 
 /* ---- padding ------------------------------------------------------------------------------- */
 
-/* *size grows by what is added at one end, or what is cut off there. */
-static enum err_kind resize(int64_t *size, int64_t added, bool at_start, struct err *e)
+/* What a negative padding cuts off one end of a dimension. */
+static enum err_kind cut(int64_t *size, int64_t padding, bool at_start, struct err *e)
 {
     int64_t was = *size;
-    if (__builtin_add_overflow(was, added, size))
-        return err_set(e, ERR_INVALID, "", "Padding length too large");
-    if (*size < 0)
-        return err_set(e, ERR_INVALID, "",
-                       "start (%lld) + length (%lld) exceeds dimension size (%lld).",
-                       at_start ? -(long long)added : 0, (long long)*size, (long long)was);
-    return ERR_OK;
+    padding = padding < -INT64_MAX ? -INT64_MAX : padding;
+    if (padding >= 0)
+        return ERR_OK;
+    *size += padding; /* of a size, which is not negative */
+    if (*size >= 0)
+        return ERR_OK;
+    return err_set(e, ERR_INVALID, "",
+                   "start (%lld) + length (%lld) exceeds dimension size (%lld).",
+                   at_start ? -(long long)padding : 0, (long long)*size, (long long)was);
+}
+
+/* What is cut off comes first, as in PyTorch: it must be there. */
+static enum err_kind pad_size(int64_t *size, int64_t before, int64_t behind, struct err *e)
+{
+    enum err_kind rc = cut(size, before, true, e);
+    if (!rc)
+        rc = cut(size, behind, false, e);
+    if (!rc && ((before > 0 && __builtin_add_overflow(*size, before, size)) ||
+                (behind > 0 && __builtin_add_overflow(*size, behind, size))))
+        rc = err_set(e, ERR_INVALID, "", "Padding length too large");
+    return rc;
 }
 
 enum err_kind apply_pad(struct interp *in, struct tensor *x, const int64_t *before,
@@ -122,9 +136,7 @@ enum err_kind apply_pad(struct interp *in, struct tensor *x, const int64_t *befo
     args.shape = x->shape;
     for (int d = 0; d < x->shape.rank; d++) {
         args.before[d] = before[d];
-        enum err_kind rc = resize(&args.shape.dim[d], before[d], true, e);
-        if (!rc)
-            rc = resize(&args.shape.dim[d], behind[d], false, e);
+        enum err_kind rc = pad_size(&args.shape.dim[d], before[d], behind[d], e);
         if (rc)
             return rc;
     }

@@ -30,7 +30,14 @@ static double tan_far(double x)
     return tangent_f64(r, turns);
 }
 
-static double power_of_ten(int64_t n);
+/* 10 to the power of |n|; what is infinite anyway needs no more steps. */
+static double power_of_ten(int64_t n)
+{
+    double y = 1;
+    for (int64_t i = n < 0 ? n : -n; i < 0 && y < (double)INFINITY; i++)
+        y *= 10;
+    return y;
+}
 
 #define REAL  float
 #define FLOOR floorf
@@ -103,15 +110,6 @@ ROUNDING_ROW(floor)
 ROUNDING_ROW(ceil)
 ROUNDING_ROW(round)
 ROUNDING_ROW(trunc)
-
-/* 10 to the power of |n|; what is infinite anyway needs no more steps. */
-static double power_of_ten(int64_t n)
-{
-    double y = 1;
-    for (int64_t i = n < 0 ? -n : n; i > 0 && y < (double)INFINITY; i--)
-        y *= 10;
-    return y;
-}
 
 enum err_kind ISA_FN(round_decimals_infer)(const struct op_call *c, struct tensor *out,
                                            struct err *e)

@@ -151,6 +151,17 @@ static void in_place_forms_have_their_nodes(void **state)
                  2, 1, "In-place elu backward calculation is triggered with a negative slope");
 }
 
+static void padding_cuts_before_it_adds(void **state)
+{
+    (void)state;
+    assert_prints("print(torch.nn.functional.pad(torch.ones(3), (2, -2), value=7).tolist())",
+                  "[7.0, 7.0, 1.0]\n");
+    assert_fails("torch.nn.functional.pad(torch.ones(3), (5, -7))", 1, 1,
+                 "start (0) + length (-4) exceeds dimension size (3).");
+    assert_fails("torch.nn.functional.pad(torch.ones(3), (1,))", 1, 1,
+                 "Padding length must be divisible by 2");
+}
+
 /* PyTorch's gradient there is none at all, or an error. */
 static void some_gradients_are_none(void **state)
 {
@@ -401,6 +412,7 @@ int main(void)
         cmocka_unit_test(in_place_changes_are_seen),
         cmocka_unit_test(in_place_forms_have_their_nodes),
         cmocka_unit_test(some_gradients_are_none),
+        cmocka_unit_test(padding_cuts_before_it_adds),
         cmocka_unit_test(what_is_not_supported_says_so),
         cmocka_unit_test(runs_stop_and_go_on),
         cmocka_unit_test(bounds_are_errors),
