@@ -239,63 +239,6 @@ static struct tensor *finished(struct tape *t, const struct node *n, int i, cons
     return c->grad_in[i];
 }
 
-/* ---- CopySlices ---------------------------------------------------------------------------- */
-
-/* The gradient of what an operation changed a part of, laid out as that lies in its storage. */
-struct slices {
-    struct tensor *whole, *part;
-};
-
-/* x, in memory that starts at `from` of its storage. NULL: no memory. */
-static struct tensor *lay(struct tape *t, const struct tensor *memory, const struct tensor *x,
-                          int64_t from)
-{
-    struct tensor *y = tape_alias(t, memory);
-    if (!y)
-        return NULL;
-    y->shape = x->shape;
-    y->offset = tensor_count(x) ? x->offset - from : 0;
-    memcpy(y->stride, x->stride, sizeof y->stride);
-    return y;
-}
-
-/* A copy of n's gradient, and the part of it that n's operation made. The part may see what the
- * whole does not, if that is a detached piece of its storage. false: no memory. */
-static bool slice(struct tape *t, const struct node *n, struct slices *s)
-{
-    int64_t from, to, part_from, part_to;
-    tensor_span(n->output, &from, &to);
-    tensor_span(n->part, &part_from, &part_to);
-    if (from == to || (part_from < part_to && part_from < from))
-        from = part_from;
-    if (part_to > to)
-        to = part_to;
-    const struct shape shape = {.rank = 1, .dim = {to - from}};
-    struct tensor *memory = tape_tensor(t, n->grad->dtype, &shape);
-    if (!memory)
-        return false;
-    if (!t->dry)
-        memset(tensor_data(memory), 0, (size_t)(to - from) * dtype_bytes(memory->dtype));
-    s->whole = lay(t, memory, n->output, from);
-    s->part = lay(t, memory, n->part, from);
-    if (s->whole && s->part)
-        tape_copy(t, s->whole, n->grad);
-    return s->whole && s->part;
-}
-
-/* The gradient of what there was before: where the operation came between, the one that it gives.
- * NULL: no memory. */
-static struct tensor *put_back(struct tape *t, struct slices *s, const struct tensor *g)
-{
-    tape_copy(t, s->part, g);
-    if (tensor_is_dense(s->whole))
-        return s->whole;
-    struct tensor *y = tape_tensor(t, s->whole->dtype, &s->whole->shape);
-    if (y)
-        tape_copy(t, y, s->whole);
-    return y;
-}
-
 /* ---- the walk ------------------------------------------------------------------------------ */
 
 static enum err_kind deliver_all(struct tape *t, struct node *n, const struct op_call *c,
@@ -307,7 +250,7 @@ static enum err_kind deliver_all(struct tape *t, struct node *n, const struct op
         bool of_base = n->part && i == 0;
         struct tensor *g = finished(t, n, i, c);
         if (g && of_base)
-            g = put_back(t, s, g);
+            g = slices_end(t, s, g);
         enum dtype dtype = of_base ? n->output->dtype : n->input[i]->dtype;
         if (!g || !deliver(t, n->next[i], g, dtype))
             return tape_no_memory(e);
@@ -329,7 +272,7 @@ static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
         return ERR_OK;
     struct op_call c = n->call;
     struct slices s = {.part = n->grad};
-    if (n->part && !slice(t, n, &s))
+    if (n->part && !slices_begin(t, n, &s))
         return tape_no_memory(e);
     tape_lend(t, &c);
     bool any_strides = (c.op->flags & (ANY_STRIDES | GRAD_ROWS)) == ANY_STRIDES;

@@ -1,4 +1,4 @@
-/* engine/tape_inside.h - what tape.c, in_place.c and backward.c share; for these only. */
+/* engine/tape_inside.h - what tape.c, in_place.c, slices.c and backward.c share. */
 #ifndef ENGINE_TAPE_INSIDE_H
 #define ENGINE_TAPE_INSIDE_H
 
@@ -25,6 +25,19 @@ static inline struct saved tape_saved(const struct tensor *x)
     return (struct saved){.storage = x->storage, .version = x->storage->version};
 }
 enum err_kind tape_no_memory(struct err *e);
+
+/* The gradient of what an operation has changed a part of in place, laid out as both lie in their
+ * storage. */
+struct slices {
+    struct tensor *whole, *part;
+};
+/* A copy of n's gradient, and the part of it that n's operation made (n->part). false: no memory.
+ */
+MUST_USE bool slices_begin(struct tape *t, const struct node *n, struct slices *s);
+/* g, the gradient that the operation passes on, takes the part's place: the gradient of what there
+ * was before. NULL: no memory. */
+MUST_USE struct tensor *slices_end(struct tape *t, const struct slices *s, const struct tensor *g);
+
 /* Copies the numbers, if there are any. */
 void tape_copy(const struct tape *t, struct tensor *dst, const struct tensor *src);
 
