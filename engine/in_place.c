@@ -22,8 +22,7 @@ const char *node_name(const struct node *n)
         return "torch::autograd::AccumulateGrad";
     if (n->part)
         return "torch::autograd::CopySlices";
-    return n->call.op->flags & NO_DERIVATIVE ? "torch::autograd::NotImplemented"
-                                             : n->call.op->node;
+    return n->call.op->flags & NO_DERIVATIVE ? "torch::autograd::NotImplemented" : n->call.op->node;
 }
 
 /* ---- views --------------------------------------------------------------------------------- */
@@ -127,8 +126,9 @@ enum op_id op_in_place(enum op_id id, bool with_number)
 
 /* ---- what may not be changed in place ------------------------------------------------------ */
 
-/* Of an operation that is recorded. */
-static enum err_kind check_history(const struct tensor *x, struct err *e)
+/* Of an operation that is recorded.
+ *   leaf  x had no history before it was refreshed: PyTorch does not look at the base's here */
+static enum err_kind check_history(const struct tensor *x, bool leaf, struct err *e)
 {
     if (x->base && x->without_grad)
         return made_without_grad(x, "is being", e);
@@ -136,7 +136,7 @@ static enum err_kind check_history(const struct tensor *x, struct err *e)
         return err_set(e, ERR_INVALID, "",
                        "a view of a leaf Variable that requires grad is being used in an in-place "
                        "operation.");
-    if (x->requires_grad && !x->grad_fn)
+    if (x->requires_grad && leaf)
         return err_set(
             e, ERR_INVALID, "",
             "a leaf Variable that requires grad is being used in an in-place operation.");
@@ -211,14 +211,14 @@ static enum err_kind check_result(const struct tensor *x, const struct tensor *y
 static enum err_kind check_operands(struct tape *t, enum op_id id, struct tensor *const *in,
                                     int inputs, bool *recorded, struct err *e)
 {
-    bool requires_grad = false;
+    bool requires_grad = false, leaf = !in[0]->grad_fn;
     enum err_kind rc = ERR_OK;
     for (int i = 0; !rc && i < inputs && !t->grad_disabled; i++) {
         rc = tape_refresh(t, in[i], e);
         requires_grad = requires_grad || in[i]->requires_grad;
     }
     if (!rc && requires_grad)
-        rc = check_history(in[0], e);
+        rc = check_history(in[0], leaf, e);
     *recorded = requires_grad && dtype_is_float(in[0]->dtype);
     if (!rc)
         rc = check_overlap(in[0], e);

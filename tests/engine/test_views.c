@@ -374,6 +374,13 @@ static void what_is_saved_must_stay(void **state)
 static void what_may_not_be_changed(void **state)
 {
     (void)state;
+    assert_fails("w=torch.ones(3,requires_grad=True)\n"
+                 "y=torch.ones(3)\n"
+                 "v=y[:2]\n"
+                 "y.mul_(w)\n"
+                 "v.mul_(2)\n",
+                 5, 1,
+                 "a leaf Variable that requires grad is being used in an in-place operation.");
     assert_fails(
         "x=torch.ones(3,requires_grad=True)\nx[0]=1", 2, 1,
         "a view of a leaf Variable that requires grad is being used in an in-place operation.");
