@@ -13,7 +13,7 @@
 
 /* The arithmetic's version: changes whenever any kernel's order of operations or polynomial
  * does, and so its bits. Kept with every checkpoint. */
-#define ARITHMETIC_VERSION 1
+#define ARITHMETIC_VERSION 2
 
 struct op;
 struct tensor;
