@@ -318,26 +318,42 @@ static enum err_kind operate_tensors(struct interp *in, enum tree_operator op,
 
 /* ---- other values -------------------------------------------------------------------------- */
 
-static bool equal(const struct value *a, const struct value *b);
+/* How far a comparison may go: lists may hold lists that hold the same list many times. */
+#define EQUAL_DEPTH_MAX 200
+#define EQUAL_ITEMS_MAX 1000000
+struct comparison {
+    int depth;
+    int64_t items;
+    bool too_far;
+};
 
-static bool equal_items(const struct value *a, const struct value *b)
+static bool equal(struct comparison *c, const struct value *a, const struct value *b);
+
+static bool equal_items(struct comparison *c, const struct value *a, const struct value *b)
 {
-    for (size_t i = 0; i < a->count; i++)
-        if (!equal(&a->item[i], &b->item[i]))
-            return false;
-    return true;
+    bool same = true;
+    if (a->item == b->item)
+        return true;
+    c->too_far = c->too_far || c->depth == EQUAL_DEPTH_MAX;
+    c->depth++;
+    for (size_t i = 0; i < a->count && same && !c->too_far; i++) {
+        c->too_far = ++c->items > EQUAL_ITEMS_MAX;
+        same = equal(c, &a->item[i], &b->item[i]);
+    }
+    c->depth--;
+    return same;
 }
 
 /* a == b of what is no tensor; identity for what has no value of its own. A torch.Size is a tuple.
  */
-static bool equal(const struct value *a, const struct value *b)
+static bool equal(struct comparison *c, const struct value *a, const struct value *b)
 {
     bool unordered;
     if (value_is_number(a) && value_is_number(b))
         return compare_numbers(a, b, &unordered) == 0 && !unordered;
     if (value_is_list(a) && value_is_list(b))
         return (a->kind == VALUE_LIST) == (b->kind == VALUE_LIST) && a->count == b->count &&
-               equal_items(a, b);
+               equal_items(c, a, b);
     if (a->kind != b->kind)
         return false;
     switch (a->kind) {
@@ -369,10 +385,21 @@ static bool equal(const struct value *a, const struct value *b)
     return false;
 }
 
-/* a is b: Python's small integers and strings are their values here. */
-static bool is_same(const struct value *a, const struct value *b)
+static enum err_kind compare_values(const struct value *a, const struct value *b, bool *same,
+                                    struct err *e)
 {
-    return a->kind == b->kind && equal(a, b);
+    struct comparison c = {.depth = 0};
+    *same = equal(&c, a, b);
+    return c.too_far ? err_set(e, ERR_INVALID, "", "the lists are too deep or too long to compare")
+                     : ERR_OK;
+}
+
+/* a is b: Python's small integers and strings are their values here. */
+static enum err_kind is_same(const struct value *a, const struct value *b, bool *same,
+                             struct err *e)
+{
+    *same = false;
+    return a->kind == b->kind ? compare_values(a, b, same, e) : ERR_OK;
 }
 
 static enum err_kind contains(const struct value *item, const struct value *list, bool *out,
@@ -385,22 +412,24 @@ static enum err_kind contains(const struct value *item, const struct value *list
     if (!value_is_list(list))
         return err_set(e, ERR_INVALID, "", "argument of type '%s' is not iterable",
                        value_type_name(list));
+    enum err_kind rc = ERR_OK;
     *out = false;
-    for (size_t i = 0; i < list->count; i++)
-        *out = *out || equal(item, &list->item[i]);
-    return ERR_OK;
+    for (size_t i = 0; !rc && !*out && i < list->count; i++)
+        rc = compare_values(item, &list->item[i], out, e);
+    return rc;
 }
 
 static enum err_kind compare(enum tree_operator op, const struct value *a, const struct value *b,
                              struct value *out, struct err *e)
 {
-    bool unordered = false, result;
-    int order;
+    bool unordered = false, result = false;
+    enum err_kind rc = ERR_OK;
     if (value_is_number(a) && value_is_number(b)) {
-        order = compare_numbers(a, b, &unordered);
+        int order = compare_numbers(a, b, &unordered);
         result = unordered ? op == TREE_OP_NE : by_order(op, order);
     } else if (op == TREE_OP_EQ || op == TREE_OP_NE) {
-        result = equal(a, b) == (op == TREE_OP_EQ);
+        rc = compare_values(a, b, &result, e);
+        result = result == (op == TREE_OP_EQ);
     } else if (a->kind == VALUE_STRING && b->kind == VALUE_STRING) {
         result = by_order(op, strcmp(a->text, b->text));
     } else {
@@ -408,7 +437,7 @@ static enum err_kind compare(enum tree_operator op, const struct value *a, const
                        tree_operator_text[op], value_type_name(a), value_type_name(b));
     }
     *out = VALUE(BOOL, .boolean = result);
-    return ERR_OK;
+    return rc;
 }
 
 /* Strings and lists of one kind are joined by +. */
@@ -449,8 +478,9 @@ enum err_kind operate(struct interp *in, enum tree_operator op, const struct val
 {
     bool found = false;
     if (op == TREE_OP_IS || op == TREE_OP_IS_NOT) {
-        *out = VALUE(BOOL, .boolean = is_same(a, b) == (op == TREE_OP_IS));
-        return ERR_OK;
+        enum err_kind rc = is_same(a, b, &found, e);
+        *out = VALUE(BOOL, .boolean = found == (op == TREE_OP_IS));
+        return rc;
     }
     if (op == TREE_OP_IN || op == TREE_OP_NOT_IN) {
         enum err_kind rc = contains(a, b, &found, e);

@@ -261,6 +261,11 @@ static void shared_lists_are_bounded(void **state)
     assert_int_equal(run_all(&r), ERR_INVALID);
     assert_non_null(strstr(r.e.message, "a literal of more than"));
     run_end(&r);
+    strcpy(text, "a = [1]\nb = [1]\n");
+    for (int i = 0; i < 8; i++)
+        strcat(text, "a = [a, a, a, a, a, a, a, a]\nb = [b, b, b, b, b, b, b, b]\n");
+    strcat(text, "print(a == b)");
+    assert_fails(text, 19, 7, "too deep or too long to compare");
 }
 
 static const char everything[] =
