@@ -56,7 +56,7 @@ static void write_tensor(struct json_out *w, const struct json *j, const cJSON *
     }
     void *data = mem_array(count_elements(dim, rank), sizeof(double));
     expect(data);
-    for (int dtype = 0; dtype < DTYPE_COUNT; dtype++) {
+    for (int dtype = DTYPE_INT64; dtype < DTYPE_COUNT; dtype++) { /* a bool is no number */
         if (json_tensor_read(j, item, (enum dtype)dtype, data, &e)) {
             json_string(w, e.pointer);
             continue;

@@ -43,7 +43,8 @@ static void test_deep_nesting(void **state)
         free(closing);
     }
     refuse(400, "malformed-request", "/models", text_repeat("", "[", 250000, ""));
-    refuse(413, "too-large", "/models", text_repeat("", "{\"a\":", 250000, ""));
+    refuse(400, "malformed-request", "/models", text_repeat("", "{\"a\":", 250000, ""));
+    refuse(413, "too-large", "/models/m/zero_grad", text_repeat("", "{\"a\":", 250000, ""));
 }
 
 /* The daemon's peak of resident memory in kB. */
@@ -176,7 +177,7 @@ static void test_shapes(void **state)
     refuse(422, "invalid-argument", "/models",
            text_repeat("{\"loss\":\"mse\",\"layers\":[", "{\"type\":\"relu\"},", 20000,
                        "{\"type\":\"relu\"}]}"));
-    refuse(413, "too-large", "/models",
+    refuse(422, "invalid-argument", "/models",
            text_repeat("{\"loss\":\"mse\",\"layers\":[", "{\"type\":\"relu\"},", 1000000,
                        "{\"type\":\"relu\"}]}"));
     ask(&target_client, 422, "POST",
