@@ -39,7 +39,7 @@ RANDOM_PROGRAMS = 40
 OPEN = re.compile("|".join([
     "(squeeze|unsqueeze|transpose|t), in place",
     "nn.functional.conv2d, function, int64",
-    "random 25$",  # argmax of bool where the dim is 1
+    "random 25$",  # argmax of bool, where the dim is 1
 ]))
 NUMPY = {"bool": numpy.bool_, "int64": numpy.int64, "float32": numpy.float32,
          "float64": numpy.float64}
