@@ -43,6 +43,8 @@ struct args {
     bool given[ARGUMENTS_MAX];         /* false: value is the default */
 };
 
+bool parameter_is_named(const struct parameter_spec *p, const char *name);
+
 /* errors INVALID in Python's and PyTorch's words · NOMEM */
 MUST_USE enum err_kind arguments_bind(struct args *a, struct interp *in, const struct builtin *row,
                                       bool in_place, const struct call_values *given,

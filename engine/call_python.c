@@ -11,8 +11,7 @@
 const struct value *argument(const struct args *a, const char *name)
 {
     int i = 0;
-    while (strlen(name) != (size_t)a->spec[i].name_bytes ||
-           memcmp(a->spec[i].name, name, strlen(name)) != 0)
+    while (!parameter_is_named(&a->spec[i], name))
         i++; /* signatures are ours: it is one of them */
     return &a->value[i];
 }

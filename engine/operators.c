@@ -1,201 +1,13 @@
 /* engine/operators.c - the operators of the language, on Python's values and on tensors. */
-#include <math.h>
 #include <string.h>
 
-#include "engine/interp_inside.h"
-#include "engine/vmath.h"
+#include "engine/operators.h"
 
-static enum err_kind unsupported(enum tree_operator op, const struct value *a,
-                                 const struct value *b, struct err *e)
+enum err_kind operator_unsupported(enum tree_operator op, const struct value *a,
+                                   const struct value *b, struct err *e)
 {
     return err_set(e, ERR_INVALID, "", "unsupported operand type(s) for %s: '%s' and '%s'",
                    tree_operator_text[op], value_type_name(a), value_type_name(b));
-}
-
-/* ---- numbers ------------------------------------------------------------------------------- */
-
-static enum err_kind too_large(struct err *e)
-{
-    return err_set(e, ERR_INVALID, "",
-                   "the integer is too large: this language's are 64 bits wide");
-}
-
-static enum err_kind by_zero(struct err *e, const char *what)
-{
-    return err_set(e, ERR_INVALID, "", "%s by zero", what);
-}
-
-/* Rounds down, as Python does; the remainder has b's sign. */
-static enum err_kind divide_integers(int64_t a, int64_t b, bool remainder, int64_t *out,
-                                     struct err *e)
-{
-    if (b == 0)
-        return by_zero(e, "integer division or modulo");
-    if (b == -1) { /* INT64_MIN / -1 does not fit */
-        *out = 0;
-        if (!remainder && __builtin_sub_overflow(0, a, out))
-            return too_large(e);
-        return ERR_OK;
-    }
-    int64_t q = a / b, r = a % b;
-    bool down = r != 0 && (r < 0) != (b < 0);
-    *out = remainder ? r + (down ? b : 0) : q - down;
-    return ERR_OK;
-}
-
-static enum err_kind power_of_integers(int64_t a, int64_t n, int64_t *out, struct err *e)
-{
-    int64_t y = 1;
-    for (int64_t square = a; n > 0; n >>= 1) {
-        if (n & 1 && __builtin_mul_overflow(y, square, &y))
-            return too_large(e);
-        if (n > 1 && __builtin_mul_overflow(square, square, &square))
-            return too_large(e);
-    }
-    *out = y;
-    return ERR_OK;
-}
-
-static enum err_kind operate_integers(enum tree_operator op, int64_t a, int64_t b,
-                                      struct value *out, struct err *e)
-{
-    int64_t y = 0;
-    bool overflow = false;
-    enum err_kind rc = ERR_OK;
-    switch ((int)op) {
-    case TREE_OP_ADD:
-        overflow = __builtin_add_overflow(a, b, &y);
-        break;
-    case TREE_OP_SUB:
-        overflow = __builtin_sub_overflow(a, b, &y);
-        break;
-    case TREE_OP_MUL:
-        overflow = __builtin_mul_overflow(a, b, &y);
-        break;
-    case TREE_OP_FLOOR_DIV:
-    case TREE_OP_MOD:
-        rc = divide_integers(a, b, op == TREE_OP_MOD, &y, e);
-        break;
-    case TREE_OP_POW:
-        rc = power_of_integers(a, b, &y, e);
-        break;
-    case TREE_OP_AND:
-        y = a & b;
-        break;
-    case TREE_OP_OR:
-        y = a | b;
-        break;
-    default:
-        y = a ^ b;
-        break;
-    }
-    *out = VALUE(INT, .integer = y);
-    return overflow ? too_large(e) : rc;
-}
-
-/* Python's float modulo: the remainder has b's sign. */
-static double modulo(double a, double b)
-{
-    double r = fmod(a, b);
-    if (r != 0 && (r < 0) != (b < 0))
-        r += b;
-    return r != 0 ? r : copysign(0, b);
-}
-
-static enum err_kind operate_floats(enum tree_operator op, double a, double b, struct value *out,
-                                    struct err *e)
-{
-    double y;
-    bool divides = op == TREE_OP_DIV || op == TREE_OP_FLOOR_DIV || op == TREE_OP_MOD;
-    if (divides && b == 0)
-        return by_zero(e, op == TREE_OP_DIV         ? "float division"
-                          : op == TREE_OP_FLOOR_DIV ? "float floor division"
-                                                    : "float modulo");
-    switch ((int)op) {
-    case TREE_OP_ADD:
-        y = a + b;
-        break;
-    case TREE_OP_SUB:
-        y = a - b;
-        break;
-    case TREE_OP_MUL:
-        y = a * b;
-        break;
-    case TREE_OP_DIV:
-        y = a / b;
-        break;
-    case TREE_OP_FLOOR_DIV:
-        y = floor((a - modulo(a, b)) / b + 0.5);
-        break;
-    case TREE_OP_MOD:
-        y = modulo(a, b);
-        break;
-    default:
-        if (a < 0 && isfinite(b) && b != floor(b))
-            return err_set(e, ERR_INVALID, "",
-                           "a negative number to a fractional power is complex, which is not "
-                           "supported");
-        if (a == 0 && b < 0)
-            return err_set(e, ERR_INVALID, "", "0.0 cannot be raised to a negative power");
-        y = pow(a, b);
-        if (isinf(y) && isfinite(a) && isfinite(b))
-            return err_set(e, ERR_INVALID, "", "(34, 'Numerical result out of range')");
-        break;
-    }
-    *out = VALUE(FLOAT, .number = y);
-    return ERR_OK;
-}
-
-static int64_t integer_of(const struct value *x)
-{
-    return x->kind == VALUE_BOOL ? x->boolean : x->integer;
-}
-
-static enum err_kind operate_numbers(enum tree_operator op, const struct value *a,
-                                     const struct value *b, struct value *out, struct err *e)
-{
-    bool bitwise = op == TREE_OP_AND || op == TREE_OP_OR || op == TREE_OP_XOR;
-    bool floats = a->kind == VALUE_FLOAT || b->kind == VALUE_FLOAT;
-    if (op == TREE_OP_MATMUL || (bitwise && floats))
-        return unsupported(op, a, b, e);
-    bool negative_power = op == TREE_OP_POW && !floats && integer_of(b) < 0;
-    if (!floats && op != TREE_OP_DIV && !negative_power) {
-        enum err_kind rc = operate_integers(op, integer_of(a), integer_of(b), out, e);
-        if (bitwise && a->kind == VALUE_BOOL && b->kind == VALUE_BOOL)
-            *out = VALUE(BOOL, .boolean = out->integer != 0);
-        return rc;
-    }
-    if (op == TREE_OP_DIV && !floats && integer_of(b) == 0)
-        return by_zero(e, "division");
-    return operate_floats(op, number_of(a), number_of(b), out, e);
-}
-
-static int compare_numbers(const struct value *a, const struct value *b, bool *unordered)
-{
-    *unordered = false;
-    if (a->kind != VALUE_FLOAT && b->kind != VALUE_FLOAT)
-        return (integer_of(a) > integer_of(b)) - (integer_of(a) < integer_of(b));
-    double x = number_of(a), y = number_of(b);
-    *unordered = isnan(x) || isnan(y);
-    return (x > y) - (x < y);
-}
-
-static bool by_order(enum tree_operator op, int order)
-{
-    switch ((int)op) {
-    case TREE_OP_EQ:
-        return order == 0;
-    case TREE_OP_NE:
-        return order != 0;
-    case TREE_OP_LT:
-        return order < 0;
-    case TREE_OP_LE:
-        return order <= 0;
-    case TREE_OP_GT:
-        return order > 0;
-    default:
-        return order >= 0;
-    }
 }
 
 /* ---- tensors ------------------------------------------------------------------------------- */
@@ -295,12 +107,12 @@ static enum err_kind operate_tensors(struct interp *in, enum tree_operator op,
         return ERR_OK;
     }
     if (!operands)
-        return unsupported(op, a, b, e);
+        return operator_unsupported(op, a, b, e);
     enum err_kind rc;
     if (op == TREE_OP_MATMUL && a->kind == b->kind)
         rc = apply_matmul(in, a->tensor, b->tensor, &y, e);
     else if (!tensor_op[op])
-        return unsupported(op, a, b, e);
+        return operator_unsupported(op, a, b, e);
     else if (a->kind != VALUE_TENSOR && !is_comparison(op))
         rc = number_first(in, op, a, b->tensor, &y, e);
     else if (op == TREE_OP_POW && b->kind != VALUE_TENSOR)
@@ -318,120 +130,18 @@ static enum err_kind operate_tensors(struct interp *in, enum tree_operator op,
 
 /* ---- other values -------------------------------------------------------------------------- */
 
-/* How far a comparison may go: lists may hold lists that hold the same list many times. */
-#define EQUAL_DEPTH_MAX 200
-#define EQUAL_ITEMS_MAX 1000000
-struct comparison {
-    int depth;
-    int64_t items;
-    bool too_far;
-};
-
-static bool equal(struct comparison *c, const struct value *a, const struct value *b);
-
-static bool equal_items(struct comparison *c, const struct value *a, const struct value *b)
-{
-    bool same = true;
-    if (a->item == b->item)
-        return true;
-    c->too_far = c->too_far || c->depth == EQUAL_DEPTH_MAX;
-    c->depth++;
-    for (size_t i = 0; i < a->count && same && !c->too_far; i++) {
-        c->too_far = ++c->items > EQUAL_ITEMS_MAX;
-        same = equal(c, &a->item[i], &b->item[i]);
-    }
-    c->depth--;
-    return same;
-}
-
-/* a == b of what is no tensor; identity for what has no value of its own. A torch.Size is a tuple.
- */
-static bool equal(struct comparison *c, const struct value *a, const struct value *b)
-{
-    bool unordered;
-    if (value_is_number(a) && value_is_number(b))
-        return compare_numbers(a, b, &unordered) == 0 && !unordered;
-    if (value_is_list(a) && value_is_list(b))
-        return (a->kind == VALUE_LIST) == (b->kind == VALUE_LIST) && a->count == b->count &&
-               equal_items(c, a, b);
-    if (a->kind != b->kind)
-        return false;
-    switch (a->kind) {
-    case VALUE_NONE:
-    case VALUE_ELLIPSIS:
-        return true;
-    case VALUE_STRING:
-        return a->count == b->count && !memcmp(a->text, b->text, a->count);
-    case VALUE_DTYPE:
-        return a->dtype == b->dtype;
-    case VALUE_TENSOR:
-        return a->tensor == b->tensor;
-    case VALUE_NODE:
-        return a->node == b->node;
-    case VALUE_MODULE:
-        return !strcmp(a->text, b->text);
-    case VALUE_BUILTIN:
-        return a->builtin == b->builtin && a->item == b->item;
-    case VALUE_BOOL:
-    case VALUE_INT:
-    case VALUE_FLOAT:
-    case VALUE_TUPLE:
-    case VALUE_LIST:
-    case VALUE_SIZE:
-    case VALUE_SLICE:
-    case VALUE_GUARD:
-        break;
-    }
-    return false;
-}
-
-static enum err_kind compare_values(const struct value *a, const struct value *b, bool *same,
-                                    struct err *e)
-{
-    struct comparison c = {.depth = 0};
-    *same = equal(&c, a, b);
-    return c.too_far ? err_set(e, ERR_INVALID, "", "the lists are too deep or too long to compare")
-                     : ERR_OK;
-}
-
-/* a is b: Python's small integers and strings are their values here. */
-static enum err_kind is_same(const struct value *a, const struct value *b, bool *same,
-                             struct err *e)
-{
-    *same = false;
-    return a->kind == b->kind ? compare_values(a, b, same, e) : ERR_OK;
-}
-
-static enum err_kind contains(const struct value *item, const struct value *list, bool *out,
-                              struct err *e)
-{
-    if (list->kind == VALUE_STRING && item->kind == VALUE_STRING) {
-        *out = strstr(list->text, item->text) != NULL;
-        return ERR_OK;
-    }
-    if (!value_is_list(list))
-        return err_set(e, ERR_INVALID, "", "argument of type '%s' is not iterable",
-                       value_type_name(list));
-    enum err_kind rc = ERR_OK;
-    *out = false;
-    for (size_t i = 0; !rc && !*out && i < list->count; i++)
-        rc = compare_values(item, &list->item[i], out, e);
-    return rc;
-}
-
 static enum err_kind compare(enum tree_operator op, const struct value *a, const struct value *b,
                              struct value *out, struct err *e)
 {
-    bool unordered = false, result = false;
+    bool result = false;
     enum err_kind rc = ERR_OK;
     if (value_is_number(a) && value_is_number(b)) {
-        int order = compare_numbers(a, b, &unordered);
-        result = unordered ? op == TREE_OP_NE : by_order(op, order);
+        result = compare_numbers(op, a, b);
     } else if (op == TREE_OP_EQ || op == TREE_OP_NE) {
-        rc = compare_values(a, b, &result, e);
+        rc = values_equal(a, b, &result, e);
         result = result == (op == TREE_OP_EQ);
     } else if (a->kind == VALUE_STRING && b->kind == VALUE_STRING) {
-        result = by_order(op, strcmp(a->text, b->text));
+        result = order_fulfils(op, strcmp(a->text, b->text));
     } else {
         return err_set(e, ERR_INVALID, "", "'%s' not supported between instances of '%s' and '%s'",
                        tree_operator_text[op], value_type_name(a), value_type_name(b));
@@ -478,12 +188,12 @@ enum err_kind operate(struct interp *in, enum tree_operator op, const struct val
 {
     bool found = false;
     if (op == TREE_OP_IS || op == TREE_OP_IS_NOT) {
-        enum err_kind rc = is_same(a, b, &found, e);
+        enum err_kind rc = values_same(a, b, &found, e);
         *out = VALUE(BOOL, .boolean = found == (op == TREE_OP_IS));
         return rc;
     }
     if (op == TREE_OP_IN || op == TREE_OP_NOT_IN) {
-        enum err_kind rc = contains(a, b, &found, e);
+        enum err_kind rc = value_contains(a, b, &found, e);
         *out = VALUE(BOOL, .boolean = found == (op == TREE_OP_IN));
         return rc;
     }
@@ -498,7 +208,7 @@ enum err_kind operate(struct interp *in, enum tree_operator op, const struct val
     if (op == TREE_OP_ADD && (a->kind == VALUE_STRING || value_is_list(a)))
         return err_set(e, ERR_INVALID, "", "can only concatenate %s (not \"%s\") to %s",
                        value_type_name(a), value_type_name(b), value_type_name(a));
-    return unsupported(op, a, b, e);
+    return operator_unsupported(op, a, b, e);
 }
 
 enum err_kind operate_unary(struct interp *in, enum tree_operator op, const struct value *a,
@@ -533,7 +243,7 @@ enum err_kind operate_in_place(struct interp *in, enum tree_operator op, const s
     if (a->kind != VALUE_TENSOR || op == TREE_OP_MATMUL || !tensor_op[op])
         return operate(in, op, a, b, out, e);
     if (b->kind != VALUE_TENSOR && !value_is_number(b))
-        return unsupported(op, a, b, e);
+        return operator_unsupported(op, a, b, e);
     if (in->pure)
         return err_set(e, ERR_INVALID, "", "a model's forward changes nothing in place");
     *out = *a;
