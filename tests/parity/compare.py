@@ -41,10 +41,15 @@ def value_differences(name, got, want, tolerance, scale):
     return found
 
 
-def scale_of(case, name):
-    """A derivative cannot be better than the gradient that came in."""
-    return max((largest(numbers(t)) for n, t in case.tensors.items() if re.fullmatch(r"g\d+", n)),
-               default=1.0) if name.endswith(".grad") else 0.0
+def scale_of(case, want, name):
+    """What the numbers of a value come of may be this large, and leave its rounding in them: of a
+    sample's derivative the gradient that came in; of a random program's value any other."""
+    gradients = [largest(numbers(t)) for n, t in case.tensors.items() if re.fullmatch(r"g\d+", n)]
+    if gradients:
+        return max(gradients) if name.endswith(".grad") else 0.0
+    if "loss" not in case.returns:
+        return 0.0
+    return max([1.0] + [largest(v["data"]) for v in want["values"].values() if v])
 
 
 def tolerance_of(case, want):
@@ -73,7 +78,7 @@ def differences(case, got, want):
     tolerance = tolerance_of(case, want)
     found = [d for name in case.returns
              for d in value_differences(name, got["values"].get(name, "absent"),
-                                        want["values"][name], tolerance, scale_of(case, name))]
+                                        want["values"][name], tolerance, scale_of(case, want, name))]
     if case.returns and got["graph"] != want["graph"]:
         found.append(("graph", f"the graph is {got['graph']}, should be {want['graph']}"))
     return found

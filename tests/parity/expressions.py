@@ -25,7 +25,7 @@ TEMPLATES = """
 torch.exp({t}) | torch.log({t}.abs() + {p}) | torch.sqrt({t}.abs() + {p}) | torch.sin({t})
 torch.cos({t}) | torch.tanh({t}) | torch.sigmoid({t}) | torch.log1p({t}.abs())
 torch.rsqrt({t}.abs() + {p}) | torch.reciprocal({t}.abs() + {p}) | torch.square({t})
-{t}.exp() | {t}.tanh() | {t}.sigmoid() | {t}.sin() | {t}.pow(2) | {t}.pow({t}.abs()) | {t}.neg()
+{t}.exp() | {t}.tanh() | {t}.sigmoid() | {t}.sin() | {t}.pow(2) | {t}.double().pow({t}.abs()) | {t}.neg()
 torch.add({t}, {t}, alpha={n}) | torch.sub({t}, {t}, alpha={n}) | torch.rsub({t}, {t})
 torch.clamp({t}, {n}, {p}) | torch.clamp({t}, min={n}) | {t}.clamp(max={n}) | {t}.clamp({t}, {t})
 torch.maximum({t}, {t}) | torch.minimum({t}, {t}) | torch.max({t}, {t}) | torch.min({t}, {t})
