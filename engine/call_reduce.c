@@ -48,6 +48,9 @@ enum err_kind call_argument_of(struct args *a, struct value *out, struct err *e)
     args.keepdim = argument(a, "keepdim")->boolean;
     if (!args.flat)
         rc = dim_wrap(dim->integer, x->shape.rank, &args.dim, e);
+    bool counts = a->row->op == OP_ARGMAX || a->row->op == OP_ARGMIN;
+    if (!rc && counts && x->dtype == DTYPE_BOOL)
+        rc = apply_cast(a->in, x, DTYPE_INT64, &x, e);
     if (!rc)
         rc = apply_one(a->in, (enum op_id)a->row->op, &args, x, &y, e);
     return rc ? rc : give(y, out);

@@ -52,6 +52,10 @@ def try_op(side, report, op, long):
             continue
         want, _ = run(case)
         found = differences(case, side.answer(case), want)
+        limit = samples.limit_of(samples.full_name(op), form, dtype, found)
+        if limit:
+            row.unwritable("a limit: " + limit)
+            continue
         report.put(row, f"{form}, {dtype}", case, found)
     if row.count["tried"] or row.count["not expressible"]:
         report.end_row(row)

@@ -1,5 +1,6 @@
 """PyTorch's own sample inputs, of its OpInfo database, as cases."""
 import random
+import re
 import sys
 import types
 import unittest
@@ -28,6 +29,29 @@ eq ne lt le gt ge remainder floor_divide rsub reciprocal square
 
 # Variants of these that are not.
 NOT_ASKED = {"nuc": "the nuclear norm, which needs a singular value decomposition"}
+
+# What the product says it does not do: a refusal there, or one node more, is no difference.
+LIMITS = [
+    (r"^(squeeze|unsqueeze|transpose|t|as_strided)$", "in place", None, {"refused"},
+     "a change of a tensor's shape in place"),
+    (r"^nn.functional.pad", None, None, {"refused"}, "a padding that is not constant"),
+    (r"^linalg.norm", None, None, {"refused"}, "a norm of matrices"),
+    (r"^nn.functional.conv2d", None, "int64", {"refused"}, "a convolution of integers"),
+    (r"^linspace", None, None, {"refused"}, "linspace of integers"),
+    (r"^masked_fill", None, None, {"refused"}, "a tensor as the value of masked_fill"),
+    (r"^masked_select", None, None, {"graph"}, "one node more for a scalar"),
+]
+
+
+def limit_of(name, form, dtype, found):
+    """The declared limit that explains what was found, or None."""
+    kinds = {kind for kind, _ in found}
+    for pattern, at_form, at_dtype, allowed, reason in LIMITS:
+        if (kinds and kinds <= allowed and re.search(pattern, name) and
+                at_form in (None, form) and (at_dtype is None or at_dtype in str(dtype))):
+            return reason
+    return None
+
 
 # Their numbers are whatever the memory held, or not PyTorch's own.
 ARBITRARY = {"empty", "empty_like", "new_empty", "new_empty_strided", "resize_", "resize_as_",
