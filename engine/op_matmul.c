@@ -216,13 +216,12 @@ static enum err_kind check_expands(const struct tensor *x, const struct tensor *
 {
     char tx[SHAPE_TEXT_BYTES], ty[SHAPE_TEXT_BYTES];
     int pad = y->shape.rank - x->shape.rank;
-    shape_text(&x->shape, tx, sizeof tx);
-    shape_text(&y->shape, ty, sizeof ty);
     if (pad < 0)
         return err_set(e, ERR_INVALID, "",
                        "expand(torch.%sTensor{%s}, size=%s): the number of sizes provided (%d) "
                        "must be greater or equal to the number of dimensions in the tensor (%d)",
-                       dtype_type_name(x->dtype), tx, ty, y->shape.rank, x->shape.rank);
+                       dtype_type_name(x->dtype), shape_text(&x->shape, tx, sizeof tx),
+                       shape_text(&y->shape, ty, sizeof ty), y->shape.rank, x->shape.rank);
     for (int d = x->shape.rank - 1; d >= 0; d--)
         if (x->shape.dim[d] != 1 && x->shape.dim[d] != y->shape.dim[d + pad])
             return err_set(e, ERR_INVALID, "",
@@ -230,7 +229,8 @@ static enum err_kind check_expands(const struct tensor *x, const struct tensor *
                            "(%lld) at non-singleton dimension %d.  Target sizes: %s.  Tensor "
                            "sizes: %s",
                            (long long)y->shape.dim[d + pad], (long long)x->shape.dim[d], d + pad,
-                           ty, tx);
+                           shape_text(&y->shape, ty, sizeof ty),
+                           shape_text(&x->shape, tx, sizeof tx));
     return ERR_OK;
 }
 

@@ -266,6 +266,8 @@ static enum dtype common_type(const struct op_call *c)
     const struct tensor *const *in = c->given;
     const struct tensor number = {.dtype = c->args.number, .number = true};
     int first = c->op->flags & CONDITION ? 1 : 0;
+    if (!(c->op->flags & (PROMOTES | BOOL_AS_INT)))
+        return in[0]->dtype; /* asked of nobody */
     if (c->op->flags & WITH_NUMBER)
         return tensor_result_type((const struct tensor *const[]){in[0], &number}, 2);
     return tensor_result_type(in + first, c->inputs - first);
