@@ -301,6 +301,30 @@ static enum err_kind count_work(struct tape *t, double cost, struct err *e)
                    t->work_max);
 }
 
+/* What an operation walks through: a view by strides of 0, or rows without elements, may be far
+ * more than there is memory for. Where work is bounded, so is that. */
+static enum err_kind check_extent(const struct tape *t, const struct tensor *x, struct err *e)
+{
+    double extent = 1;
+    for (int d = 0; d < x->shape.rank; d++)
+        extent *= x->shape.dim[d] ? (double)x->shape.dim[d] : 1;
+    if (t->work_max == 0 || extent <= TAPE_EXTENT_MAX)
+        return ERR_OK;
+    return err_set(e, ERR_INVALID, "",
+                   "a tensor of more than %.0f elements (dimensions of 0 count as 1) is not "
+                   "supported here",
+                   TAPE_EXTENT_MAX);
+}
+
+static enum err_kind check_extents(const struct tape *t, const struct op_call *c,
+                                   const struct tensor *y, struct err *e)
+{
+    enum err_kind rc = check_extent(t, y, e);
+    for (int i = 0; !rc && i < c->inputs; i++)
+        rc = check_extent(t, c->given[i], e);
+    return rc;
+}
+
 /* Infers, allocates and computes; c->out and c->aux are there afterwards. */
 static enum err_kind compute(struct tape *t, struct op_call *c, struct err *e)
 {
@@ -317,6 +341,8 @@ static enum err_kind compute(struct tape *t, struct op_call *c, struct err *e)
     enum err_kind rc = c->op->infer(c, y, e);
     if (!rc)
         rc = count_work(t, cost, e);
+    if (!rc)
+        rc = check_extents(t, c, y, e);
     if (rc)
         return rc;
     c->cost = NULL;

@@ -40,6 +40,9 @@ struct node {
     bool spent;              /* its saved tensors are given up */
 };
 
+/* Elements of a tensor, dimensions of 0 counting as 1, on a tape whose work is bounded. */
+#define TAPE_EXTENT_MAX 0x1p30
+
 struct tape {
     const struct kernels *kernels;
     struct arena arena;

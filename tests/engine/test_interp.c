@@ -248,6 +248,26 @@ static void bounds_are_errors(void **state)
     assert_int_equal(budget.left, 100000);
 }
 
+/* What has no elements, or all of them in one place, can still be long to walk through. */
+static void extents_are_bounded(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "x = torch.zeros(6, 2000000000000, 0, 5).std()",
+        "x = torch.zeros(2000000000000, 0)\ny = x.sum(1)",
+        "x = torch.ones(1).expand(2000000000000)\ny = x.sum()",
+        "x = torch.ones(1).expand(2000000, 1000000).argmax()",
+    };
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct run r;
+        assert_int_equal(run_start(&r, texts[i], false), ERR_OK);
+        r.tape.work_max = 1e9;
+        assert_int_equal(run_all(&r), ERR_INVALID);
+        assert_non_null(strstr(r.e.message, "a tensor of more than 1073741824 elements"));
+        run_end(&r);
+    }
+}
+
 /* Lists that share lists are larger than their text. */
 static void shared_lists_are_bounded(void **state)
 {
@@ -421,6 +441,7 @@ int main(void)
         cmocka_unit_test(what_is_not_supported_says_so),
         cmocka_unit_test(runs_stop_and_go_on),
         cmocka_unit_test(bounds_are_errors),
+        cmocka_unit_test(extents_are_bounded),
         cmocka_unit_test(shared_lists_are_bounded),
         cmocka_unit_test(allocations_may_fail),
         cmocka_unit_test(expressions_have_values),
