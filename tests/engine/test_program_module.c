@@ -141,9 +141,14 @@ static void excess_is_foretold(void **state)
     struct program p;
     struct module_facts facts;
     struct shape x = SHAPE(2, 3);
-    struct module *m = make(&p, "torch.ones(1099511627776) * b[0]", F32);
+    struct module *m = make(&p, "torch.ones(1073741824) * b[0]", F32);
     assert_int_equal(module_facts(m, &x, &facts, &lab.e), ERR_OK);
-    assert_true(facts.bytes >= (size_t)4 << 40);
+    assert_true(facts.bytes >= (size_t)4 << 30);
+    module_free(m);
+    program_close(&p);
+    m = make(&p, "torch.ones(1099511627776) * b[0]", F32);
+    assert_int_equal(module_facts(m, &x, &facts, &lab.e), ERR_INVALID);
+    assert_non_null(strstr(lab.e.message, "elements"));
     module_free(m);
     program_close(&p);
     m = make(&p, "torch.zeros(1099511627776, 0)", F32);
