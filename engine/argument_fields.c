@@ -55,19 +55,30 @@ struct field {
         return ERR_OK;                                                                             \
     }
 
-/* None as a bound of clamp is no number. An operation that promotes by its number is told its
- * type. */
-static double take_number(const struct value *v, struct op_args *o)
+/* Doubles hold integers up to 2^53: one beyond would be another number without a word. */
+enum err_kind number_to_op(const struct value *v, double *place, struct op_args *o, struct err *e)
 {
-    if (v->kind == VALUE_NONE)
-        return NAN;
+    if (v->kind == VALUE_INT && (v->integer > INT64_C(1) << 53 || v->integer < -(INT64_C(1) << 53)))
+        return err_set(e, ERR_INVALID, "",
+                       "the integer %lld is too large here: up to 2^53 is exact",
+                       (long long)v->integer);
+    *place = number_of(v);
     if (number_dtype(v) > o->number)
         o->number = number_dtype(v);
-    return number_of(v);
+    return ERR_OK;
 }
 
-PLAIN_FIELD(alpha, take_number(v, o))
-PLAIN_FIELD(beta, take_number(v, o))
+/* None as a bound of clamp is no number. */
+#define NUMBER_FIELD(name)                                                                         \
+    FIELD_FN(name)                                                                                 \
+    {                                                                                              \
+        (void)x;                                                                                   \
+        o->name = NAN;                                                                             \
+        return v->kind == VALUE_NONE ? ERR_OK : number_to_op(v, &o->name, o, e);                   \
+    }
+
+NUMBER_FIELD(alpha)
+NUMBER_FIELD(beta)
 PLAIN_FIELD(keepdim, v->boolean)
 PLAIN_FIELD(ignore_index, v->integer)
 PLAIN_FIELD(start, v->integer)

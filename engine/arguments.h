@@ -61,6 +61,10 @@ MUST_USE struct tensor *number_tensor(struct interp *in, const struct value *num
 MUST_USE enum err_kind dim_wrap(int64_t dim, int rank, int *out, struct err *e);
 /* The integers of a tuple as a shape. errors INVALID */
 MUST_USE enum err_kind shape_of_ints(const struct value *ints, struct shape *out, struct err *e);
+/* A number into o's alpha or beta (place), which an operation that promotes by it is told the type
+ * of. errors INVALID: an integer that a double does not hold */
+MUST_USE enum err_kind number_to_op(const struct value *v, double *place, struct op_args *o,
+                                    struct err *e);
 double number_of(const struct value *x); /* of a bool, integer or float */
 enum dtype number_dtype(const struct value *x);
 

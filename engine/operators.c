@@ -62,14 +62,13 @@ static enum err_kind number_first(struct interp *in, enum tree_operator op, cons
     if (!number)
         return err_set(e, ERR_NOMEM, "", "no memory for a number");
     if (op == TREE_OP_SUB) {
-        args.alpha = number_of(a);
-        args.number = number_dtype(a);
         if (x->dtype == DTYPE_BOOL)
             return err_set(e, ERR_INVALID, "",
                            "Subtraction, the `-` operator, with a bool tensor is not supported. If "
                            "you are trying to invert a mask, use the `~` or `logical_not()` "
                            "operator instead.");
-        return apply_one(in, OP_RSUB, &args, x, y, e);
+        enum err_kind rc = number_to_op(a, &args.alpha, &args, e);
+        return rc ? rc : apply_one(in, OP_RSUB, &args, x, y, e);
     }
     if (op == TREE_OP_DIV) {
         enum err_kind rc = apply_one(in, OP_RECIPROCAL, NULL, x, y, e);
@@ -85,9 +84,8 @@ static enum err_kind number_power(struct interp *in, struct tensor *x, const str
                                   struct tensor **y, struct err *e)
 {
     struct op_args args = op_args_default;
-    args.alpha = number_of(b);
-    args.number = number_dtype(b);
-    return apply_one(in, OP_POW, &args, x, y, e);
+    enum err_kind rc = number_to_op(b, &args.alpha, &args, e);
+    return rc ? rc : apply_one(in, OP_POW, &args, x, y, e);
 }
 
 static bool is_comparison(enum tree_operator op)
@@ -249,9 +247,8 @@ enum err_kind operate_in_place(struct interp *in, enum tree_operator op, const s
     *out = *a;
     if (op == TREE_OP_POW && b->kind != VALUE_TENSOR) {
         struct op_args args = op_args_default;
-        args.alpha = number_of(b);
-        args.number = number_dtype(b);
-        return op_apply_in_place(in->tape, OP_POW, &args, &a->tensor, 1, e);
+        enum err_kind rc = number_to_op(b, &args.alpha, &args, e);
+        return rc ? rc : op_apply_in_place(in->tape, OP_POW, &args, &a->tensor, 1, e);
     }
     struct tensor *x[] = {a->tensor, NULL};
     enum err_kind rc = operand(in, b, &x[1], e);

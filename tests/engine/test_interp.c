@@ -34,6 +34,8 @@ static void wrong_numbers_are_refused(void **state)
     (void)state;
     assert_fails("x = 9223372036854775807 + 1", 1, 5, "too large");
     assert_fails("x = 2 ** 64", 1, 5, "too large");
+    assert_fails("x = 9007199254740993 - torch.tensor([1])", 1, 5, "up to 2^53 is exact");
+    assert_fails("x = torch.tensor([1]).fill_(9007199254740993)", 1, 5, "up to 2^53 is exact");
     assert_fails("a = -9223372036854775807 - 1\nx = a // -1", 2, 5, "too large");
     assert_fails("x = 1 // 0", 1, 5, "integer division or modulo by zero");
     assert_fails("x = 1.0 / 0", 1, 5, "float division by zero");
