@@ -42,12 +42,12 @@ enum err_kind call_clamp_bound(struct args *a, struct value *out, struct err *e)
     enum op_id id = (enum op_id)a->row->op;
     struct tensor *x = a->value[0].tensor, *y = x;
     struct op_args args = op_args_default;
-    double bound = number_of(&a->value[1]);
-    args.alpha = id == OP_CLAMP_MIN ? bound : NAN;
-    args.beta = id == OP_CLAMP_MIN ? NAN : bound;
-    args.number = number_dtype(&a->value[1]);
-    enum err_kind rc = a->in_place ? op_apply_in_place(a->in->tape, id, &args, &x, 1, e)
-                                   : apply_one(a->in, id, &args, x, &y, e);
+    args.alpha = args.beta = NAN;
+    double *bound = id == OP_CLAMP_MIN ? &args.alpha : &args.beta;
+    enum err_kind rc = number_to_op(&a->value[1], bound, &args, e);
+    if (!rc)
+        rc = a->in_place ? op_apply_in_place(a->in->tape, id, &args, &x, 1, e)
+                         : apply_one(a->in, id, &args, x, &y, e);
     return rc ? rc : give(y, out);
 }
 
