@@ -102,14 +102,6 @@ struct tensor *number_tensor(struct interp *in, const struct value *number)
     return t;
 }
 
-static bool are_all(const struct value *list, enum value_kind kind)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->item[i].kind != kind)
-            return false;
-    return true;
-}
-
 /* Is x of that type, but for None? */
 static bool fits(enum argument_type type, const struct value *x)
 {
@@ -131,11 +123,11 @@ static bool fits(enum argument_type type, const struct value *x)
         return x->kind == VALUE_DTYPE;
     case ARGUMENT_INTS:
     case ARGUMENT_INT_REST:
-        return value_is_list(x) && are_all(x, VALUE_INT);
+        return value_is_list_of(x, VALUE_INT);
     case ARGUMENT_INT_OR_S:
-        return x->kind == VALUE_INT || (value_is_list(x) && are_all(x, VALUE_INT));
+        return x->kind == VALUE_INT || value_is_list_of(x, VALUE_INT);
     case ARGUMENT_TENSORS:
-        return value_is_list(x) && are_all(x, VALUE_TENSOR);
+        return value_is_list_of(x, VALUE_TENSOR);
     case ARGUMENT_ANY:
     case ARGUMENT_ANY_REST:
     case ARGUMENT_TYPES:

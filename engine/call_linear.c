@@ -300,7 +300,7 @@ static enum err_kind conv_args(struct args *a, struct op_args *o, int64_t more[2
     struct value one = *padding, list = one;
     if (padding->kind == VALUE_INT)
         list = (struct value){.kind = VALUE_TUPLE, .count = 1, .item = &one};
-    else if (!value_is_list(padding))
+    else if (!value_is_list_of(padding, VALUE_INT))
         return err_set(e, ERR_INVALID, "",
                        "conv2d(): argument 'padding' (position 5) must be tuple of ints, not %s",
                        value_type_name(padding));

@@ -28,6 +28,16 @@ static inline bool value_is_list(const struct value *x)
     return x->kind == VALUE_TUPLE || x->kind == VALUE_LIST || x->kind == VALUE_SIZE;
 }
 
+static inline bool value_is_list_of(const struct value *x, enum value_kind kind)
+{
+    if (!value_is_list(x))
+        return false;
+    for (size_t i = 0; i < x->count; i++)
+        if (x->item[i].kind != kind)
+            return false;
+    return true;
+}
+
 /* Memory of the run; errors NOMEM. */
 MUST_USE enum err_kind interp_alloc(struct interp *in, size_t count, size_t size, void *out,
                                     struct err *e);

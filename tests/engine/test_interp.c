@@ -61,6 +61,8 @@ static void arguments_are_those_of_the_signature(void **state)
                  "add() takes 2 positional arguments but 3 were given");
     assert_fails("torch.mm(torch.ones(2, 2), 'a')", 1, 1,
                  "mm(): argument 'mat2' (position 2) must be Tensor, not str");
+    assert_fails("torch.conv2d(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 1, 1), padding=(1.5, 2))",
+                 1, 1, "argument 'padding' (position 5) must be tuple of ints, not tuple");
     assert_fails("torch.ones(2).sum('a')", 1, 1,
                  "sum() received an invalid combination of arguments - got (str)");
     assert_fails("torch.ones(2).sum(1)", 1, 1,
