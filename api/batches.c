@@ -157,7 +157,7 @@ enum err_kind delete_batch(struct call *c, struct err *e)
     struct store_txn *txn = store_txn_new(s->api->store);
     if (!txn)
         return err_set(e, ERR_NOMEM, "", "no memory to delete the batch");
-    store_delete_batch(txn, s->key, n);
+    store_delete_batch(txn, s->key, n, 0);
     rc = store_commit(txn, e);
     if (rc)
         return rc;

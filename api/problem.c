@@ -17,6 +17,8 @@ int problem_status(enum err_kind kind)
         return 405;
     case ERR_CONFLICT:
         return 409;
+    case ERR_PRECONDITION:
+        return 412;
     case ERR_TOO_LARGE:
         return 413;
     case ERR_MEDIA_TYPE:
@@ -30,6 +32,8 @@ int problem_status(enum err_kind kind)
     case ERR_NOMEM:
     case ERR_IO:
         return 503;
+    case ERR_FULL:
+        return 507;
     case ERR_INTERNAL:
     case ERR_KIND_COUNT:
         return 500;

@@ -25,6 +25,8 @@
     X(BUSY, "busy", "The model's queue is full")                                                   \
     X(UNAVAILABLE, "unavailable", "The daemon cannot take work now")                               \
     X(NOMEM, "out-of-memory", "The daemon is out of its memory")                                   \
+    X(PRECONDITION, "precondition-failed", "The model has moved on")                               \
+    X(FULL, "insufficient-storage", "There is no space left to keep the change")                   \
     X(IO, "storage-failure", "The storage failed")                                                 \
     X(INTERNAL, "internal", "The daemon made a mistake")
 

@@ -17,7 +17,8 @@ static uint32_t record_seal(const struct record *r)
         seal = checksum_text(seal, r->c.section[i].name);
         seal = blob_seal(seal, &r->blob[i]);
     }
-    return seal;
+    /* those of before the journal were sealed without it */
+    return r->c.seq ? checksum_i64(seal, r->c.seq) : seal;
 }
 
 void store_checkpoint_close(struct store_checkpoint *c)
@@ -56,13 +57,14 @@ static enum err_kind read_head(struct db *db, struct record *r, int64_t *seal, s
     struct query q;
     bool row;
     query_start(&q, db,
-                "SELECT step, loss, created_at, seal, label, state FROM checkpoints"
+                "SELECT seq, step, loss, created_at, seal, label, state FROM checkpoints"
                 " WHERE model = ? AND n = ? AND serial = ?");
     put_key(&q, r);
     enum err_kind rc = query_row(&q, &row, e);
     if (!rc && !row)
         rc = err_set(e, ERR_IO, "", "it is missing");
     if (!rc) {
+        r->c.seq = query_i64(&q);
         r->c.step = query_i64(&q);
         r->c.loss = query_f64(&q);
         r->c.created_at = query_i64(&q);
@@ -107,7 +109,7 @@ enum err_kind record_read(struct db *db, int64_t model, int64_t n, int64_t seria
                           struct err *e)
 {
     int64_t seal = 0;
-    *r = (struct record){.model = model, .serial = serial, .c.n = n};
+    *r = (struct record){.model = model, .serial = serial, .c.n = n, .c.serial = serial};
     enum err_kind rc = read_head(db, r, &seal, e);
     if (!rc)
         rc = read_sections(db, r, e);
@@ -140,9 +142,10 @@ static enum err_kind insert_head(struct db *db, const struct record *r, struct e
 {
     struct query q;
     query_start(&q, db,
-                "INSERT INTO checkpoints (model, n, serial, step, loss, created_at, seal, label,"
-                " state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                "INSERT INTO checkpoints (model, n, serial, seq, step, loss, created_at, seal,"
+                " label, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     put_key(&q, r);
+    query_put_i64(&q, r->c.seq);
     query_put_i64(&q, r->c.step);
     query_put_f64(&q, r->c.loss);
     query_put_i64(&q, r->c.created_at);

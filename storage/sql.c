@@ -39,7 +39,7 @@ enum err_kind db_fail(struct db *db, int code, struct err *e)
     case SQLITE_TOOBIG:
         return err_set(e, ERR_TOO_LARGE, "", "a text is over the storage's limit");
     case SQLITE_FULL:
-        return err_set(e, ERR_IO, "", "the disk is full");
+        return err_set(e, ERR_FULL, "", "the disk is full");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return err_set(e, ERR_CONFLICT, "", "another program is using the file");

@@ -1,14 +1,16 @@
-/* storage/store.h - the durable truth: models, batches, checkpoints, losses, kept answers.
+/* storage/store.h - the durable truth: models, batches, checkpoints, the journal, losses, kept
+ * answers.
  *
- * One SQLite file, one connection, one thread that owns it: callers queue units of work and the
- * thread commits all that wait together (group commit). What a caller put into one transaction
- * is kept whole or not at all.
+ * One SQLite file, one connection, one thread at a time that owns it: callers queue units of work
+ * and the writer commits all that wait together (group commit). What a caller put into one
+ * transaction is kept whole or not at all.
  *
  * The store knows no JSON and no tensors: `spec`, `layout` and `state` are its callers' text,
  * sections are bytes, each chunk of them with a checksum.
  *
  * Durability: what was acknowledged has been handed to the kernel and survives the death of the
- * process; it is synced to the disk at most a second later (storage/upkeep.h).
+ * process; it is synced to the disk at most a second later (storage/upkeep.h), or before the
+ * answer if the transaction asks for it (store_txn_sync).
  *
  * Threads: any thread may call anything here; store_open and store_close are called once, and
  *          no other call may run beside store_close.
@@ -16,9 +18,10 @@
  *          returns (store_commit) or until `done` runs (store_commit_then).
  *          What is queued is not limited here: each caller limits what it has in flight.
  * Times:   milliseconds since 1970, UTC.
- * Errors:  besides those named at each call, any may answer NOMEM, and IO for a failed or damaged
- *          file; the message names the model, batch or checkpoint. What takes a model's key
- *          answers NOT_FOUND if there is no such model. Text over 16 MiB is TOO_LARGE.
+ * Errors:  besides those named at each call, any may answer NOMEM, IO for a failed or damaged file
+ *          (the message names the model, batch or checkpoint), and any commit FULL: the disk is
+ * full, which may pass. What takes a model's key answers NOT_FOUND if there is no such model. Text
+ * over 16 MiB is TOO_LARGE.
  */
 #ifndef STORAGE_STORE_H
 #define STORAGE_STORE_H
@@ -57,6 +60,11 @@ MUST_USE enum err_kind store_commit(struct store_txn *txn, struct err *e);
  * be short and must not call the store. */
 void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
                        void *arg);
+/* Commits and frees txn on this thread, without waiting: false if another has the connection, and
+ * txn is as it was. A commit here spares the two hand-overs that one of the writer's takes. */
+MUST_USE bool store_commit_here(struct store_txn *txn, struct err *e);
+/* Its commit is synced to the disk before it is answered. */
+void store_txn_sync(struct store_txn *txn);
 /* Frees a transaction that will not be committed. */
 void store_txn_drop(struct store_txn *txn);
 
@@ -79,11 +87,15 @@ struct store_batch {
     const void *data;
     size_t bytes;
     int64_t created_at;
+    /* The changes that brought it and took it away; 0: none, or one before the journal. One that
+     * was taken away is kept for as long as the journal may need it to replay a step. */
+    int64_t pushed, deleted;
 };
 /* CONFLICT: the number is taken. */
 void store_insert_batch(struct store_txn *txn, int64_t model, const struct store_batch *batch);
-/* NOT_FOUND: there is none. */
-void store_delete_batch(struct store_txn *txn, int64_t model, int64_t n);
+/* Deletes it by the change `at`, at once if that is 0. NOT_FOUND: there is none, or it is deleted
+ * already. */
+void store_delete_batch(struct store_txn *txn, int64_t model, int64_t n, int64_t at);
 
 struct store_section {
     const char *name; /* "parameters", "momentum", … */
@@ -94,7 +106,9 @@ struct store_section {
 
 /* A model's whole state at one step. */
 struct store_checkpoint {
-    int64_t n; /* 0: automatic, of which the newest two are kept; > 0: made by a client */
+    int64_t n;      /* 0: automatic, of which the newest two are kept; > 0: made by a client */
+    int64_t serial; /* reading: of an automatic one */
+    int64_t seq;    /* the last change that it holds; 0: none, or it is from before the journal */
     int64_t step;
     const char *label; /* NULL: none */
     double loss;       /* NaN: none */
@@ -104,10 +118,26 @@ struct store_checkpoint {
     int64_t created_at;
     size_t bytes; /* reading: of all sections */
 };
-/* CONFLICT: the number n > 0 is taken. */
+/* CONFLICT: the number n > 0 is taken. An automatic one lets the journal go up to the change that
+ * the automatic one before it holds. */
 void store_save_checkpoint(struct store_txn *txn, int64_t model, const struct store_checkpoint *c);
 /* NOT_FOUND: there is none. n > 0. */
 void store_delete_checkpoint(struct store_txn *txn, int64_t model, int64_t n);
+
+/* One change of a model, in the order in which they happened. */
+struct store_change {
+    int64_t seq;      /* 1, 2, 3, … without a gap */
+    int64_t from;     /* it was made to the state after this one: seq - 1, an earlier one if it went
+                         back there, or -1: it cannot be made again, only loaded from its checkpoint */
+    int kind;         /* the caller's, > 0 */
+    int64_t step;     /* it led to */
+    const void *body; /* the caller's bytes, some hundreds or thousands */
+    size_t body_bytes;
+    const void *data; /* what it used, of any length; NULL: nothing */
+    size_t data_bytes;
+};
+/* UNAVAILABLE: the change before it is not there: it was not kept. */
+void store_append_change(struct store_txn *txn, int64_t model, const struct store_change *change);
 
 /* Makes loss[0..count) the history of steps first, first+1, …, and forgets what was kept for any
  * step from first on (a restored model writes its history anew). */
@@ -140,8 +170,9 @@ MUST_USE enum err_kind store_find_model(struct store *s, const char *id, struct 
 MUST_USE enum err_kind store_list_models(struct store *s, const char *after, size_t limit,
                                          char (*ids)[STORE_ID_BYTES], size_t *count, struct err *e);
 
-/* Calls visit for every batch of the model in order of n; what it points to lives until it
- * returns; a return other than OK ends the walk with that error. Runs on the caller's thread. */
+/* Calls visit for every batch of the model in order of n, also those that the journal keeps; what
+ * it points to lives until it returns; a return other than OK ends the walk with that error. Runs
+ * on the caller's thread. */
 typedef enum err_kind store_visit_batch(void *arg, const struct store_batch *batch, struct err *e);
 MUST_USE enum err_kind store_each_batch(struct store *s, int64_t model, store_visit_batch *visit,
                                         void *arg, struct err *e);
@@ -159,9 +190,35 @@ MUST_USE enum err_kind store_load_checkpoint(struct store *s, int64_t model, int
                                              struct store_checkpoint *out, bool *found,
                                              bool *fallback, struct err *e);
 void store_checkpoint_close(struct store_checkpoint *c);
+/* The same for one automatic checkpoint. NOT_FOUND: there is none with that serial. */
+MUST_USE enum err_kind store_load_automatic(struct store *s, int64_t model, int64_t serial,
+                                            struct store_checkpoint *out, struct err *e);
 /* The highest n that any client's checkpoint (batch) of the model ever had, 0: none. */
 MUST_USE enum err_kind store_last_numbers(struct store *s, int64_t model, int64_t *checkpoint,
                                           int64_t *batch, struct err *e);
+
+/* The last change of the model, 0: none. IO: the journal's end is damaged. */
+MUST_USE enum err_kind store_last_change(struct store *s, int64_t model, int64_t *seq,
+                                         struct err *e);
+/* Calls visit for every kept change with first <= seq <= last, in order; what it points to lives
+ * until it returns; false ends the walk. A gap is the visitor's to notice.
+ *   errors  IO the next change is damaged; those before it were visited */
+typedef bool store_visit_change(void *arg, const struct store_change *change);
+MUST_USE enum err_kind store_each_change(struct store *s, int64_t model, int64_t first,
+                                         int64_t last, store_visit_change *visit, void *arg,
+                                         struct err *e);
+
+/* A way to a state of the past: a change or a checkpoint, without its content. */
+struct store_place {
+    int64_t seq, step;
+    int64_t from;      /* of a change; see struct store_change */
+    int64_t n, serial; /* of a checkpoint; serial 0: a client's, which n names */
+    bool is_change;
+};
+/* All there are of the model, changes first, each kind in order; what is damaged is left out.
+ * *out: mem_free. */
+MUST_USE enum err_kind store_list_places(struct store *s, int64_t model, struct store_place **out,
+                                         size_t *count, struct err *e);
 
 /* Calls visit with runs of losses in order of step, from step first on; last is what may be
  * skipped beyond. Runs on the caller's thread. visit returns false to end the walk. */

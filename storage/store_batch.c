@@ -6,6 +6,8 @@
 #include "storage/store_model.h"
 #include "storage/writer.h"
 
+#define BATCH_COLUMNS "n, layout, created_at, first_chunk, bytes, digest, pushed, deleted, seal"
+
 static const char roll_sum[] =
     "SELECT coalesce(sum(1 + n % 4294967291), 0) FROM batches WHERE model = ?";
 
@@ -15,7 +17,10 @@ static uint32_t batch_seal(int64_t model, const struct store_batch *b, const str
     seal = checksum_i64(seal, b->n);
     seal = checksum_text(seal, b->layout);
     seal = checksum_i64(seal, b->created_at);
-    return blob_seal(seal, blob);
+    seal = blob_seal(seal, blob);
+    if (b->pushed || b->deleted) /* those of before the journal were sealed without them */
+        seal = checksum_i64(checksum_i64(seal, b->pushed), b->deleted);
+    return seal;
 }
 
 /* ---- insert -------------------------------------------------------------------------------- */
@@ -30,13 +35,15 @@ static enum err_kind insert_row(struct db *db, const struct insert *a, const str
 {
     struct query q;
     query_start(&q, db,
-                "INSERT INTO batches (model, n, layout, created_at, first_chunk, bytes, digest,"
-                " seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+                "INSERT INTO batches (model, " BATCH_COLUMNS
+                ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     query_put_i64(&q, a->model);
     query_put_i64(&q, a->batch.n);
     query_put_text(&q, a->batch.layout);
     query_put_i64(&q, a->batch.created_at);
     blob_put(&q, blob);
+    query_put_i64(&q, a->batch.pushed);
+    query_put_i64(&q, a->batch.deleted);
     query_put_i64(&q, batch_seal(a->model, &a->batch, blob));
     return query_run(&q, e);
 }
@@ -66,7 +73,7 @@ void store_insert_batch(struct store_txn *txn, int64_t model, const struct store
 
 /* ---- a row --------------------------------------------------------------------------------- */
 
-/* Takes a row of n, layout, created_at, first_chunk, bytes, digest, seal. layout is the query's.
+/* Takes a row of BATCH_COLUMNS. layout is the query's.
  * IO: the row is damaged. */
 static enum err_kind read_row(struct query *q, int64_t model, struct store_batch *b,
                               struct blob *blob, struct err *e)
@@ -76,6 +83,8 @@ static enum err_kind read_row(struct query *q, int64_t model, struct store_batch
     b->created_at = query_i64(q);
     *blob = blob_get(q);
     b->bytes = (size_t)blob->bytes;
+    b->pushed = query_i64(q);
+    b->deleted = query_i64(q);
     int64_t seal = query_i64(q);
     enum err_kind rc = query_check(q, e);
     if (!rc && seal != batch_seal(model, b, blob))
@@ -85,76 +94,126 @@ static enum err_kind read_row(struct query *q, int64_t model, struct store_batch
 
 /* ---- delete -------------------------------------------------------------------------------- */
 
-/* Drops the blobs of the batches from..to; *rows counts these. */
-static enum err_kind drop_blobs(struct db *db, int64_t model, int64_t from, int64_t to,
-                                int64_t *rows, struct err *e)
+/* Drops the blob of the row that the query stands on. */
+static enum err_kind drop_blob(struct db *db, struct query *q, int64_t model, int64_t *n,
+                               struct err *e)
 {
-    struct query q;
     struct store_batch b;
     struct blob blob;
+    enum err_kind rc = read_row(q, model, &b, &blob, e);
+    *n = b.n;
+    if (rc == ERR_IO)
+        return ERR_OK; /* a damaged row: see the header */
+    return rc ? rc : blob_drop(db, &blob, e);
+}
+
+enum err_kind batches_drop_blobs(struct db *db, int64_t model, struct err *e)
+{
+    struct query q;
+    int64_t n;
     bool row = true;
     enum err_kind rc = ERR_OK;
-    *rows = 0;
-    query_start(&q, db,
-                "SELECT n, layout, created_at, first_chunk, bytes, digest, seal FROM batches"
-                " WHERE model = ? AND n BETWEEN ? AND ?");
+    query_start(&q, db, "SELECT " BATCH_COLUMNS " FROM batches WHERE model = ?");
     query_put_i64(&q, model);
-    query_put_i64(&q, from);
-    query_put_i64(&q, to);
+    while (!rc && !(rc = query_row(&q, &row, e)) && row)
+        rc = drop_blob(db, &q, model, &n, e);
+    query_end(&q);
+    return rc;
+}
+
+static enum err_kind delete_row(struct db *db, int64_t model, int64_t n, struct err *e)
+{
+    struct query q;
+    query_start(&q, db, "DELETE FROM batches WHERE model = ? AND n = ?");
+    query_put_i64(&q, model);
+    query_put_i64(&q, n);
+    return query_run(&q, e);
+}
+
+enum err_kind batches_trim(struct db *db, int64_t model, int64_t upto, struct tally *tally,
+                           struct err *e)
+{
+    struct query q;
+    int64_t n;
+    bool row = true;
+    enum err_kind rc = ERR_OK;
+    query_start(&q, db,
+                "SELECT " BATCH_COLUMNS
+                " FROM batches WHERE model = ? AND deleted BETWEEN 1 AND ?");
+    query_put_i64(&q, model);
+    query_put_i64(&q, upto);
     while (!rc && !(rc = query_row(&q, &row, e)) && row) {
-        ++*rows;
-        if (!(rc = read_row(&q, model, &b, &blob, e)))
-            rc = blob_drop(db, &blob, e);
-        else if (rc == ERR_IO)
-            rc = ERR_OK; /* a damaged row: see the header */
+        if ((rc = drop_blob(db, &q, model, &n, e)) || (rc = delete_row(db, model, n, e)))
+            break;
+        tally->batch_roll -= roll_of(n);
     }
     query_end(&q);
     return rc;
 }
 
-enum err_kind batches_drop_blobs(struct db *db, int64_t model, struct err *e)
-{
-    int64_t rows;
-    return drop_blobs(db, model, INT64_MIN, INT64_MAX, &rows, e);
-}
-
 struct removal {
     int64_t model, n;
+    int64_t at; /* the change; 0: no journal needs it */
 };
 
-static enum err_kind delete_row(struct db *db, const struct removal *a, struct err *e)
+/* Marks the row that the query stands on as deleted. */
+static enum err_kind mark_deleted(struct db *db, struct query *q, const struct removal *a,
+                                  struct err *e)
 {
-    struct query q;
-    query_start(&q, db, "DELETE FROM batches WHERE model = ? AND n = ?");
-    query_put_i64(&q, a->model);
-    query_put_i64(&q, a->n);
-    return query_run(&q, e);
+    struct store_batch b;
+    struct blob blob;
+    struct query update;
+    enum err_kind rc = read_row(q, a->model, &b, &blob, e);
+    if (rc)
+        return model_wrap(db, a->model, e, "batch %lld", (long long)a->n);
+    if (b.deleted)
+        return err_set(e, ERR_NOT_FOUND, "", "there is no batch %lld", (long long)a->n);
+    b.deleted = a->at;
+    query_start(&update, db, "UPDATE batches SET deleted = ?, seal = ? WHERE model = ? AND n = ?");
+    query_put_i64(&update, a->at);
+    query_put_i64(&update, batch_seal(a->model, &b, &blob));
+    query_put_i64(&update, a->model);
+    query_put_i64(&update, a->n);
+    return query_run(&update, e);
+}
+
+static enum err_kind remove_now(struct db *db, struct query *q, const struct removal *a,
+                                struct tally *tally, struct err *e)
+{
+    int64_t n;
+    enum err_kind rc = drop_blob(db, q, a->model, &n, e);
+    if (rc || (rc = delete_row(db, a->model, a->n, e)))
+        return rc;
+    tally->batch_roll -= roll_of(a->n);
+    return tally_write(db, a->model, tally, e);
 }
 
 static enum err_kind apply_delete(struct db *db, void *arg, struct err *e)
 {
     const struct removal *a = arg;
     struct tally tally;
-    int64_t rows;
-    enum err_kind rc;
-    if ((rc = tally_read(db, a->model, &tally, e)) ||
-        (rc = drop_blobs(db, a->model, a->n, a->n, &rows, e)))
+    struct query q;
+    bool row;
+    enum err_kind rc = tally_read(db, a->model, &tally, e);
+    if (rc)
         return rc;
-    if (rows == 0) {
-        rc = roll_check(db, roll_sum, a->model, tally.batch_roll, e);
-        return rc ? rc : err_set(e, ERR_NOT_FOUND, "", "there is no batch %lld", (long long)a->n);
-    }
-    if ((rc = delete_row(db, a, e)))
-        return rc;
-    tally.batch_roll -= roll_of(a->n);
-    return tally_write(db, a->model, &tally, e);
+    query_start(&q, db, "SELECT " BATCH_COLUMNS " FROM batches WHERE model = ? AND n = ?");
+    query_put_i64(&q, a->model);
+    query_put_i64(&q, a->n);
+    rc = query_row(&q, &row, e);
+    if (!rc && row)
+        rc = a->at ? mark_deleted(db, &q, a, e) : remove_now(db, &q, a, &tally, e);
+    query_end(&q);
+    if (!rc && !row && !(rc = roll_check(db, roll_sum, a->model, tally.batch_roll, e)))
+        rc = err_set(e, ERR_NOT_FOUND, "", "there is no batch %lld", (long long)a->n);
+    return rc;
 }
 
-void store_delete_batch(struct store_txn *txn, int64_t model, int64_t n)
+void store_delete_batch(struct store_txn *txn, int64_t model, int64_t n, int64_t at)
 {
     struct removal *a = txn_add(txn, apply_delete, sizeof *a);
     if (a)
-        *a = (struct removal){model, n};
+        *a = (struct removal){model, n, at};
 }
 
 /* ---- the walk ------------------------------------------------------------------------------ */
@@ -203,8 +262,8 @@ static enum err_kind load_next(struct db *db, void *arg, struct err *e)
     if (rc)
         return rc;
     query_start(&q, db,
-                "SELECT n, layout, created_at, first_chunk, bytes, digest, seal FROM batches"
-                " WHERE model = ? AND n > ? ORDER BY n LIMIT 1");
+                "SELECT " BATCH_COLUMNS " FROM batches WHERE model = ? AND n > ?"
+                " ORDER BY n LIMIT 1");
     query_put_i64(&q, w->model);
     query_put_i64(&q, w->after);
     rc = query_row(&q, &row, e);

@@ -4,6 +4,8 @@
 
 #include "engine/mem.h"
 #include "storage/record.h"
+#include "storage/store_batch.h"
+#include "storage/store_journal.h"
 #include "storage/store_model.h"
 #include "storage/writer.h"
 
@@ -75,6 +77,26 @@ static enum err_kind drop_older(struct db *db, int64_t model, struct tally *tall
     return rc;
 }
 
+/* Lets the journal go up to the automatic checkpoint before the newest: from that one the model can
+ * be made again should the newest turn out damaged. A damaged one lets go nothing. */
+static enum err_kind trim_journal(struct db *db, int64_t model, struct tally *tally, struct err *e)
+{
+    struct record r;
+    int64_t serial;
+    bool found;
+    enum err_kind rc = record_find_serial(db, model, 0, tally->last_serial, &serial, &found, e);
+    if (rc || !found)
+        return rc;
+    rc = record_read(db, model, 0, serial, &r, e);
+    int64_t upto = rc ? 0 : r.c.seq;
+    store_checkpoint_close(&r.c);
+    if (rc == ERR_IO && atomic_load(&db->healthy))
+        return ERR_OK;
+    if (rc || upto == 0 || (rc = journal_trim(db, model, upto, e)))
+        return rc;
+    return batches_trim(db, model, upto, tally, e);
+}
+
 /* Behind every automatic one there is: a damaged row may stand where the tally knows of none. */
 static enum err_kind next_serial(struct db *db, int64_t model, struct tally *tally, struct err *e)
 {
@@ -101,9 +123,9 @@ static enum err_kind save_automatic(struct db *db, struct record *r, struct tall
 {
     enum err_kind rc = next_serial(db, r->model, tally, e);
     r->serial = tally->last_serial;
-    if (rc || (rc = record_insert(db, r, e)))
+    if (rc || (rc = record_insert(db, r, e)) || (rc = drop_older(db, r->model, tally, e)))
         return rc;
-    return drop_older(db, r->model, tally, e);
+    return trim_journal(db, r->model, tally, e);
 }
 
 static enum err_kind apply_save(struct db *db, void *arg, struct err *e)
@@ -252,4 +274,28 @@ enum err_kind store_load_checkpoint(struct store *s, int64_t model, int64_t n,
     *out = (struct store_checkpoint){0};
     *found = *fallback = false;
     return store_read(s, load_checkpoint, &l, e);
+}
+
+struct load_automatic {
+    int64_t model, serial;
+    struct store_checkpoint *out;
+};
+
+static enum err_kind load_exactly(struct db *db, void *arg, struct err *e)
+{
+    const struct load_automatic *a = arg;
+    bool found, fallback;
+    int64_t serial;
+    struct load l = {a->model, 0, a->out, &found, &fallback};
+    enum err_kind rc = record_find_serial(db, a->model, 0, a->serial + 1, &serial, &found, e);
+    if (!rc && (!found || serial != a->serial))
+        rc = err_set(e, ERR_NOT_FOUND, "", "there is no such checkpoint");
+    return rc ? rc : load_record(db, &l, serial, e);
+}
+
+enum err_kind store_load_automatic(struct store *s, int64_t model, int64_t serial,
+                                   struct store_checkpoint *out, struct err *e)
+{
+    *out = (struct store_checkpoint){0};
+    return store_read(s, load_exactly, &(struct load_automatic){model, serial, out}, e);
 }

@@ -9,6 +9,7 @@
 #include "storage/store.h"
 #include "storage/store_batch.h"
 #include "storage/store_checkpoint.h"
+#include "storage/store_journal.h"
 #include "storage/writer.h"
 
 /* ---- damage -------------------------------------------------------------------------------- */
@@ -166,7 +167,7 @@ static enum err_kind apply_insert(struct db *db, void *arg, struct err *e)
     if (rc)
         return rc;
     m->key = sqlite3_last_insert_rowid(db->handle);
-    if ((rc = seal_model(db, m, spec_digest, e)))
+    if ((rc = seal_model(db, m, spec_digest, e)) || (rc = journal_begin(db, m->key, e)))
         return rc;
     return tally_write(db, m->key, &(struct tally){0}, e);
 }
@@ -183,7 +184,8 @@ static enum err_kind apply_delete(struct db *db, void *arg, struct err *e)
     int64_t model = *(int64_t *)arg;
     enum err_kind rc;
     struct query q;
-    if ((rc = batches_drop_blobs(db, model, e)) || (rc = checkpoints_drop_blobs(db, model, e)))
+    if ((rc = batches_drop_blobs(db, model, e)) || (rc = checkpoints_drop_blobs(db, model, e)) ||
+        (rc = journal_drop(db, model, e)))
         return rc;
     query_start(&q, db, "DELETE FROM models WHERE key = ?"); /* the other tables cascade */
     query_put_i64(&q, model);

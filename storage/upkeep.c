@@ -2,8 +2,8 @@
 
 #include "storage/blob.h"
 
-/* Pages of 16 KiB in the log before they are copied to the main file: 16 MiB. */
-#define WAL_PAGES_MAX 1000
+/* Pages in the log before they are copied to the main file: 16 MiB of 4 KiB each. */
+#define WAL_PAGES_MAX 4096
 
 static void mark_dirty(struct db *db)
 {
@@ -42,9 +42,9 @@ static bool is_past(struct timespec t)
     return now.tv_sec > t.tv_sec || (now.tv_sec == t.tv_sec && now.tv_nsec >= t.tv_nsec);
 }
 
-/* Syncs the log and nothing else: cheaper than a checkpoint, which writes the pages again. The
- * handle is the connection's own, and so is this thread. */
-static void sync_log(struct db *db)
+/* The log and nothing else: cheaper than a checkpoint, which writes the pages again. The handle is
+ * the connection's own, and so is this thread. */
+void upkeep_sync(struct db *db)
 {
     sqlite3_file *log = NULL;
     struct err e;
@@ -77,17 +77,16 @@ void upkeep_run(struct db *db)
     if (db->wal_pages >= WAL_PAGES_MAX)
         checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
     else if (db->dirty && is_past(sync_time(db)))
-        sync_log(db);
+        upkeep_sync(db);
     if (db->has_garbage && blob_reclaim(db, &e))
         db->has_garbage = false; /* until more comes; what is left waits for the next start */
 }
 
 bool upkeep_next(const struct db *db, struct timespec *at)
 {
-    if (!atomic_load(&db->healthy) || !(db->has_garbage || db->dirty))
-        return false;
-    *at = db->has_garbage ? (struct timespec){0} : sync_time(db);
-    return true;
+    bool now = db->has_garbage || db->wal_pages >= WAL_PAGES_MAX;
+    *at = now ? (struct timespec){0} : sync_time(db);
+    return atomic_load(&db->healthy) && (now || db->dirty);
 }
 
 void upkeep_finish(struct db *db)

@@ -15,6 +15,8 @@
 /* Notes every commit from here on in db: how long the log is, since when it is dirty. Takes the
  * place of SQLite's own checkpoints, which would run before the callers have their answers. */
 void upkeep_watch(struct db *db);
+/* Syncs what was committed. A failure ends the db's health. */
+void upkeep_sync(struct db *db);
 /* One round; short. A failure that matters ends the db's health (db_fail). */
 void upkeep_run(struct db *db);
 /* Whether the next round has work at some time: *at (CLOCK_MONOTONIC, {0} is now). */

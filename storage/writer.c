@@ -24,6 +24,7 @@ struct store_txn {
     struct arena arena;
     struct action *first, *last;
     bool no_memory;                               /* an action could not be added */
+    bool sync;                                    /* on the disk before it is answered */
     void (*done)(void *arg, const struct err *e); /* NULL: store_commit waits */
     void *arg;
     struct job job;
@@ -45,6 +46,11 @@ void store_txn_drop(struct store_txn *txn)
         return;
     arena_close(&txn->arena);
     mem_free(txn);
+}
+
+void store_txn_sync(struct store_txn *txn)
+{
+    txn->sync = true;
 }
 
 void *txn_add(struct store_txn *txn, db_job *apply, size_t bytes)
@@ -110,6 +116,26 @@ static enum err_kind commit_together(struct db *db, struct job *job, size_t coun
     return rc;
 }
 
+static bool wants_sync(const struct job *job, size_t count)
+{
+    for (; count > 0; job = job->next, count--)
+        if (job->txn->sync && !job->err.kind)
+            return true;
+    return false;
+}
+
+/* Whoever asked for it gets no answer before the log is on the disk. A sync that fails leaves
+ * everything in doubt, and is not tried again. */
+static void sync_group(struct db *db, struct job *job, size_t count)
+{
+    if (!wants_sync(job, count))
+        return;
+    upkeep_sync(db);
+    for (; count > 0 && !atomic_load(&db->healthy); job = job->next, count--)
+        if (!job->err.kind)
+            err_set(&job->err, ERR_IO, "", "syncing the log failed");
+}
+
 /* Fills job->err of each. A group that is lost as a whole is tried again one by one, so that one
  * transaction too large for the disk does not take the others with it. */
 static void commit_group(struct db *db, struct job *job, size_t count)
@@ -120,9 +146,12 @@ static void commit_group(struct db *db, struct job *job, size_t count)
         atomic_load(&db->healthy)
             ? commit_together(db, job, count, &e)
             : err_set(&e, ERR_IO, "", "nothing is kept any more since the storage failed");
+    struct job *first = job;
+    size_t all = count;
     for (; rc && count > 0; job = job->next, count--)
         if (alone || !atomic_load(&db->healthy) || commit_together(db, job, 1, &e))
             job->err = e;
+    sync_group(db, first, all);
 }
 
 /* ---- the queue ----------------------------------------------------------------------------- */
@@ -135,6 +164,32 @@ static void push_locked(struct store *s, struct job *job) REQUIRES(s->lock)
         s->first = job;
     s->last = job;
     pthread_cond_signal(&s->work);
+}
+
+/* For one who would not wait: is the connection free, with nothing queued before it? */
+static bool own_at_once(struct store *s)
+{
+    lock_take(&s->lock);
+    bool free = !s->owned && !s->first && !s->closing;
+    s->owned = s->owned || free;
+    lock_give(&s->lock);
+    return free;
+}
+
+/* The connection goes back. The writer sees to what was queued meanwhile, and learns when the next
+ * upkeep is. */
+static void disown(struct store *s)
+{
+    struct timespec at;
+    bool timed = upkeep_next(&s->db, &at);
+    lock_take(&s->lock);
+    bool news = timed && (!s->timed || at.tv_sec < s->upkeep_at.tv_sec);
+    s->owned = false;
+    s->timed = timed;
+    s->upkeep_at = at;
+    if (s->first || s->closing || news)
+        pthread_cond_signal(&s->work);
+    lock_give(&s->lock);
 }
 
 static void push(struct store *s, struct job *job)
@@ -157,19 +212,27 @@ static enum err_kind push_and_wait(struct store *s, struct job *job, struct err 
     return job->err.kind;
 }
 
-/* Takes all that waits, in order; waits for a job or for upkeep's time. false: closing, and
- * nothing is left. */
+static bool is_time(struct store *s) REQUIRES(s->lock)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return s->timed && (now.tv_sec > s->upkeep_at.tv_sec ||
+                        (now.tv_sec == s->upkeep_at.tv_sec && now.tv_nsec >= s->upkeep_at.tv_nsec));
+}
+
+/* Gives the connection away, waits until it is free and a job or the upkeep has come, and takes it
+ * with all jobs there are. false: closing, and nothing is left. */
 static bool take_jobs(struct store *s, struct job **jobs)
 {
-    struct timespec at;
-    bool timed = upkeep_next(&s->db, &at);
+    disown(s);
     lock_take(&s->lock);
-    if (!s->first && !s->closing) {
-        if (timed)
-            lock_wait_until(&s->lock, &s->work, &at);
+    while (s->owned || !(s->first || s->closing || is_time(s))) {
+        if (s->timed && !s->owned)
+            lock_wait_until(&s->lock, &s->work, &s->upkeep_at);
         else
             lock_wait(&s->lock, &s->work);
     }
+    s->owned = true;
     bool more = s->first || !s->closing;
     *jobs = s->first;
     s->first = NULL;
@@ -180,7 +243,11 @@ static bool take_jobs(struct store *s, struct job **jobs)
 enum err_kind store_read(struct store *s, db_job *read, void *arg, struct err *e)
 {
     struct job job = {.read = read, .arg = arg};
-    return push_and_wait(s, &job, e);
+    if (!own_at_once(s))
+        return push_and_wait(s, &job, e);
+    enum err_kind rc = read(&s->db, arg, e);
+    disown(s);
+    return rc;
 }
 
 enum err_kind store_commit(struct store_txn *txn, struct err *e)
@@ -189,6 +256,20 @@ enum err_kind store_commit(struct store_txn *txn, struct err *e)
     enum err_kind rc = push_and_wait(txn->store, &txn->job, e);
     store_txn_drop(txn);
     return rc;
+}
+
+bool store_commit_here(struct store_txn *txn, struct err *e)
+{
+    struct store *s = txn->store;
+    struct job *job = &txn->job;
+    if (!own_at_once(s))
+        return false;
+    job->txn = txn;
+    commit_group(&s->db, job, 1);
+    disown(s);
+    *e = job->err;
+    store_txn_drop(txn);
+    return true;
 }
 
 void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
@@ -286,6 +367,7 @@ enum err_kind writer_start(struct store *s, struct err *e)
     pthread_cond_init(&s->work, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&s->answered, NULL);
+    s->owned = true; /* the thread's, until it first waits */
     if (pthread_create(&s->thread, NULL, writer_main, s) == 0)
         return ERR_OK;
     pthread_cond_destroy(&s->answered);

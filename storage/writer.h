@@ -1,9 +1,12 @@
-/* storage/writer.h - the thread that owns the connection, and the queue before it.
+/* storage/writer.h - the thread that writes, and the queue before it.
  *
  * Whoever wants something queues a job. The thread takes all that wait: the commits among them
  * become one transaction of SQLite, each in a savepoint of its own (group commit), then the reads
  * run. So commits are kept in the order they were queued in, and a read sees every commit that
  * was answered before it was queued.
+ *
+ * The connection is one thread's at a time: its owner's. That is the writer, or a caller who found
+ * nobody owning it and nothing queued, and so need not wake another thread to be served.
  *
  * Lock: store.lock, a leaf; not held while SQLite or a callback runs.
  */
@@ -17,18 +20,21 @@
 
 struct job;
 
-/* [I] immutable after store_open   [a] atomic   [q] guarded by lock   [w] the writer's thread.
+/* [I] immutable after store_open   [a] atomic   [q] guarded by lock   [w] the owner's.
  * What waits is bounded by the callers: each has its own limit of calls in flight. */
 struct store {
     struct lock lock;
-    pthread_cond_t work;     /* [q] CLOCK_MONOTONIC: a job came, or closing */
-    pthread_cond_t answered; /* [q] some job was */
-    struct job *first;       /* [q] */
-    struct job *last;        /* [q] of no meaning while first is NULL */
-    bool closing;            /* [q] */
-    struct db db;            /* [w], but for db.healthy [a] */
-    pthread_t thread;        /* [I] */
-    int lock_file;           /* [I] */
+    pthread_cond_t work;       /* [q] CLOCK_MONOTONIC: a job came, the owner left, or closing */
+    pthread_cond_t answered;   /* [q] some job was */
+    struct job *first;         /* [q] */
+    struct job *last;          /* [q] of no meaning while first is NULL */
+    bool owned;                /* [q] somebody has the connection */
+    bool timed;                /* [q] there is upkeep to do … */
+    struct timespec upkeep_at; /* [q] … then, CLOCK_MONOTONIC */
+    bool closing;              /* [q] */
+    struct db db;              /* [w], but for db.healthy [a] */
+    pthread_t thread;          /* [I] */
+    int lock_file;             /* [I] */
 };
 
 /* Starts the thread. errors: NOMEM */
@@ -36,10 +42,10 @@ MUST_USE enum err_kind writer_start(struct store *s, struct err *e);
 /* Finishes the queue and ends the thread. */
 void writer_stop(struct store *s);
 
-/* Something done on the writer's thread. */
+/* Something done by the owner of the connection. */
 typedef enum err_kind db_job(struct db *db, void *arg, struct err *e);
 
-/* Runs job there and waits. */
+/* Has job done, and waits for it. */
 MUST_USE enum err_kind store_read(struct store *s, db_job *job, void *arg, struct err *e);
 
 /* Adds an action to a transaction and returns its argument, bytes of zeros to be filled in, which

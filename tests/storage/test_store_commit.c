@@ -78,7 +78,7 @@ static void group_members_fail_alone(void **state)
         store_insert_model(txn, &models[i]);
         if (i == 7) {
             store_insert_model(txn, &extra);
-            store_delete_batch(txn, 1, 99);
+            store_delete_batch(txn, 1, 99, 0);
         }
         store_commit_then(txn, note_answer, &asked[i]);
     }
@@ -264,7 +264,7 @@ static void *run_changer(void *arg)
         struct store_txn *txn = store_txn_new(c->store);
         store_insert_batch(txn, c->model, &batch);
         if (n > 100)
-            store_delete_batch(txn, c->model, n - 1);
+            store_delete_batch(txn, c->model, n - 1, 0);
         store_replace_losses(txn, c->model, 1000, loss, n % 2 ? 1500 : 0);
         c->failures += store_commit(txn, &e) != ERR_OK;
     }

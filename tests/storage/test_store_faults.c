@@ -129,7 +129,7 @@ static enum err_kind delete_batch(struct store *s, int64_t model, int64_t n)
     struct store_txn *txn = store_txn_new(s);
     if (!txn)
         return ERR_NOMEM;
-    store_delete_batch(txn, model, n);
+    store_delete_batch(txn, model, n, 0);
     return store_commit(txn, &last);
 }
 

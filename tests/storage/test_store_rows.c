@@ -224,7 +224,7 @@ static void batch_sizes_are_kept(void **state)
 static enum err_kind delete_batch(struct store *s, int64_t model, int64_t n)
 {
     struct store_txn *txn = begin(s);
-    store_delete_batch(txn, model, n);
+    store_delete_batch(txn, model, n, 0);
     return store_commit(txn, &last);
 }
 
