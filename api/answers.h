@@ -1,8 +1,8 @@
 /* api/answers.h - one effect for one Idempotency-Key.
  *
- * The answer to a request with a key is kept together with the effect: in its transaction, if it
- * has one of its own (a new model, batch, checkpoint), otherwise with the model's next checkpoint,
- * which is what keeps the effect. So after a crash both are there or neither, and a repeat is
+ * The answer to a request with a key is kept together with the effect, in its transaction: of the
+ * change's row in the journal, or of the new model or checkpoint; for a model without a journal with
+ * its next checkpoint, which is what keeps the effect. So after a crash both are there or neither, and a repeat is
  * answered from what was kept or is done for the first time.
  *
  * Here are the requests that run now, and the answers that the store does not have yet. Errors

@@ -7,6 +7,7 @@
  *     call_body*                                 only if call_admit said so
  *     call_mode, call_model                      where and in which line it runs
  *     call_work, again while it says so          on a worker, or at once for CALL_INLINE
+ *     call_keep                                  only if call_work said so
  *     call_answer                                status, headers, body
  *     call_free
  * Any of these that returns false has composed an answer: send it.
@@ -86,9 +87,20 @@ size_t call_bytes(const struct call *c);
  * (a CALL_READ needs none), before the first call_work. Never blocks. */
 bool call_is_light(struct call *c);
 
-/* Runs the handler for at most about slice_ns. true: answered. false: the slice is over; call it
- * again, after others had their turn. scratch may be NULL for CALL_INLINE. */
-bool call_work(struct call *c, struct scratch *s, int64_t slice_ns);
+enum call_progress {
+    CALL_ANSWERED,
+    CALL_AGAIN,  /* the slice is over: call it again, after others had their turn */
+    CALL_UNKEPT, /* answered, but what it changed is not kept yet: call_keep, before anybody else
+                    has the model's line */
+};
+/* Runs the handler for at most about slice_ns. scratch may be NULL for CALL_INLINE. */
+enum call_progress call_work(struct call *c, struct scratch *s, int64_t slice_ns);
+
+/* Has the change kept; then, or if it could not be (the answer is another one then), `kept` runs
+ * once, on the store's thread or before this returns. Until then c may not be freed. */
+void call_keep(struct call *c, void (*kept)(void *arg), void *arg);
+/* The same here and now, if nobody is in the way. false: nothing has happened. */
+bool call_keep_here(struct call *c);
 
 /* Composes a problem+json answer in place of any other, for what the server decides itself.
  * retry_after: seconds, 0 for no such header. */
@@ -107,6 +119,10 @@ const struct answer *call_answer(const struct call *c);
 /* For the log line: the request id, and where an error was born ("" if none). */
 const char *call_request_id(const struct call *c);
 const char *call_origin(const struct call *c);
+
+/* The next thing that the operator should know, for the log; false: there is none. Any thread. */
+#define API_NOTICE_BYTES 900
+bool api_next_notice(struct api *a, char out[API_NOTICE_BYTES]);
 
 /* The next internal call that is due (a background checkpoint), to be run like any other and
  * freed; NULL: none now. Called about once a second by one thread. */

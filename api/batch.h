@@ -13,6 +13,7 @@
 struct batch {
     int64_t n; /* its number in the model; 0: not pushed, given inline */
     int64_t created_at;
+    int64_t pushed, deleted; /* the changes that brought it and took it away; 0: none */
     struct storage storage; /* x and then y, in one block */
     size_t bytes;           /* of that block */
     enum dtype output_type; /* of the output for it, and of its loss */

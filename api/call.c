@@ -35,6 +35,7 @@ struct call *call_new(struct api *a)
     if (!c)
         return NULL;
     c->api = a;
+    c->tag = -1;
     c->number = atomic_fetch_add(&a->requests, 1);
     snprintf(c->request_id, sizeof c->request_id, "%llx-%llu", (unsigned long long)a->boot,
              (unsigned long long)c->number);
@@ -145,11 +146,15 @@ static bool is_key(const char *value)
 bool call_header(struct call *c, const char *name, const char *value)
 {
     struct err e;
-    if (!strcasecmp(name, "If-Match")) { /* to ignore it would be to break its promise */
-        err_set(&e, ERR_INVALID, "", "this version does not act on If-Match: leave it out");
-        return respond_problem(c, &e);
-    }
-    if (!strcasecmp(name, "Idempotency-Key")) {
+    if (!strcasecmp(name, "If-Match")) {
+        if (!*value || strlen(value) >= sizeof c->if_match) {
+            err_set(&e, ERR_MALFORMED, "", "If-Match must be * or a list of tags, \"step-41\"");
+            return respond_problem(c, &e);
+        }
+        snprintf(c->if_match, sizeof c->if_match, "%s", value);
+    } else if (!strcasecmp(name, "X-State-Digest")) {
+        c->wants_digest = true;
+    } else if (!strcasecmp(name, "Idempotency-Key")) {
         if (!is_key(value)) {
             err_set(&e, ERR_MALFORMED, "", "Idempotency-Key must be 1 to %d visible characters",
                     STORE_KEY_BYTES - 1);
@@ -254,6 +259,59 @@ size_t call_bytes(const struct call *c)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
+/* The session that a light call peeked at may have been lost since. */
+static enum err_kind find_session(struct call *c, struct err *e)
+{
+    if (!strstr(c->route->path, "{id}"))
+        return ERR_OK;
+    if (c->session && atomic_load(&c->session->lost)) {
+        registry_put(&c->api->registry, c->session);
+        c->session = NULL;
+    }
+    return c->session ? ERR_OK : registry_get(&c->api->registry, c->param[0], &c->session, e);
+}
+
+/* Is one of the tags in If-Match that of the step? Weak ones never are. */
+static bool is_matched(const char *list, int64_t step)
+{
+    char tag[32];
+    int length = snprintf(tag, sizeof tag, "\"step-%lld\"", (long long)step);
+    while (*list) {
+        list += strspn(list, " \t,");
+        size_t n = strcspn(list, " \t,");
+        if ((n == 1 && *list == '*') || (n == (size_t)length && !memcmp(list, tag, n)))
+            return true;
+        list += n;
+    }
+    return false;
+}
+
+static enum err_kind check_match(const struct call *c, struct err *e)
+{
+    struct session *s = c->session;
+    if (!c->if_match[0])
+        return ERR_OK;
+    if (!s)
+        return err_set(e, ERR_PRECONDITION, "", "there is no model here that If-Match could match");
+    pthread_rwlock_rdlock(&s->lock);
+    int64_t step = s->step;
+    pthread_rwlock_unlock(&s->lock);
+    return is_matched(c->if_match, step)
+               ? ERR_OK
+               : err_set(e, ERR_PRECONDITION, "", "the model is at step %lld", (long long)step);
+}
+
+static enum err_kind check_whole(const struct call *c, struct err *e)
+{
+    bool changes = c->route->mode == CALL_CHANGE && c->route->status != 0;
+    if (!c->session || !changes || (c->route->traits & MENDS))
+        return ERR_OK;
+    return c->session->damage ? err_set(e, ERR_CONFLICT, "",
+                                        "the model is damaged and can only be restored: %s",
+                                        c->session->damage)
+                              : ERR_OK;
+}
+
 /* The first slice: the key is taken, the body is parsed and the model found. */
 static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
 {
@@ -264,9 +322,11 @@ static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
         rc = json_parse(c->body, c->bytes, &c->in, e);
     if (!rc && c->in.root && !cJSON_IsObject(c->in.root))
         rc = err_set(e, ERR_INVALID, "", "the body must be an object");
-    if (!rc && !c->session && strstr(c->route->path, "{id}"))
-        rc = registry_get(&c->api->registry, c->param[0], &c->session, e);
-    return rc;
+    if (!rc)
+        rc = find_session(c, e);
+    if (!rc)
+        rc = check_match(c, e);
+    return rc ? rc : check_whole(c, e);
 }
 
 /* Some tens of microseconds, which is what a hand-over costs. */
@@ -275,7 +335,7 @@ static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
 
 bool call_is_light(struct call *c)
 {
-    bool may_be = c->route->light && !c->key[0] && c->bytes <= LIGHT_BYTES;
+    bool may_be = (c->route->traits & LIGHT) && !c->key[0] && c->bytes <= LIGHT_BYTES;
     if (may_be && !c->session)
         c->session = registry_peek(&c->api->registry, c->param[0]);
     if (!may_be || !c->session)
@@ -283,7 +343,7 @@ bool call_is_light(struct call *c)
     return session_work(c->session, c->bytes, c->route->mode == CALL_CHANGE) <= LIGHT_WORK;
 }
 
-bool call_work(struct call *c, struct scratch *scratch, int64_t slice_ns)
+enum call_progress call_work(struct call *c, struct scratch *scratch, int64_t slice_ns)
 {
     struct err e = {.kind = ERR_OK};
     bool first = !c->again, replayed = false;
@@ -294,21 +354,33 @@ bool call_work(struct call *c, struct scratch *scratch, int64_t slice_ns)
     if (first)
         rc = prepare(c, &replayed, &e);
     if (replayed)
-        return true;
+        return CALL_ANSWERED;
     if (!rc)
         rc = c->route->handler(c, &e);
-    if (rc) {
-        c->again = false;
+    if (!rc && c->again)
+        return CALL_AGAIN;
+    c->again = false;
+    if (rc)
         respond_problem(c, &e);
-    } else if (!c->again) {
+    else
         respond_success(c);
-    }
-    return !c->again;
+    return c->txn ? CALL_UNKEPT : CALL_ANSWERED;
 }
 
 bool call_slice_is_over(const struct call *c)
 {
     return clock_ns() >= c->slice_end;
+}
+
+void call_tag(struct call *c, int64_t step)
+{
+    c->tag = step;
+}
+
+void call_write_step(struct call *c, int64_t step)
+{
+    json_key_int(&c->out, "step", step);
+    call_tag(c, step);
 }
 
 /* ---- what handlers ask --------------------------------------------------------------------- */

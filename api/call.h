@@ -43,6 +43,20 @@ struct call {
     struct kept *kept;     /* its key, while it runs; NULL: it has none */
     bool answer_is_kept;   /* the handler's transaction holds the answer */
     bool error_had_effect; /* … so the key keeps this error */
+    struct store_txn *txn; /* the change it made, to be committed before the answer leaves */
+    void (*on_kept)(void *arg); /* runs then */
+    void *on_kept_arg;
+    atomic_int slices_unkept;           /* slices of a long call that are on their way to the store */
+    atomic_int_fast64_t steps_kept;     /* in those that are there */
+    atomic_bool slice_failed;           /* one could not be kept: … */
+    struct err slice_err;               /* … why; set before that */
+    bool wants_checkpoint;              /* the journal has grown long */
+    bool tells_steps;                   /* a problem says how many these are */
+
+    char if_match[128];   /* the header; "" if none */
+    bool wants_digest;    /* X-State-Digest was asked for */
+    int64_t tag;          /* the step that the answer shows; -1: none */
+    char etag[32], state_digest[48];
     void *replayed;        /* the body of an earlier answer; owned */
 
     struct session *session; /* of {id}, held for the call */
@@ -70,6 +84,26 @@ MUST_USE enum err_kind call_query_int(const struct call *c, const char *name, in
 MUST_USE enum err_kind call_param_int(const struct call *c, int i, int64_t *out, struct err *e);
 /* Sets Location: "/models/%s". */
 void call_location(struct call *c, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The answer shows the model as it was after that step: the ETag says so. */
+void call_tag(struct call *c, int64_t step);
+/* Writes "step", and tags the answer with it. */
+void call_write_step(struct call *c, int64_t step);
+
+struct change;
+/* The session has undergone this change: has it kept before the answer leaves, with the answer.
+ * The last act of a handler. errors NOMEM · IO · FULL; the session is lost then */
+MUST_USE enum err_kind call_keep_change(struct call *c, const struct change *change, struct err *e);
+/* The same for a slice of a long call, which goes on meanwhile.
+ *   interim  what a repeat of the request is told should the call be cut off here; its text is
+ *            borrowed for the call. NULL: the request has no key */
+MUST_USE enum err_kind call_keep_slice(struct call *c, const struct change *change,
+                                       const struct store_answer *interim, struct err *e);
+
+/* Why an earlier slice of this call could not be kept. */
+MUST_USE enum err_kind call_check_slices(struct call *c, struct err *e);
+/* Until all slices are kept, or could not be. */
+void call_wait_slices(struct call *c);
+
 /* For a handler whose effect has a transaction of its own: puts the answer, which c->out holds
  * whole, into it, if the request has a key. Once the commit has succeeded it is kept. */
 void call_keep_answer(struct call *c, struct store_txn *txn);

@@ -1,14 +1,14 @@
 /* api/keep.c - a model's state into checkpoints and back.
  *
  * Sections are the blocks as they lie in memory (little-endian, state_dict order); the state text
- * holds the rest. A model is durable by checkpoint: the journal, which will keep every step, gets
- * its place in session_end_change, the one way by which a change is told.
+ * holds the rest.
  */
 #include <math.h>
 #include <string.h>
 
 #include "api/call.h"
 #include "api/fields.h"
+#include "api/journal.h"
 #include "api/session.h"
 #include "api/state.h"
 
@@ -39,15 +39,27 @@ static bool has_momentum(const struct session *s, int i)
     return s->sgd.has_momentum[i];
 }
 
-static void state_write(struct json_out *w, const struct session *s)
+static void write_options(struct json_out *w, const struct session *s)
 {
-    json_begin_object(w);
-    json_key_int(w, "arithmetic", ARITHMETIC_VERSION);
     json_key(w, "optimizer");
     spec_write_optimizer(w, &s->sgd.options);
     json_key_string(w, "on_divergence", on_divergence_names[s->spec.on_divergence]);
     json_key_string(w, "durability", durability_names[s->spec.durability]);
     write_flags(w, "requires_grad", s, requires_grad);
+}
+
+void session_write_options(struct json_out *w, const struct session *s)
+{
+    json_begin_object(w);
+    write_options(w, s);
+    json_end_object(w);
+}
+
+static void state_write(struct json_out *w, const struct session *s)
+{
+    json_begin_object(w);
+    json_key_int(w, "arithmetic", ARITHMETIC_VERSION);
+    write_options(w, s);
     write_flags(w, "has_gradient", s, has_gradient);
     write_flags(w, "has_momentum", s, has_momentum);
     json_key_int(w, "cursor", s->cursor);
@@ -72,9 +84,11 @@ enum { FLAGS_REQUIRES_GRAD, FLAGS_HAS_GRADIENT, FLAGS_HAS_MOMENTUM, FLAGS_LISTS 
 static const char *const flag_names[FLAGS_LISTS] = {"requires_grad", "has_gradient",
                                                     "has_momentum"};
 
-static enum err_kind flags_read(const struct json *j, int parameters, int64_t *out, struct err *e)
+/* The first so many lists. */
+static enum err_kind flags_read(const struct json *j, int lists, int parameters, int64_t *out,
+                                struct err *e)
 {
-    for (int i = 0; i < FLAGS_LISTS; i++) {
+    for (int i = 0; i < lists; i++) {
         int64_t dim[JSON_RANK_MAX];
         int rank;
         const cJSON *item = field_find(j->root, flag_names[i]);
@@ -99,7 +113,7 @@ static enum err_kind state_read(const char *text, const struct session *s, struc
     if (!rc)
         rc = spec_patch(&out->spec, j.root, e);
     if (!rc)
-        rc = flags_read(&j, s->module->parameters, out->flags, e);
+        rc = flags_read(&j, FLAGS_LISTS, s->module->parameters, out->flags, e);
     if (!rc)
         rc = field_int(j.root, "cursor", REQUIRED, 0, INT64_MAX, &out->cursor, e);
     if (!rc)
@@ -113,6 +127,36 @@ static enum err_kind state_read(const char *text, const struct session *s, struc
     if (!rc && !json_number(field_find(j.root, "loss_pending"), &out->loss_pending))
         rc = err_set(e, ERR_IO, "", "the checkpoint's loss_pending cannot be read");
     json_close(&j);
+    return rc;
+}
+
+static void put_options(struct session *s, const struct spec *spec, const int64_t *requires_grad)
+{
+    s->spec = *spec;
+    s->sgd.options = spec->optimizer;
+    for (int i = 0; i < s->module->parameters; i++)
+        s->module->parameter[i].tensor.requires_grad = requires_grad[i] != 0;
+}
+
+enum err_kind session_read_options(struct session *s, const char *text, struct err *e)
+{
+    struct json j = {.root = NULL};
+    struct spec spec = s->spec;
+    int64_t *flags = mem_array((size_t)s->module->parameters, sizeof *flags);
+    enum err_kind rc = flags ? json_parse(text, strlen(text), &j, e)
+                             : err_set(e, ERR_NOMEM, "", "no memory for the options");
+    if (!rc)
+        rc = spec_patch(&spec, j.root, e);
+    if (!rc)
+        rc = flags_read(&j, 1 + FLAGS_REQUIRES_GRAD, s->module->parameters, flags, e);
+    if (!rc) {
+        session_begin_change(s);
+        put_options(s, &spec, flags);
+        sgd_touch(&s->sgd);
+        session_end_change(s);
+    }
+    json_close(&j);
+    mem_free(flags);
     return rc;
 }
 
@@ -140,8 +184,11 @@ static enum err_kind describe(const struct session *s, struct store_checkpoint *
     state_write(state, s);
     if (!json_out_end(state))
         return err_set(e, ERR_NOMEM, "", "no memory for a checkpoint");
-    *c = (struct store_checkpoint){
-        .step = s->step, .loss = s->loss_last, .state = state->text, .created_at = clock_millis()};
+    *c = (struct store_checkpoint){.seq = s->seq,
+                                   .step = s->step,
+                                   .loss = s->loss_last,
+                                   .state = state->text,
+                                   .created_at = clock_millis()};
     add_section(c, "parameters", s->module->values.data, bytes);
     if (any(s, has_gradient))
         add_section(c, "gradients", s->module->gradients.data, bytes);
@@ -228,9 +275,25 @@ static void snapshot_done(void *arg, const struct err *e)
     registry_put(&s->api->registry, s);
 }
 
+bool session_is_unsaved(const struct session *s)
+{
+    return s->changed || s->seq > s->base_seq || atomic_load(&s->save_failed);
+}
+
+/* From here on a replay begins at the checkpoint that is under way. */
+static void note_checkpoint(struct session *s)
+{
+    s->base_seq = s->seq;
+    s->tail_bytes = 0;
+    s->tail_ns = 0;
+    s->changed = false;
+    s->steps_unsaved = 0;
+    atomic_store(&s->save_failed, false);
+}
+
 void session_checkpoint(struct session *s)
 {
-    if (!s->changed && !atomic_load(&s->save_failed)) {
+    if (!session_is_unsaved(s)) {
         if (!atomic_load(&s->saving))
             registry_forget_change(&s->api->registry, s);
         return;
@@ -248,9 +311,7 @@ void session_checkpoint(struct session *s)
     store_replace_losses(txn, s->key, p->first, p->losses, (size_t)(p->last - p->first + 1));
     answers_move(&s->api->answers, &s->unkept, &p->answers);
     answers_insert(&s->api->answers, &p->answers, txn);
-    s->changed = false;
-    s->steps_unsaved = 0;
-    atomic_store(&s->save_failed, false);
+    note_checkpoint(s);
     atomic_store(&s->saving, true);
     registry_hold(&s->api->registry, s);
     store_commit_then(txn, snapshot_done, p);
@@ -262,38 +323,51 @@ size_t session_checkpoint_bytes(const struct session *s)
     return (size_t)sections * module_bytes(s->module);
 }
 
-enum err_kind session_save(struct session *s, int64_t n, const char *label, int64_t created_at,
-                           const struct store_answer *answer, struct err *e)
+/* Everything that save is, into txn. */
+static enum err_kind fill(struct store_txn *txn, struct session *s, const struct save *what,
+                          struct json_out *state, struct err *e)
 {
-    struct answers *answers = &s->api->answers;
     struct store_checkpoint c;
-    struct json_out state = {0};
-    enum err_kind rc = describe(s, &c, &state, e);
-    struct store_txn *txn = rc ? NULL : store_txn_new(s->api->store);
-    if (!rc && !txn)
-        rc = err_set(e, ERR_NOMEM, "", "no memory for a checkpoint");
-    if (!rc) {
-        c.n = n;
-        c.label = label;
-        c.created_at = created_at;
-        store_save_checkpoint(txn, s->key, &c);
-        store_replace_losses(txn, s->key, s->tail_first, s->tail, s->tail_count);
-        if (n == 0) /* what a crash brings back is an automatic one */
-            answers_insert(answers, &s->unkept, txn);
-        if (answer)
-            store_insert_answer(txn, answer);
-        rc = store_commit(txn, e);
-    }
+    enum err_kind rc = what->change ? journal_append_to(txn, s, what->change, e) : ERR_OK;
     if (!rc)
-        atomic_store(&s->kept, s->step);
-    if (!rc && n == 0) {
-        answers_forget_all(answers, &s->unkept);
-        s->changed = false;
-        s->steps_unsaved = 0;
-        atomic_store(&s->save_failed, false);
-    }
+        rc = describe(s, &c, state, e);
+    if (rc)
+        return rc;
+    c.n = what->n;
+    c.label = what->label;
+    c.created_at = what->created_at;
+    store_save_checkpoint(txn, s->key, &c);
+    store_replace_losses(txn, s->key, s->tail_first, s->tail, s->tail_count);
+    if (what->n == 0) /* what a crash brings back is an automatic one */
+        answers_insert(&s->api->answers, &s->unkept, txn);
+    if (what->answer)
+        store_insert_answer(txn, what->answer);
+    if (s->spec.durability == DURABILITY_POWER)
+        store_txn_sync(txn);
+    return ERR_OK;
+}
+
+enum err_kind session_save(struct session *s, const struct save *what, struct err *e)
+{
+    struct json_out state = {0};
+    struct store_txn *txn = store_txn_new(s->api->store);
+    enum err_kind rc = txn ? fill(txn, s, what, &state, e)
+                           : err_set(e, ERR_NOMEM, "", "no memory for a checkpoint");
+    if (rc)
+        store_txn_drop(txn);
+    else
+        rc = store_commit(txn, e);
     json_out_close(&state);
-    return rc;
+    if (rc && what->change)
+        session_lose(s);
+    if (rc)
+        return rc;
+    atomic_store(&s->kept, s->step);
+    if (what->n == 0) {
+        answers_forget_all(&s->api->answers, &s->unkept);
+        note_checkpoint(s);
+    }
+    return ERR_OK;
 }
 
 /* ---- out of a checkpoint ------------------------------------------------------------------- */
@@ -355,14 +429,11 @@ static enum err_kind put(struct session *s, const struct store_checkpoint *c,
     if (any_buffer)
         memcpy(s->sgd.momentum, momentum->data, bytes);
     for (int i = 0; i < m->parameters; i++) {
-        m->parameter[i].tensor.requires_grad = flags[i] != 0;
         m->parameter[i].tensor.grad = has_grad[i] ? &m->parameter[i].slot : NULL;
         s->sgd.has_momentum[i] = has_buffer[i] != 0;
     }
-    module_touch(m);
-    sgd_touch(&s->sgd);
-    s->spec = state->spec;
-    s->sgd.options = state->spec.optimizer;
+    put_options(s, &state->spec, flags + FLAGS_REQUIRES_GRAD * m->parameters);
+    session_touch(s);
     s->step = c->step;
     s->loss_last = c->loss;
     s->cursor = state->cursor;
@@ -378,40 +449,12 @@ static enum err_kind put(struct session *s, const struct store_checkpoint *c,
     return ERR_OK;
 }
 
-/* Loads checkpoint n (0: the newest automatic one) into s. *found false: there is none.
- * The store works in order: once it has answered, no background checkpoint of s is under way. */
-static enum err_kind load(struct session *s, int64_t n, bool *found, struct err *e)
+enum err_kind session_put(struct session *s, const struct store_checkpoint *c, struct err *e)
 {
-    struct store_checkpoint c;
     struct state state = {.flags = NULL};
-    bool fallback;
-    enum err_kind rc = store_load_checkpoint(s->api->store, s->key, n, &c, found, &fallback, e);
-    if (rc || !*found)
-        return rc;
-    rc = state_read(c.state, s, &state, e);
+    enum err_kind rc = state_read(c->state, s, &state, e);
     if (!rc)
-        rc = put(s, &c, &state, e);
+        rc = put(s, c, &state, e);
     mem_free(state.flags);
-    store_checkpoint_close(&c);
     return rc;
-}
-
-enum err_kind session_recover(struct session *s, struct err *e)
-{
-    bool found;
-    enum err_kind rc = load(s, 0, &found, e);
-    return rc ? err_wrap(e, "the model \"%s\": ", s->id) : ERR_OK;
-}
-
-enum err_kind session_restore(struct session *s, int64_t n, struct err *e)
-{
-    bool found;
-    enum err_kind rc = load(s, n, &found, e);
-    if (!rc && !found)
-        return err_set(e, ERR_NOT_FOUND, "", "there is no checkpoint %lld", (long long)n);
-    if (rc)
-        return rc;
-    session_begin_change(s);
-    session_end_change(s);
-    return ERR_OK;
 }

@@ -65,20 +65,49 @@ static void remove_locked(struct registry *r, const char *id) REQUIRES(r->lock)
     mem_free(entry);
 }
 
+static void drop_due_locked(struct registry *r, struct session *s) REQUIRES(r->lock)
+{
+    struct session *before = NULL, *at = r->due_first;
+    for (; at && at != s; at = at->next_due)
+        before = at;
+    if (!at)
+        return;
+    *(before ? &before->next_due : &r->due_first) = s->next_due;
+    if (r->due_last == s)
+        r->due_last = before;
+    s->due = false;
+}
+
+/* A session that the store is behind makes way for a fresh one; who holds it may finish. Returns it
+ * if nobody does, to be freed. */
+static struct session *dismiss_locked(struct registry *r, struct registry_entry *entry)
+    REQUIRES(r->lock)
+{
+    struct session *s = entry->session;
+    drop_due_locked(r, s);
+    s->gone = true;
+    entry->session = NULL;
+    entry->busy = true;
+    return s->references == 0 ? s : NULL;
+}
+
 /* The resident model, or NULL and a busy entry of ours for it. false: no memory. */
 static bool find_or_reserve(struct registry *r, const char *id, struct session **out)
 {
     bool ok = true;
+    struct session *dismissed = NULL;
     lock_take(&r->lock);
     struct registry_entry **place = find_locked(r, id);
     while (*place && (*place)->busy) {
         lock_wait(&r->lock, &r->settled);
         place = find_locked(r, id);
     }
+    if (*place && atomic_load(&(*place)->session->lost))
+        dismissed = dismiss_locked(r, *place);
     *out = *place ? (*place)->session : NULL;
     if (*out) {
         (*out)->references++;
-    } else {
+    } else if (!*place) {
         struct registry_entry *entry = mem_array(1, sizeof *entry);
         ok = entry != NULL;
         if (ok) {
@@ -88,6 +117,7 @@ static bool find_or_reserve(struct registry *r, const char *id, struct session *
         }
     }
     lock_give(&r->lock);
+    session_free(dismissed);
     return ok;
 }
 
@@ -150,6 +180,8 @@ struct session *registry_peek(struct registry *r, const char *id)
     lock_take(&r->lock);
     const struct registry_entry *entry = *find_locked(r, id);
     struct session *s = entry && !entry->busy ? entry->session : NULL;
+    if (s && atomic_load(&s->lost))
+        s = NULL;
     if (s)
         s->references++;
     lock_give(&r->lock);
@@ -168,19 +200,6 @@ void registry_begin_delete(struct registry *r, struct session *s)
     lock_take(&r->lock);
     (*find_locked(r, s->id))->busy = true;
     lock_give(&r->lock);
-}
-
-static void drop_due_locked(struct registry *r, struct session *s) REQUIRES(r->lock)
-{
-    struct session *before = NULL, *at = r->due_first;
-    for (; at && at != s; at = at->next_due)
-        before = at;
-    if (!at)
-        return;
-    *(before ? &before->next_due : &r->due_first) = s->next_due;
-    if (r->due_last == s)
-        r->due_last = before;
-    s->due = false;
 }
 
 void registry_end_delete(struct registry *r, struct session *s, bool deleted)
@@ -211,6 +230,21 @@ void registry_note_change(struct registry *r, struct session *s)
     lock_take(&r->lock);
     if (!s->due && !s->gone)
         append_due_locked(r, s);
+    lock_give(&r->lock);
+}
+
+void registry_hurry(struct registry *r, struct session *s)
+{
+    lock_take(&r->lock);
+    drop_due_locked(r, s);
+    if (!s->gone) {
+        s->due = true;
+        s->due_since = 0;
+        s->next_due = r->due_first;
+        r->due_first = s;
+        if (!r->due_last)
+            r->due_last = s;
+    }
     lock_give(&r->lock);
 }
 

@@ -1,4 +1,5 @@
-/* api/registry.h - id -> resident model. A miss is loaded from the store.
+/* api/registry.h - id -> resident model. A miss is loaded from the store, and so is a model whose
+ * last change could not be kept (session_lose).
  *
  * Threads: any; [r] is guarded by `lock`, which is a leaf: nothing of another module is called
  * while it is held. Two who ask for the same model at once load it once; who asks for one that is
@@ -46,6 +47,8 @@ void registry_end_delete(struct registry *r, struct session *s, bool deleted);
 
 /* Puts s at the end of the list of changed models, once. */
 void registry_note_change(struct registry *r, struct session *s);
+/* Puts s at the list's head: it is due now. */
+void registry_hurry(struct registry *r, struct session *s);
 /* Takes it off that list: it is kept as it is. */
 void registry_forget_change(struct registry *r, struct session *s);
 /* Writes the id of the first changed model, if it changed at or before `by` (ns), and puts it at

@@ -18,6 +18,7 @@ static void drop_state(struct call *c)
 /* What only the handler needed, once the answer stands. A key that still runs had no effect. */
 void respond_settle(struct call *c)
 {
+    call_wait_slices(c);
     drop_state(c);
     if (c->kept)
         answers_forget(&c->api->answers, c->kept);
@@ -48,6 +49,16 @@ static void add_header(struct call *c, const char *name, const char *value)
 static const char no_memory[] =
     "{\"type\":\"/problems/out-of-memory\",\"title\":\"The daemon is out of its memory\","
     "\"status\":503,\"detail\":\"no memory for the answer\"}";
+
+static void add_tags(struct call *c)
+{
+    if (c->tag >= 0) {
+        snprintf(c->etag, sizeof c->etag, "\"step-%lld\"", (long long)c->tag);
+        add_header(c, "ETag", c->etag);
+    }
+    if (c->state_digest[0])
+        add_header(c, "X-State-Digest", c->state_digest);
+}
 
 static void answer_body(struct call *c, int status, const char *content_type)
 {
@@ -81,6 +92,7 @@ static void describe_answer(const struct call *c, int status, const char *body, 
     *out = (struct store_answer){
         .digest = c->kept->answer.digest,
         .status = status,
+        .tag = status < 400 ? c->tag : -1,
         .body = body,
         .bytes = bytes,
         .created_at = clock_millis(),
@@ -115,6 +127,10 @@ static void keep_answer(struct call *c)
     if (!c->kept)
         return;
     describe_answer(c, c->answer.status, c->answer.body, c->answer.bytes, &answer);
+    if (c->txn) { /* its key is in use until that is committed */
+        store_insert_answer(c->txn, &answer);
+        return;
+    }
     if (c->answer_is_kept)
         answers_forget(a, c->kept);
     else if (c->route->mode != CALL_CHANGE)
@@ -154,6 +170,8 @@ static void answer_again(struct call *c, const struct store_answer *was)
     snprintf(c->location, sizeof c->location, "%s", was->location);
     if (c->location[0])
         add_header(c, "Location", c->location);
+    c->tag = was->tag;
+    add_tags(c);
     add_header(c, "Idempotent-Replayed", "true");
     respond_settle(c);
 }
@@ -183,10 +201,23 @@ bool respond_problem(struct call *c, const struct err *e)
     answer_body(c, problem_status(e->kind), "application/problem+json");
     if (e->kind == ERR_METHOD)
         add_header(c, "Allow", c->location);
-    if (c->error_had_effect)
+    if (c->error_had_effect || c->txn)
         keep_answer(c);
-    respond_settle(c);
+    if (!c->txn)
+        respond_settle(c);
     return false;
+}
+
+/* Of the model as it is now, with its step. In line it cannot change until the answer leaves. */
+static void sum_state(struct call *c)
+{
+    struct session *s = c->session;
+    if (!c->wants_digest || !s)
+        return;
+    pthread_rwlock_rdlock(&s->lock);
+    snprintf(c->state_digest, sizeof c->state_digest, "step-%lld %016llx", (long long)s->step,
+             (unsigned long long)sgd_digest(&s->sgd, s->module, c->api->kernels));
+    pthread_rwlock_unlock(&s->lock);
 }
 
 void respond_success(struct call *c)
@@ -194,8 +225,11 @@ void respond_success(struct call *c)
     answer_body(c, c->route->status, "application/json");
     if (c->location[0] && c->answer.status < 400)
         add_header(c, "Location", c->location);
+    sum_state(c);
+    add_tags(c);
     keep_answer(c);
-    respond_settle(c);
+    if (!c->txn)
+        respond_settle(c);
 }
 
 void call_refuse(struct call *c, enum err_kind kind, int retry_after, const char *format, ...)

@@ -17,13 +17,18 @@ enum route_body {
     BODY_DATA, /* the same with numbers in it: up to the configured limit */
 };
 
+enum route_trait {
+    LIGHT = 1, /* it waits for nothing but the model: small ones run where they were received */
+    MENDS = 2, /* it may change a model whose past is damaged */
+};
+
 struct route {
     const char *method, *path; /* "/models/{id}/step" */
     enum err_kind (*handler)(struct call *c, struct err *e);
     enum call_mode mode;
     int status; /* of success */
     enum route_body body;
-    bool light; /* it waits for nothing but the model: small ones run where they were received */
+    unsigned traits; /* of enum route_trait */
     const char *query[ROUTE_QUERY_MAX + 1]; /* the names it takes; NULL ends them */
     const char *does;                       /* one line for the README */
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/call.h"
+#include "api/replay.h"
 #include "api/state.h"
 #include "engine/train.h"
 
@@ -29,6 +30,7 @@ void session_free(struct session *s)
     module_free(s->module);
     spec_close(&s->spec);
     mem_free(s->tail);
+    mem_free(s->damage);
     pthread_rwlock_destroy(&s->lock);
     mem_free(s);
 }
@@ -79,21 +81,6 @@ static enum err_kind build(struct session *s, const char *text, struct err *e)
     return rc;
 }
 
-static enum err_kind load_batch(void *arg, const struct store_batch *stored, struct err *e)
-{
-    struct session *s = arg;
-    struct batch_rules rules = session_rules(s);
-    struct batch *b;
-    enum err_kind rc = session_reserve_batch(s, e);
-    if (!rc)
-        rc = batch_restore(stored->n, stored->layout, stored->data, stored->bytes, &rules, &b, e);
-    if (rc)
-        return rc;
-    b->created_at = stored->created_at;
-    session_add_batch(s, b);
-    return ERR_OK;
-}
-
 enum err_kind session_new(struct api *a, const char *id, int64_t created_at, const char *spec,
                           struct session **out, struct err *e)
 {
@@ -114,35 +101,13 @@ enum err_kind session_new(struct api *a, const char *id, int64_t created_at, con
     return rc;
 }
 
-/* What came to it since it was made. */
-static enum err_kind recover(struct session *s, struct err *e)
-{
-    struct store *store = s->api->store;
-    enum err_kind rc = store_each_batch(store, s->key, load_batch, s, e);
-    if (!rc)
-        rc = store_last_numbers(store, s->key, &s->last_checkpoint, &s->last_batch, e);
-    if (!rc)
-        rc = session_recover(s, e);
-    return rc;
-}
-
 enum err_kind session_load(struct api *a, const char *id, struct session **out, struct err *e)
 {
     struct store_model stored;
-    struct session *s;
     enum err_kind rc = store_find_model(a->store, id, &stored, e);
-    if (rc)
-        return rc;
-    rc = session_new(a, stored.id, stored.created_at, stored.spec, &s, e);
+    if (!rc)
+        rc = replay_model(a, &stored, out, e);
     mem_free((void *)stored.spec);
-    if (rc)
-        return rc;
-    s->key = stored.key;
-    rc = recover(s, e);
-    if (rc)
-        session_free(s);
-    else
-        *out = s;
     return rc;
 }
 
@@ -168,12 +133,6 @@ enum err_kind session_reserve_batch(struct session *s, struct err *e)
     return ERR_OK;
 }
 
-void session_add_batch(struct session *s, struct batch *b)
-{
-    s->batch[s->batches++] = b;
-    s->batch_bytes += b->bytes;
-}
-
 /* The place of the first batch with a number over n. */
 static size_t after(const struct session *s, int64_t n)
 {
@@ -186,6 +145,15 @@ static size_t after(const struct session *s, int64_t n)
             high = middle;
     }
     return low;
+}
+
+void session_insert_batch(struct session *s, struct batch *b)
+{
+    size_t i = after(s, b->n);
+    memmove(s->batch + i + 1, s->batch + i, (s->batches - i) * sizeof *s->batch);
+    s->batch[i] = b;
+    s->batches++;
+    s->batch_bytes += b->bytes;
 }
 
 struct batch *session_find_batch(const struct session *s, int64_t n)
@@ -251,10 +219,33 @@ void session_end_change(struct session *s)
 {
     s->updated_at = clock_millis();
     pthread_rwlock_unlock(&s->lock);
-    if (!s->changed) {
-        s->changed = true;
+}
+
+void session_touch(struct session *s)
+{
+    module_touch(s->module);
+    sgd_touch(&s->sgd);
+    s->digest_known = false;
+}
+
+void session_lose(struct session *s)
+{
+    atomic_store(&s->lost, true);
+}
+
+void session_note_change(struct session *s)
+{
+    if (!s->changed)
         registry_note_change(&s->api->registry, s);
-    }
+    s->changed = true;
+}
+
+uint64_t session_digest(struct session *s)
+{
+    if (!s->digest_known)
+        s->digest = sgd_digest(&s->sgd, s->module, s->api->kernels);
+    s->digest_known = true;
+    return s->digest;
 }
 
 void session_set_training(struct session *s, bool training)
@@ -321,15 +312,18 @@ static enum err_kind measure(struct session *s, struct step_result *r, struct er
 }
 
 /* The update and what goes with it, as one short writers' section. */
-static enum err_kind update(struct session *s, const struct step_result *r, struct err *e)
+static enum err_kind update(struct session *s, const struct step_result *r, bool digest,
+                            struct err *e)
 {
     bool stop = s->spec.on_divergence == DIVERGENCE_STOP;
     enum err_kind rc = reserve_loss(s, e);
     if (rc)
         return rc;
     session_begin_change(s);
-    rc = sgd_step(&s->sgd, s->module, s->api->kernels, stop, r->grad_norm, e);
+    rc = sgd_step(&s->sgd, s->module, s->api->kernels, stop, r->grad_norm,
+                  digest ? &s->digest : NULL, e);
     if (!rc) {
+        s->digest_known = digest;
         s->step++;
         s->loss_last = r->loss;
         atomic_store(&s->loss_dtype, r->dtype);
@@ -348,7 +342,7 @@ static enum err_kind update(struct session *s, const struct step_result *r, stru
 }
 
 enum err_kind session_step(struct session *s, struct scratch *scratch, const struct batch *b,
-                           struct step_result *r, struct err *e)
+                           bool digest, struct step_result *r, struct err *e)
 {
     session_zero_grad(s);
     r->dtype = b->output_type;
@@ -357,7 +351,7 @@ enum err_kind session_step(struct session *s, struct scratch *scratch, const str
     if (!rc)
         rc = measure(s, r, e);
     if (!rc)
-        rc = update(s, r, e);
+        rc = update(s, r, digest, e);
     if (rc)
         session_zero_grad(s);
     else
@@ -431,5 +425,5 @@ enum err_kind session_apply(struct session *s, struct step_result *r, struct err
     r->loss = s->loss_pending;
     r->dtype = session_loss_dtype(s);
     enum err_kind rc = measure(s, r, e);
-    return rc ? rc : update(s, r, e);
+    return rc ? rc : update(s, r, session_is_journaled(s), e);
 }

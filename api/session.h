@@ -1,4 +1,4 @@
-/* api/session.h - a resident model: layers, optimizer, batches, history, and what is unsaved.
+/* api/session.h - a resident model: layers, optimizer, batches, history, its place in the journal.
  *
  * Changed by one thread at a time: whoever runs the head of the model's line (CALL_CHANGE and
  * CALL_BETWEEN). It reads without a lock and writes what the letters say under the write lock;
@@ -47,6 +47,21 @@ struct session {
     size_t tail_count, tail_room;
     int64_t tail_first;
 
+    /* The journal (api/journal.h). */
+    int64_t seq;                 /* [L] of the last change */
+    int64_t proven_seq;          /* [L] of the one that led to this state: seq, but for damage */
+    int64_t base_seq;            /* [L] … that the newest checkpoint holds */
+    size_t tail_bytes;           /* [L] of the changes behind that, … */
+    int64_t tail_ns;             /* [L] … and the time they took */
+    int64_t data_at;             /* [L] the change that has the data of the running call, … */
+    const struct batch *data_of; /* [L] … which is this; NULL: none has */
+    uint64_t digest;             /* [L] of parameters and momentum … */
+    bool digest_known;           /* [L] … if nothing has changed them since */
+    atomic_bool lost;            /* [a] a change could not be kept: the store is behind this */
+    char *damage;                /* [l] owned: what is wrong with its past; NULL: nothing. While there
+                                    is damage the model is only read, or restored */
+
+    /* Of a model without a journal (durability "none"): */
     bool changed;             /* [L] since the last checkpoint was begun */
     int64_t steps_unsaved;    /* [L] */
     atomic_bool saving;       /* [a] a checkpoint is on its way to the store */
@@ -66,18 +81,18 @@ struct session {
  * is shared. errors NOMEM */
 MUST_USE enum err_kind session_new(struct api *a, const char *id, int64_t created_at,
                                    const char *spec, struct session **out, struct err *e);
-/* From the store: spec, newest checkpoint, batches.
- *   errors NOT_FOUND · IO damaged · NOMEM */
+/* From the store: spec, newest checkpoint, batches, and the journal done again.
+ *   errors NOT_FOUND · IO damaged beyond all checkpoints · NOMEM */
 MUST_USE enum err_kind session_load(struct api *a, const char *id, struct session **out,
                                     struct err *e);
 void session_free(struct session *s);
 
 struct batch_rules session_rules(const struct session *s);
-/* Makes room in the list for one more batch, so that the next session_add_batch cannot fail.
- *   errors NOMEM */
+/* Makes room in the list for one more batch, so that the next session_insert_batch cannot
+ * fail. errors NOMEM */
 MUST_USE enum err_kind session_reserve_batch(struct session *s, struct err *e);
-/* Puts a batch (owned) at the end of the list, where there is room. */
-void session_add_batch(struct session *s, struct batch *b);
+/* Puts a batch (owned) into the list, where there is room. */
+void session_insert_batch(struct session *s, struct batch *b);
 /* NULL: there is none. */
 struct batch *session_find_batch(const struct session *s, int64_t n);
 void session_remove_batch(struct session *s, int64_t n);
@@ -97,10 +112,11 @@ struct step_result {
     enum dtype dtype; /* of the loss */
 };
 /* zero_grad, forward, loss, backward, update, history. In line.
+ *   digest  whether the state's is summed on the way: for the last step of a slice
  *   errors DIVERGED nothing was applied, and the gradients are cleared; result->loss is set
  *          NOMEM */
 MUST_USE enum err_kind session_step(struct session *s, struct scratch *scratch,
-                                    const struct batch *b, struct step_result *result,
+                                    const struct batch *b, bool digest, struct step_result *result,
                                     struct err *e);
 /* Forward, loss, backward; gradients add up. *dx (may be NULL) lives on scratch's tape.
  *   errors DIVERGED the gradients are as they were before · NOMEM */
@@ -111,35 +127,57 @@ MUST_USE enum err_kind session_backward(struct session *s, struct scratch *scrat
  *   errors CONFLICT there is nothing · DIVERGED · NOMEM */
 MUST_USE enum err_kind session_apply(struct session *s, struct step_result *result, struct err *e);
 void session_zero_grad(struct session *s);
+/* Of parameters and momentum. In line, or under the read lock where it is known. */
+uint64_t session_digest(struct session *s);
+static inline bool session_is_journaled(const struct session *s)
+{
+    return s->spec.durability != DURABILITY_NONE;
+}
 
 static inline enum dtype session_loss_dtype(const struct session *s)
 {
     return (enum dtype)atomic_load(&s->loss_dtype);
 }
 
-/* Writing what others read: take the lock, change, say that it changed. */
+/* Writing what others read. */
 void session_begin_change(struct session *s);
 void session_end_change(struct session *s);
+/* The parameters or the momentum were written from outside. Under the write lock. */
+void session_touch(struct session *s);
+/* The store is behind what s is: who asks for the model next gets it as the store has it
+ * (api/registry.c). Any thread. */
+void session_lose(struct session *s);
+/* Of a model without a journal: it is to be kept by a checkpoint soon. In line. */
+void session_note_change(struct session *s);
 void session_set_training(struct session *s, bool training);
 
 /* ---- keeping (api/keep.c) ------------------------------------------------------------------ */
 
+struct change;
+
 /* Starts a checkpoint in the background; when one is still under way or there is no memory, the
  * model stays due. In line. */
 void session_checkpoint(struct session *s);
-/* Writes one and waits: a client's (n > 0, with its label) or an automatic one (n = 0).
- * answer (may be NULL) is kept with it. In line.
- *   errors IO · NOMEM */
-MUST_USE enum err_kind session_save(struct session *s, int64_t n, const char *label,
-                                    int64_t created_at, const struct store_answer *answer,
-                                    struct err *e);
+/* What is in a checkpoint besides the state: all of it may be left out. */
+struct save {
+    int64_t n; /* > 0: a client's */
+    const char *label;
+    int64_t created_at;
+    const struct change *change;       /* noted with it */
+    const struct store_answer *answer; /* kept with it */
+};
+/* Writes one and waits. In line.
+ *   errors IO · FULL · NOMEM. With a change the session is lost then */
+MUST_USE enum err_kind session_save(struct session *s, const struct save *what, struct err *e);
+/* Is there anything that only this process knows, or that a replay would take? In line. */
+bool session_is_unsaved(const struct session *s);
 /* The size that a checkpoint has now. In line. */
 size_t session_checkpoint_bytes(const struct session *s);
-/* Back to the client's checkpoint n. Until session_save (n = 0) has kept that, a crash brings the
- * model back as it was before. In line.
- *   errors NOT_FOUND · IO it cannot be read · NOMEM; after one the model is as it was */
-MUST_USE enum err_kind session_restore(struct session *s, int64_t n, struct err *e);
-/* Fills a fresh session from its newest automatic checkpoint, if there is one. */
-MUST_USE enum err_kind session_recover(struct session *s, struct err *e);
+/* Fills s from a checkpoint of it. IO: it does not fit · NOMEM; then s is as it was */
+MUST_USE enum err_kind session_put(struct session *s, const struct store_checkpoint *c,
+                                   struct err *e);
+/* {"optimizer", "on_divergence", "durability", "requires_grad"}, and back. */
+void session_write_options(struct json_out *w, const struct session *s);
+MUST_USE enum err_kind session_read_options(struct session *s, const char *text, struct err *e);
 
 #endif

@@ -52,6 +52,8 @@ struct store_txn;
 
 /* An empty transaction; NULL: no memory. */
 MUST_USE struct store_txn *store_txn_new(struct store *s);
+/* bytes of memory that live as long as txn, for what its actions point to; NULL: no memory. */
+MUST_USE void *store_txn_alloc(struct store_txn *txn, size_t bytes);
 /* Commits and frees txn; waits until it is kept.
  *   errors  the first failed action's, after which nothing of txn is kept */
 MUST_USE enum err_kind store_commit(struct store_txn *txn, struct err *e);
@@ -65,6 +67,8 @@ void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const stru
 MUST_USE bool store_commit_here(struct store_txn *txn, struct err *e);
 /* Its commit is synced to the disk before it is answered. */
 void store_txn_sync(struct store_txn *txn);
+/* Waits until all commits that were queued before have been answered. */
+void store_wait(struct store *s);
 /* Frees a transaction that will not be committed. */
 void store_txn_drop(struct store_txn *txn);
 
@@ -136,7 +140,8 @@ struct store_change {
     const void *data; /* what it used, of any length; NULL: nothing */
     size_t data_bytes;
 };
-/* UNAVAILABLE: the change before it is not there: it was not kept. */
+/* UNAVAILABLE: the change before it is not there: it was not kept. One that goes back (from is not
+ * seq - 1) mends a damaged end of the journal. */
 void store_append_change(struct store_txn *txn, int64_t model, const struct store_change *change);
 
 /* Makes loss[0..count) the history of steps first, first+1, …, and forgets what was kept for any
@@ -153,12 +158,13 @@ struct store_answer {
     int64_t digest; /* of the request */
     int64_t status;
     char location[STORE_KEY_BYTES]; /* "": none */
+    int64_t tag;                    /* the step that the answer shows; -1: none */
     const void *body;
     size_t bytes;
     int64_t created_at;
 };
-/* Answers are kept for a day, and not more than the newest 100,000 of them.
- * CONFLICT: there is one under that key. */
+/* Answers are kept for a day, and not more than the newest 100,000 of them. One under the same key
+ * is replaced: a long call keeps how far it got, and in the end its answer. */
 void store_insert_answer(struct store_txn *txn, const struct store_answer *answer);
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -197,7 +203,8 @@ MUST_USE enum err_kind store_load_automatic(struct store *s, int64_t model, int6
 MUST_USE enum err_kind store_last_numbers(struct store *s, int64_t model, int64_t *checkpoint,
                                           int64_t *batch, struct err *e);
 
-/* The last change of the model, 0: none. IO: the journal's end is damaged. */
+/* The last change of the model, 0: none. IO: the journal's end is damaged; *seq is the last change
+ * that there is, which need not be the last there was. */
 MUST_USE enum err_kind store_last_change(struct store *s, int64_t model, int64_t *seq,
                                          struct err *e);
 /* Calls visit for every kept change with first <= seq <= last, in order; what it points to lives

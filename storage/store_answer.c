@@ -12,6 +12,9 @@
 /* An insert removes at most so many that are over: more than it adds, so the table shrinks. */
 #define REMOVED_AT_ONCE 4
 
+#define ANSWER_COLUMNS                                                                             \
+    "key, request, status, location, created_at, first_chunk, bytes, digest, tag, seal"
+
 static uint32_t answer_seal(const struct store_answer *a, const struct blob *blob)
 {
     uint32_t seal = checksum_text(0, a->key);
@@ -19,11 +22,11 @@ static uint32_t answer_seal(const struct store_answer *a, const struct blob *blo
     seal = checksum_i64(seal, a->status);
     seal = checksum_text(seal, a->location);
     seal = checksum_i64(seal, a->created_at);
-    return blob_seal(seal, blob);
+    seal = blob_seal(seal, blob);
+    return a->tag >= 0 ? checksum_i64(seal, a->tag) : seal; /* there was none once */
 }
 
-/* Takes a row of key, request, status, location, created_at, first_chunk, bytes, digest, seal.
- * IO: it is damaged. */
+/* Takes a row of ANSWER_COLUMNS. IO: it is damaged. */
 static enum err_kind read_row(struct query *q, struct store_answer *a, struct blob *blob,
                               struct err *e)
 {
@@ -36,6 +39,7 @@ static enum err_kind read_row(struct query *q, struct store_answer *a, struct bl
     a->created_at = query_i64(q);
     *blob = blob_get(q);
     a->bytes = (size_t)blob->bytes;
+    a->tag = query_i64(q);
     int64_t seal = query_i64(q);
     enum err_kind rc = query_check(q, e);
     if (!rc && seal != answer_seal(a, blob))
@@ -44,9 +48,6 @@ static enum err_kind read_row(struct query *q, struct store_answer *a, struct bl
 }
 
 /* ---- insert -------------------------------------------------------------------------------- */
-
-#define ANSWER_COLUMNS                                                                             \
-    "key, request, status, location, created_at, first_chunk, bytes, digest, seal"
 
 /* Drops the answer that the query finds, with its serial as the last column. *dropped: there was
  * one. What a damaged row owned is lost space. */
@@ -85,15 +86,13 @@ static enum err_kind drop_oldest(struct db *db, int64_t now, bool *dropped, stru
     return drop_found(db, &q, dropped, e);
 }
 
-/* The one under the same key, if its day is over. */
-static enum err_kind drop_namesake(struct db *db, const char *key, int64_t now, struct err *e)
+/* The one under the same key. */
+static enum err_kind drop_namesake(struct db *db, const char *key, struct err *e)
 {
     struct query q;
     bool dropped;
-    query_start(&q, db,
-                "SELECT " ANSWER_COLUMNS ", serial FROM answers WHERE key = ? AND created_at < ?");
+    query_start(&q, db, "SELECT " ANSWER_COLUMNS ", serial FROM answers WHERE key = ?");
     query_put_text(&q, key);
-    query_put_i64(&q, now - LIFETIME_MILLIS);
     return drop_found(db, &q, &dropped, e);
 }
 
@@ -102,13 +101,14 @@ static enum err_kind insert_row(struct db *db, const struct store_answer *a,
 {
     struct query q;
     query_start(&q, db,
-                "INSERT INTO answers (" ANSWER_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                "INSERT INTO answers (" ANSWER_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     query_put_text(&q, a->key);
     query_put_i64(&q, a->digest);
     query_put_i64(&q, a->status);
     query_put_text(&q, a->location);
     query_put_i64(&q, a->created_at);
     blob_put(&q, blob);
+    query_put_i64(&q, a->tag);
     query_put_i64(&q, answer_seal(a, blob));
     return query_run(&q, e);
 }
@@ -118,7 +118,7 @@ static enum err_kind apply_insert(struct db *db, void *arg, struct err *e)
     const struct store_answer *a = arg;
     struct blob blob;
     bool dropped = true;
-    enum err_kind rc = drop_namesake(db, a->key, a->created_at, e);
+    enum err_kind rc = drop_namesake(db, a->key, e);
     for (int i = 0; !rc && dropped && i < REMOVED_AT_ONCE; i++)
         rc = drop_oldest(db, a->created_at, &dropped, e);
     if (!rc)

@@ -36,16 +36,22 @@ static uint32_t end_seal(int64_t model, int64_t last)
 
 /* ---- the end ------------------------------------------------------------------------------- */
 
-enum err_kind journal_begin(struct db *db, int64_t model, struct err *e)
+static enum err_kind write_end(struct db *db, int64_t model, int64_t last, struct err *e)
 {
     struct query q;
     query_start(&q, db,
-                "INSERT INTO journal (model, seq, prior, kind, step, first_chunk, bytes, digest,"
-                " seal) VALUES (?, ?, 0, 0, 0, 0, 0, 0, ?)");
+                "INSERT OR REPLACE INTO journal (model, seq, prior, kind, step, first_chunk, bytes,"
+                " digest, seal) VALUES (?, ?, 0, 0, ?, 0, 0, 0, ?)");
     query_put_i64(&q, model);
     query_put_i64(&q, JOURNAL_END);
-    query_put_i64(&q, end_seal(model, 0));
+    query_put_i64(&q, last);
+    query_put_i64(&q, end_seal(model, last));
     return query_run(&q, e);
+}
+
+enum err_kind journal_begin(struct db *db, int64_t model, struct err *e)
+{
+    return write_end(db, model, 0, e);
 }
 
 static enum err_kind read_end(struct db *db, int64_t model, int64_t *last, struct err *e)
@@ -64,23 +70,26 @@ static enum err_kind read_end(struct db *db, int64_t model, int64_t *last, struc
     return rc;
 }
 
-/* Moves the end from seq - 1 to seq, so that nothing is appended behind a change that is missing.
- */
-static enum err_kind move_end(struct db *db, int64_t model, int64_t seq, struct err *e)
+/* Moves the end to seq, the change after the last one, so that nothing is appended behind a change
+ * that is missing. */
+static enum err_kind move_end(struct db *db, int64_t model, const struct store_change *c,
+                              struct err *e)
 {
     struct query q;
     int64_t last;
     query_start(&q, db,
                 "UPDATE journal SET step = ?, seal = ? WHERE model = ? AND seq = ? AND step = ?");
-    query_put_i64(&q, seq);
-    query_put_i64(&q, end_seal(model, seq));
+    query_put_i64(&q, c->seq);
+    query_put_i64(&q, end_seal(model, c->seq));
     query_put_i64(&q, model);
     query_put_i64(&q, JOURNAL_END);
-    query_put_i64(&q, seq - 1);
+    query_put_i64(&q, c->seq - 1);
     enum err_kind rc = query_run(&q, e);
     if (rc || db_changes(db) == 1)
         return rc;
     rc = read_end(db, model, &last, e);
+    if (rc == ERR_IO && atomic_load(&db->healthy) && c->from != c->seq - 1)
+        return write_end(db, model, c->seq, e);
     return rc ? rc : err_set(e, ERR_UNAVAILABLE, "", "an earlier change was not kept");
 }
 
@@ -91,7 +100,18 @@ struct end {
 static enum err_kind find_end(struct db *db, void *arg, struct err *e)
 {
     struct end *a = arg;
-    return read_end(db, a->model, &a->last, e);
+    struct query q;
+    struct err ignored;
+    bool row;
+    enum err_kind rc = read_end(db, a->model, &a->last, e);
+    if (rc != ERR_IO)
+        return rc;
+    query_start(&q, db, "SELECT max(seq) FROM journal WHERE model = ? AND seq < ?");
+    query_put_i64(&q, a->model);
+    query_put_i64(&q, JOURNAL_END);
+    a->last = !query_row(&q, &row, &ignored) && row ? query_i64(&q) : 0;
+    query_end(&q);
+    return rc;
 }
 
 enum err_kind store_last_change(struct store *s, int64_t model, int64_t *seq, struct err *e)
@@ -145,7 +165,7 @@ static enum err_kind apply_append(struct db *db, void *arg, struct err *e)
 {
     const struct append *a = arg;
     struct blob blob = {0};
-    enum err_kind rc = move_end(db, a->model, a->change.seq, e);
+    enum err_kind rc = move_end(db, a->model, &a->change, e);
     if (!rc && a->change.data_bytes > INLINE_BYTES)
         rc = blob_write(db, a->change.data, a->change.data_bytes, &blob, e);
     return rc ? rc : insert_row(db, a, &blob, e);

@@ -53,6 +53,11 @@ void store_txn_sync(struct store_txn *txn)
     txn->sync = true;
 }
 
+void *store_txn_alloc(struct store_txn *txn, size_t bytes)
+{
+    return arena_alloc(&txn->arena, bytes);
+}
+
 void *txn_add(struct store_txn *txn, db_job *apply, size_t bytes)
 {
     struct action *a = arena_alloc(&txn->arena, sizeof *a);
@@ -248,6 +253,19 @@ enum err_kind store_read(struct store *s, db_job *read, void *arg, struct err *e
     enum err_kind rc = read(&s->db, arg, e);
     disown(s);
     return rc;
+}
+
+static enum err_kind do_nothing(struct db *db, void *arg, struct err *e)
+{
+    (void)db, (void)arg, (void)e;
+    return ERR_OK;
+}
+
+void store_wait(struct store *s)
+{
+    struct err ignored;
+    struct job job = {.read = do_nothing};
+    (void)push_and_wait(s, &job, &ignored);
 }
 
 enum err_kind store_commit(struct store_txn *txn, struct err *e)

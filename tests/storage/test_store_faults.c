@@ -76,7 +76,7 @@ static void full_disk_passes(void **state)
         /* 3 MB: more than SQLite's cache holds, so it also fills up before the commit */
         size_t bytes = n % 2 ? 1000 : 3000000;
         fault_vfs_arm(FAULT_WRITE, n % 2 ? 1 + n / 2 : 30 * n, true, SQLITE_FULL);
-        assert_kind(ERR_IO, put_batch(f->store, model, n, bytes));
+        assert_kind(ERR_FULL, put_batch(f->store, model, n, bytes));
         assert_true(fault_vfs_disarm());
         assert_said("the disk is full");
         assert_true(store_is_healthy(f->store));

@@ -50,8 +50,8 @@ static void file_is_set_up(void **state)
     snprintf(wal, sizeof wal, "%s-wal", f->path);
     assert_int_not_equal(stat(wal, &info), 0); /* a clean close leaves all in one file */
     assert_int_equal(sql_number(f->path, "PRAGMA application_id"), 0x67726164);
-    assert_int_equal(sql_number(f->path, "PRAGMA user_version"), 2);
-    assert_int_equal(sql_number(f->path, "PRAGMA page_size"), 16384);
+    assert_int_equal(sql_number(f->path, "PRAGMA user_version"), 3);
+    assert_int_equal(sql_number(f->path, "PRAGMA page_size"), 4096);
     assert_int_equal(sql_number(f->path,
                                 "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
                                 " AND name NOT LIKE 'sqlite%' AND sql NOT LIKE '%STRICT%'"),
@@ -217,11 +217,11 @@ static void newer_version(void **state)
     struct fixture *f = *state;
     put_model(f->store, "a");
     fixture_close(f);
-    sql_run(f->path, "PRAGMA user_version = 3");
+    sql_run(f->path, "PRAGMA user_version = 4");
     assert_refused(f->path, ERR_IO, "newer gradd");
     sql_run(f->path, "PRAGMA user_version = 0");
     assert_refused(f->path, ERR_IO, "damaged");
-    sql_run(f->path, "PRAGMA user_version = 2");
+    sql_run(f->path, "PRAGMA user_version = 3");
     fixture_open(f);
 }
 
@@ -234,7 +234,7 @@ static void truncated_file(void **state)
     fixture_close(f);
     unsigned char *whole = read_file(f->path, &bytes);
     /* a cut in the last page is for the checksums to find: test_store_damage.c */
-    for (size_t cut = 100; cut <= bytes - 16384; cut += cut < 20000 ? 4999 : 16384) {
+    for (size_t cut = 100; cut <= bytes - 4096; cut += cut < 20000 ? 4999 : 16384) {
         write_file(f->path, whole, cut);
         assert_refused(f->path, ERR_IO, "");
     }

@@ -1,0 +1,178 @@
+/* api/keeping.c - from the change that a call made to the answer that may leave. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/call.h"
+#include "api/journal.h"
+#include "api/respond.h"
+#include "api/state.h"
+
+/* So many slices of a call may be on their way to the store; then it waits for them. */
+#define SLICES_UNKEPT_MAX 8
+
+/* The whole state in place of the change that led to it. */
+static enum err_kind keep_state(struct call *c, const struct store_answer *answer, struct err *e)
+{
+    struct change change = {.kind = CHANGE_STATE};
+    struct save save = {.created_at = clock_millis(), .change = &change, .answer = answer};
+    return session_save(c->session, &save, e);
+}
+
+enum err_kind call_keep_change(struct call *c, const struct change *change, struct err *e)
+{
+    struct session *s = c->session;
+    struct store_answer answer;
+    if (!session_is_journaled(s)) {
+        session_note_change(s);
+        return ERR_OK;
+    }
+    /* the answer to a step that diverged is not written yet */
+    if (journal_prefers_checkpoint(s, change) && !change->cleared)
+        return keep_state(c, call_answer_to_keep(c, &answer), e);
+    enum err_kind rc = journal_append(s, change, &c->txn, e);
+    if (rc)
+        session_lose(s);
+    c->wants_checkpoint = !rc && journal_is_long(s);
+    return rc;
+}
+
+/* ---- slices -------------------------------------------------------------------------------- */
+
+struct slice {
+    struct call *call;
+    int64_t steps;
+};
+
+/* On the store's thread. The call waits for its slices before it ends. */
+static void slice_kept(void *arg, const struct err *e)
+{
+    struct slice *slice = arg;
+    struct call *c = slice->call;
+    if (!e->kind) {
+        atomic_fetch_add(&c->steps_kept, slice->steps);
+    } else if (!atomic_load(&c->slice_failed)) {
+        c->slice_err = *e;
+        atomic_store(&c->slice_failed, true);
+        session_lose(c->session);
+    }
+    atomic_fetch_sub(&c->slices_unkept, 1); /* c may be gone from here on, and txn with slice */
+}
+
+/* A copy that lives as long as txn. */
+static void insert_interim(struct store_txn *txn, const struct store_answer *interim)
+{
+    struct store_answer answer = *interim;
+    void *body = store_txn_alloc(txn, interim->bytes);
+    if (body) {
+        memcpy(body, interim->body, interim->bytes);
+        answer.body = body;
+        store_insert_answer(txn, &answer);
+    }
+}
+
+static void send_slice(struct call *c, struct store_txn *txn, int64_t steps, struct slice *slice)
+{
+    *slice = (struct slice){c, steps};
+    atomic_fetch_add(&c->slices_unkept, 1);
+    store_commit_then(txn, slice_kept, slice);
+}
+
+enum err_kind call_keep_slice(struct call *c, const struct change *change,
+                              const struct store_answer *interim, struct err *e)
+{
+    struct session *s = c->session;
+    struct store_txn *txn;
+    if (!session_is_journaled(s)) {
+        session_note_change(s);
+        return ERR_OK;
+    }
+    if (journal_prefers_checkpoint(s, change)) {
+        enum err_kind rc = keep_state(c, interim, e);
+        if (!rc)
+            atomic_fetch_add(&c->steps_kept, change->steps);
+        return rc;
+    }
+    enum err_kind rc = journal_append(s, change, &txn, e);
+    struct slice *slice = rc ? NULL : store_txn_alloc(txn, sizeof *slice);
+    if (!rc && !slice) {
+        store_txn_drop(txn);
+        rc = err_set(e, ERR_NOMEM, "", "no memory for the model's journal");
+    }
+    if (rc) {
+        session_lose(s);
+        return rc;
+    }
+    if (interim)
+        insert_interim(txn, interim);
+    send_slice(c, txn, change->steps, slice);
+    if (journal_is_long(s))
+        session_checkpoint(s);
+    if (atomic_load(&c->slices_unkept) >= SLICES_UNKEPT_MAX)
+        store_wait(s->api->store);
+    return ERR_OK;
+}
+
+enum err_kind call_check_slices(struct call *c, struct err *e)
+{
+    if (!atomic_load(&c->slice_failed))
+        return ERR_OK;
+    *e = c->slice_err;
+    return err_wrap(e, "the change was not kept: ");
+}
+
+void call_wait_slices(struct call *c)
+{
+    if (atomic_load(&c->slices_unkept) > 0)
+        store_wait(c->api->store);
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+/* The change was not kept: the model goes back to what the store has, and the answer says so. */
+static void not_kept(struct call *c, const struct err *why)
+{
+    struct err e = *why;
+    session_lose(c->session);
+    json_out_close(&c->extra);
+    if (c->tells_steps)
+        json_key_int(call_extra(c), "steps_done", atomic_load(&c->steps_kept));
+    err_wrap(&e, "the change was not kept: ");
+    respond_problem(c, &e);
+}
+
+static void settle(struct call *c, const struct err *e)
+{
+    struct session *s = c->session;
+    c->txn = NULL; /* it is committed, and freed */
+    if (e->kind) {
+        not_kept(c, e);
+        return;
+    }
+    if (c->wants_checkpoint)
+        registry_hurry(&s->api->registry, s);
+    respond_settle(c);
+}
+
+/* On the store's thread. */
+static void kept(void *arg, const struct err *e)
+{
+    struct call *c = arg;
+    settle(c, e);
+    c->on_kept(c->on_kept_arg);
+}
+
+void call_keep(struct call *c, void (*on_kept)(void *arg), void *arg)
+{
+    c->on_kept = on_kept;
+    c->on_kept_arg = arg;
+    store_commit_then(c->txn, kept, c);
+}
+
+bool call_keep_here(struct call *c)
+{
+    struct err e;
+    if (!store_commit_here(c->txn, &e))
+        return false;
+    settle(c, &e);
+    return true;
+}
