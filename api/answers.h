@@ -1,9 +1,9 @@
 /* api/answers.h - one effect for one Idempotency-Key.
  *
  * The answer to a request with a key is kept together with the effect, in its transaction: of the
- * change's row in the journal, or of the new model or checkpoint; for a model without a journal with
- * its next checkpoint, which is what keeps the effect. So after a crash both are there or neither, and a repeat is
- * answered from what was kept or is done for the first time.
+ * change's row in the journal, or of the new model or checkpoint; for a model without a journal
+ * with its next checkpoint, which is what keeps the effect. So after a crash both are there or
+ * neither, and a repeat is answered from what was kept or is done for the first time.
  *
  * Here are the requests that run now, and the answers that the store does not have yet. Errors
  * without an effect free their key.

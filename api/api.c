@@ -1,5 +1,6 @@
 #include "api/api.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
     atomic_init(&a->autograd.left, config->autograd_memory);
     registry_init(&a->registry, a);
     answers_init(&a->answers);
+    lock_init(&a->notices.lock);
     *out = a;
     return ERR_OK;
 }
@@ -39,9 +41,11 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
 static void save_changed(struct session *s, void *arg)
 {
     struct err *first = arg, e;
-    if (!s->changed && !atomic_load(&s->save_failed) && !atomic_load(&s->saving))
+    struct save save = {.created_at = clock_millis()};
+    bool unsaved = session_is_unsaved(s) || atomic_load(&s->saving);
+    if (!unsaved || s->damage || atomic_load(&s->lost))
         return;
-    if (session_save(s, 0, NULL, clock_millis(), NULL, &e) != ERR_OK && !first->kind)
+    if (session_save(s, &save, &e) != ERR_OK && !first->kind)
         *first = e;
 }
 
@@ -54,6 +58,7 @@ enum err_kind api_close(struct api *a, struct err *e)
     store_close(a->store); /* before the sessions that its last callbacks may still name */
     registry_close(&a->registry);
     answers_close(&a->answers);
+    lock_close(&a->notices.lock);
     mem_free(a);
     if (first.kind)
         *e = first;
@@ -68,6 +73,34 @@ const char *api_isa(const struct api *a)
 void api_drain(struct api *a)
 {
     atomic_store(&a->draining, true);
+}
+
+void api_notice(struct api *a, const char *format, ...)
+{
+    struct notices *n = &a->notices;
+    va_list args;
+    lock_take(&n->lock);
+    if (n->count < NOTICES_MAX) {
+        char *text = n->text[(n->first + n->count++) % NOTICES_MAX];
+        va_start(args, format);
+        vsnprintf(text, API_NOTICE_BYTES, format, args);
+        va_end(args);
+    }
+    lock_give(&n->lock);
+}
+
+bool api_next_notice(struct api *a, char out[API_NOTICE_BYTES])
+{
+    struct notices *n = &a->notices;
+    lock_take(&n->lock);
+    bool found = n->count > 0;
+    if (found) {
+        memcpy(out, n->text[n->first], API_NOTICE_BYTES);
+        n->first = (n->first + 1) % NOTICES_MAX;
+        n->count--;
+    }
+    lock_give(&n->lock);
+    return found;
 }
 
 struct scratch *scratch_new(struct api *a)

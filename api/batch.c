@@ -6,6 +6,7 @@
 
 #include "api/fields.h"
 #include "api/tensor_in.h"
+#include "storage/store.h"
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
@@ -176,6 +177,23 @@ void batch_free(struct batch *b)
     mem_free(b);
 }
 
+enum err_kind batch_copy(const struct batch *b, struct batch **out, struct err *e)
+{
+    struct batch *copy = mem_array(1, sizeof *copy);
+    void *data = mem_array(b->bytes, 1);
+    if (!copy || !data) {
+        mem_free(copy);
+        mem_free(data);
+        return err_set(e, ERR_NOMEM, "", "no memory for the batch");
+    }
+    *copy = *b;
+    copy->storage.data = memcpy(data, b->storage.data, b->bytes);
+    copy->x.storage = copy->y.storage = &copy->storage;
+    copy->pushed = copy->deleted = 0;
+    *out = copy;
+    return ERR_OK;
+}
+
 /* ---- stored -------------------------------------------------------------------------------- */
 
 void batch_layout(struct json_out *w, const struct batch *b)
@@ -231,6 +249,31 @@ enum err_kind batch_restore(int64_t n, const char *layout, const void *data, siz
     b->n = n;
     *out = b;
     return ERR_OK;
+}
+
+/* The layout's text, in memory of the transaction's. */
+static const char *layout_text(const struct batch *b, struct store_txn *txn)
+{
+    struct json_out w = {0};
+    char *text = NULL;
+    batch_layout(&w, b);
+    if (json_out_end(&w) && (text = store_txn_alloc(txn, w.bytes + 1)) != NULL)
+        memcpy(text, w.text, w.bytes + 1);
+    json_out_close(&w);
+    return text;
+}
+
+bool batch_insert(struct store_txn *txn, int64_t model, const struct batch *b)
+{
+    struct store_batch stored = {.n = b->n,
+                                 .layout = layout_text(b, txn),
+                                 .data = b->storage.data,
+                                 .bytes = b->bytes,
+                                 .created_at = b->created_at,
+                                 .pushed = b->pushed};
+    if (stored.layout)
+        store_insert_batch(txn, model, &stored);
+    return stored.layout != NULL;
 }
 
 /* ---- writing ------------------------------------------------------------------------------- */

@@ -14,11 +14,11 @@ struct batch {
     int64_t n; /* its number in the model; 0: not pushed, given inline */
     int64_t created_at;
     int64_t pushed, deleted; /* the changes that brought it and took it away; 0: none */
-    struct storage storage; /* x and then y, in one block */
-    size_t bytes;           /* of that block */
-    enum dtype output_type; /* of the output for it, and of its loss */
-    double work;            /* multiplications that a forward over it takes, about */
-    struct tensor x, y;     /* y.storage NULL: no targets */
+    struct storage storage;  /* x and then y, in one block */
+    size_t bytes;            /* of that block */
+    enum dtype output_type;  /* of the output for it, and of its loss */
+    double work;             /* multiplications that a forward over it takes, about */
+    struct tensor x, y;      /* y.storage NULL: no targets */
 };
 
 /* What a batch has to fit. */
@@ -38,11 +38,16 @@ MUST_USE enum err_kind batch_read(const struct json *j, const cJSON *object,
                                   const struct batch_rules *rules, enum targets targets,
                                   struct batch **out, struct err *e);
 void batch_free(struct batch *b); /* NULL is fine */
+/* errors NOMEM */
+MUST_USE enum err_kind batch_copy(const struct batch *b, struct batch **out, struct err *e);
 
 /* A stored batch: layout is what batch_layout wrote. errors IO: they do not fit. */
 MUST_USE enum err_kind batch_restore(int64_t n, const char *layout, const void *data, size_t bytes,
                                      const struct batch_rules *rules, struct batch **out,
                                      struct err *e);
+/* Adds its insertion to txn, which then points into b. false: no memory, which the commit tells. */
+struct store_txn;
+bool batch_insert(struct store_txn *txn, int64_t model, const struct batch *b);
 /* The text of both shapes. */
 void batch_layout(struct json_out *w, const struct batch *b);
 

@@ -1,32 +1,12 @@
 /* api/batches.c - pushed batches. */
 #include "api/fields.h"
 #include "api/handlers.h"
+#include "api/journal.h"
 #include "api/state.h"
 
-/* The batch goes to the store first and then into the list, so that what was answered is kept. */
-static enum err_kind keep(struct call *c, struct batch *b, struct err *e)
+static enum err_kind no_memory(struct err *e)
 {
-    struct session *s = c->session;
-    struct json_out layout = {0};
-    enum err_kind rc = ERR_OK;
-    batch_layout(&layout, b);
-    struct store_txn *txn = store_txn_new(s->api->store);
-    if (!json_out_end(&layout) || !txn)
-        rc = err_set(e, ERR_NOMEM, "", "no memory for the batch");
-    if (rc) {
-        store_txn_drop(txn);
-    } else {
-        struct store_batch stored = {.n = b->n,
-                                     .layout = layout.text,
-                                     .data = b->storage.data,
-                                     .bytes = b->bytes,
-                                     .created_at = b->created_at};
-        store_insert_batch(txn, s->key, &stored);
-        call_keep_answer(c, txn);
-        rc = store_commit(txn, e);
-    }
-    json_out_close(&layout);
-    return rc;
+    return err_set(e, ERR_NOMEM, "", "no memory for the batch");
 }
 
 static enum err_kind check_room(const struct session *s, const struct batch *b, struct err *e)
@@ -51,6 +31,51 @@ static enum err_kind make_room(struct session *s, struct err *e)
     return rc;
 }
 
+static void add(struct session *s, struct batch *b)
+{
+    pthread_rwlock_wrlock(&s->lock);
+    s->last_batch = b->n;
+    session_insert_batch(s, b);
+    pthread_rwlock_unlock(&s->lock);
+}
+
+/* Without a journal the batch goes to the store first, so that nothing is lost if it cannot. */
+static enum err_kind push_unjournaled(struct call *c, struct batch *b, struct err *e)
+{
+    struct session *s = c->session;
+    struct store_txn *txn = store_txn_new(s->api->store);
+    b->pushed = s->seq;
+    if (!txn || !batch_insert(txn, s->key, b)) {
+        store_txn_drop(txn);
+        return no_memory(e);
+    }
+    call_keep_answer(c, txn);
+    enum err_kind rc = store_commit(txn, e);
+    if (!rc)
+        add(s, b);
+    return rc;
+}
+
+static enum err_kind push(struct call *c, struct batch *b, struct err *e)
+{
+    struct session *s = c->session;
+    struct change change = {.kind = CHANGE_PUSH, .batch = b->n};
+    if (!session_is_journaled(s))
+        return push_unjournaled(c, b, e);
+    enum err_kind rc = call_keep_change(c, &change, e);
+    if (rc)
+        return rc;
+    b->pushed = s->seq;
+    if (!batch_insert(c->txn, s->key, b)) {
+        session_lose(s);
+        store_txn_drop(c->txn);
+        c->txn = NULL;
+        return no_memory(e);
+    }
+    add(s, b);
+    return ERR_OK;
+}
+
 enum err_kind post_batches(struct call *c, struct err *e)
 {
     static const char *const names[] = {"inputs", "targets", NULL};
@@ -72,16 +97,10 @@ enum err_kind post_batches(struct call *c, struct err *e)
     batch_write(&c->out, b);
     json_end_object(&c->out);
     if (!rc)
-        rc = keep(c, b, e);
-    if (rc) {
+        rc = push(c, b, e);
+    if (rc)
         batch_free(b);
-        return rc;
-    }
-    pthread_rwlock_wrlock(&s->lock);
-    s->last_batch = b->n;
-    session_add_batch(s, b);
-    pthread_rwlock_unlock(&s->lock);
-    return ERR_OK;
+    return rc;
 }
 
 enum err_kind get_batches(struct call *c, struct err *e)
@@ -145,6 +164,25 @@ enum err_kind get_batch(struct call *c, struct err *e)
     return b ? ERR_OK : no_batch(n, e);
 }
 
+static void forget(struct session *s, int64_t n)
+{
+    pthread_rwlock_wrlock(&s->lock);
+    session_remove_batch(s, n);
+    pthread_rwlock_unlock(&s->lock);
+}
+
+static enum err_kind delete_unjournaled(struct session *s, int64_t n, struct err *e)
+{
+    struct store_txn *txn = store_txn_new(s->api->store);
+    if (!txn)
+        return err_set(e, ERR_NOMEM, "", "no memory to delete the batch");
+    store_delete_batch(txn, s->key, n, 0);
+    enum err_kind rc = store_commit(txn, e);
+    if (!rc)
+        forget(s, n);
+    return rc;
+}
+
 enum err_kind delete_batch(struct call *c, struct err *e)
 {
     struct session *s = c->session;
@@ -152,17 +190,16 @@ enum err_kind delete_batch(struct call *c, struct err *e)
     enum err_kind rc = call_param_int(c, 1, &n, e);
     if (rc)
         return rc;
-    if (!session_find_batch(s, n))
+    const struct batch *b = session_find_batch(s, n);
+    if (!b)
         return no_batch(n, e);
-    struct store_txn *txn = store_txn_new(s->api->store);
-    if (!txn)
-        return err_set(e, ERR_NOMEM, "", "no memory to delete the batch");
-    store_delete_batch(txn, s->key, n, 0);
-    rc = store_commit(txn, e);
-    if (rc)
+    if (!session_is_journaled(s))
+        return delete_unjournaled(s, n, e);
+    if ((rc = call_keep_change(c, &(struct change){.kind = CHANGE_DELETE, .batch = n}, e)))
         return rc;
-    pthread_rwlock_wrlock(&s->lock);
-    session_remove_batch(s, n);
-    pthread_rwlock_unlock(&s->lock);
+    store_delete_batch(c->txn, s->key, n, s->seq);
+    s->tail_bytes += b->bytes; /* it stays in the file until a checkpoint lets it go */
+    store_wait(s->api->store); /* its push may still be on the way there */
+    forget(s, n);
     return ERR_OK;
 }

@@ -306,10 +306,10 @@ static enum err_kind check_whole(const struct call *c, struct err *e)
     bool changes = c->route->mode == CALL_CHANGE && c->route->status != 0;
     if (!c->session || !changes || (c->route->traits & MENDS))
         return ERR_OK;
-    return c->session->damage ? err_set(e, ERR_CONFLICT, "",
-                                        "the model is damaged and can only be restored: %s",
-                                        c->session->damage)
-                              : ERR_OK;
+    return c->session->damage
+               ? err_set(e, ERR_CONFLICT, "", "the model is damaged and can only be restored: %s",
+                         c->session->damage)
+               : ERR_OK;
 }
 
 /* The first slice: the key is taken, the body is parsed and the model found. */

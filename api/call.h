@@ -40,24 +40,24 @@ struct call {
     size_t bytes, room;
     struct json in; /* the parsed body; root NULL: there was none */
 
-    struct kept *kept;     /* its key, while it runs; NULL: it has none */
-    bool answer_is_kept;   /* the handler's transaction holds the answer */
-    bool error_had_effect; /* … so the key keeps this error */
-    struct store_txn *txn; /* the change it made, to be committed before the answer leaves */
+    struct kept *kept;          /* its key, while it runs; NULL: it has none */
+    bool answer_is_kept;        /* the handler's transaction holds the answer */
+    bool error_had_effect;      /* … so the key keeps this error */
+    struct store_txn *txn;      /* the change it made, to be committed before the answer leaves */
     void (*on_kept)(void *arg); /* runs then */
     void *on_kept_arg;
-    atomic_int slices_unkept;           /* slices of a long call that are on their way to the store */
-    atomic_int_fast64_t steps_kept;     /* in those that are there */
-    atomic_bool slice_failed;           /* one could not be kept: … */
-    struct err slice_err;               /* … why; set before that */
-    bool wants_checkpoint;              /* the journal has grown long */
-    bool tells_steps;                   /* a problem says how many these are */
+    atomic_int slices_unkept;       /* slices of a long call that are on their way to the store */
+    atomic_int_fast64_t steps_kept; /* in those that are there */
+    atomic_bool slice_failed;       /* one could not be kept: … */
+    struct err slice_err;           /* … why; set before that */
+    bool wants_checkpoint;          /* the journal has grown long */
+    bool tells_steps;               /* a problem says how many these are */
 
-    char if_match[128];   /* the header; "" if none */
-    bool wants_digest;    /* X-State-Digest was asked for */
-    int64_t tag;          /* the step that the answer shows; -1: none */
+    char if_match[128]; /* the header; "" if none */
+    bool wants_digest;  /* X-State-Digest was asked for */
+    int64_t tag;        /* the step that the answer shows; -1: none */
     char etag[32], state_digest[48];
-    void *replayed;        /* the body of an earlier answer; owned */
+    void *replayed; /* the body of an earlier answer; owned */
 
     struct session *session; /* of {id}, held for the call */
     struct scratch *scratch;
@@ -94,11 +94,10 @@ struct change;
  * The last act of a handler. errors NOMEM · IO · FULL; the session is lost then */
 MUST_USE enum err_kind call_keep_change(struct call *c, const struct change *change, struct err *e);
 /* The same for a slice of a long call, which goes on meanwhile.
- *   interim  what a repeat of the request is told should the call be cut off here; its text is
- *            borrowed for the call. NULL: the request has no key */
+ *   interim, status  what a repeat of the request is told should the call be cut off here; borrowed
+ *                    for the call, and of no use if the request has no key */
 MUST_USE enum err_kind call_keep_slice(struct call *c, const struct change *change,
-                                       const struct store_answer *interim, struct err *e);
-
+                                       struct json_out *interim, int status, struct err *e);
 /* Why an earlier slice of this call could not be kept. */
 MUST_USE enum err_kind call_check_slices(struct call *c, struct err *e);
 /* Until all slices are kept, or could not be. */
@@ -107,6 +106,10 @@ void call_wait_slices(struct call *c);
 /* For a handler whose effect has a transaction of its own: puts the answer, which c->out holds
  * whole, into it, if the request has a key. Once the commit has succeeded it is kept. */
 void call_keep_answer(struct call *c, struct store_txn *txn);
+/* An answer to the request that is not sent now, to be kept under its key.
+ *   errors NOMEM */
+MUST_USE enum err_kind call_describe_interim(const struct call *c, struct json_out *text,
+                                             int status, struct store_answer *out, struct err *e);
 /* The same answer as a value, for who makes the transaction elsewhere; NULL: the request has no
  * key. Lives as long as c->out is unchanged. */
 const struct store_answer *call_answer_to_keep(struct call *c, struct store_answer *out);

@@ -4,6 +4,7 @@
 
 #include "api/fields.h"
 #include "api/handlers.h"
+#include "api/journal.h"
 #include "api/state.h"
 
 #define LABEL_MAX 256
@@ -42,7 +43,12 @@ enum err_kind post_checkpoints(struct call *c, struct err *e)
         return rc;
     call_location(c, "/models/%s/checkpoints/%lld", s->id, (long long)k.n);
     write_checkpoint(&c->out, s, &k);
-    rc = session_save(s, k.n, k.label, k.created_at, call_answer_to_keep(c, &answer), e);
+    call_tag(c, k.step);
+    struct save save = {.n = k.n,
+                        .label = k.label,
+                        .created_at = k.created_at,
+                        .answer = call_answer_to_keep(c, &answer)};
+    rc = session_save(s, &save, e);
     if (!rc)
         s->last_checkpoint = k.n;
     return rc;
@@ -81,21 +87,31 @@ enum err_kind get_checkpoints(struct call *c, struct err *e)
     return rc;
 }
 
+static enum err_kind load(struct session *s, int64_t n, struct store_checkpoint *out, struct err *e)
+{
+    bool found, fallback;
+    enum err_kind rc = store_load_checkpoint(s->api->store, s->key, n, out, &found, &fallback, e);
+    if (!rc && !found)
+        rc = err_set(e, ERR_NOT_FOUND, "", "there is no checkpoint %lld", (long long)n);
+    return rc;
+}
+
 enum err_kind post_restore(struct call *c, struct err *e)
 {
     static const char *const names[] = {NULL};
     int64_t n;
-    struct store_answer answer;
+    struct store_checkpoint k = {.n = 0};
     enum err_kind rc = fields_check(c->in.root, names, e);
     if (!rc)
         rc = call_param_int(c, 1, &n, e);
     if (!rc)
-        rc = session_restore(c->session, n, e);
-    if (rc)
-        return rc;
-    model_write(&c->out, c->session);
-    rc = session_save(c->session, 0, NULL, clock_millis(), call_answer_to_keep(c, &answer), e);
-    return rc ? err_wrap(e, "restored, but not kept yet: ") : ERR_OK;
+        rc = load(c->session, n, &k, e);
+    if (!rc)
+        rc = session_put(c->session, &k, e);
+    if (!rc)
+        rc = call_keep_restored(c, k.seq > 0 ? k.seq : -1, e);
+    store_checkpoint_close(&k);
+    return rc;
 }
 
 enum err_kind delete_checkpoint(struct call *c, struct err *e)

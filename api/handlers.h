@@ -25,8 +25,19 @@ handler get_graph;
 /* api/checkpoints.c */
 handler post_checkpoints, get_checkpoints, post_restore, delete_checkpoint;
 
-/* The representation of a model, into an object of its own. Takes the read lock. */
-void model_write(struct json_out *w, struct session *s);
+/* api/rewind.c */
+handler post_restore_step, post_fork;
+
+/* The representation of a model, into an object of its own; returns the step it shows. Takes the
+ * read lock. */
+int64_t model_write(struct json_out *w, struct session *s);
+/* That of the call's model as the whole answer, tagged. */
+void call_write_model(struct call *c);
+/* The session has been put back to the state after the change `from` (-1: none): keeps that, and
+ * answers with the model. */
+MUST_USE enum err_kind call_keep_restored(struct call *c, int64_t from, struct err *e);
+/* The id that the client gives in the body, or one of ours. errors INVALID */
+MUST_USE enum err_kind call_choose_id(struct call *c, char id[STORE_ID_BYTES], struct err *e);
 /* A time in ms as RFC 3339 text. */
 void json_key_time(struct json_out *w, const char *key, int64_t millis);
 /* ?limit=, with its default. */

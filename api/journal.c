@@ -64,9 +64,8 @@ static struct body describe(struct session *s, const struct change *c)
         .batch = c->batch,
         .data_at = s->data_at,
         .digest = session_digest(s),
-        .gradients = c->kind == CHANGE_BACKWARD
-                         ? module_gradient_digest(s->module, s->api->kernels)
-                         : 0,
+        .gradients =
+            c->kind == CHANGE_BACKWARD ? module_gradient_digest(s->module, s->api->kernels) : 0,
         .cursor = s->cursor,
         .accumulated = s->accumulated,
         .updated_at = s->updated_at,
@@ -100,8 +99,7 @@ out:
     return out;
 }
 
-enum err_kind journal_read(const struct store_change *change, struct change_row *out,
-                           struct err *e)
+enum err_kind journal_read(const struct store_change *change, struct change_row *out, struct err *e)
 {
     struct body b;
     const unsigned char *at = change->body;
@@ -212,8 +210,8 @@ enum err_kind journal_append_to(struct store_txn *txn, struct session *s,
     return ERR_OK;
 }
 
-enum err_kind journal_append(struct session *s, const struct change *change,
-                             struct store_txn **out, struct err *e)
+enum err_kind journal_append(struct session *s, const struct change *change, struct store_txn **out,
+                             struct err *e)
 {
     *out = store_txn_new(s->api->store);
     enum err_kind rc = *out ? journal_append_to(*out, s, change, e)

@@ -1,8 +1,9 @@
 /* api/journal.h - what a model's changes are, and how each becomes a row of its journal.
  *
  * A row says what was done, with which data, and which state that led to: the small numbers of the
- * state itself and a digest of the large ones. Opening a model is its newest checkpoint and the rows
- * behind it, done again (api/replay.h); the engine gives the same bits, and the digests prove it.
+ * state itself and a digest of the large ones. Opening a model is its newest checkpoint and the
+ * rows behind it, done again (api/replay.h); the engine gives the same bits, and the digests prove
+ * it.
  */
 #ifndef API_JOURNAL_H
 #define API_JOURNAL_H

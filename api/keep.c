@@ -176,9 +176,8 @@ static void add_section(struct store_checkpoint *c, const char *name, const void
     c->section[c->sections++] = (struct store_section){name, data, bytes};
 }
 
-/* Describes s as it stands, pointing into it; only the state text is new. */
-static enum err_kind describe(const struct session *s, struct store_checkpoint *c,
-                              struct json_out *state, struct err *e)
+enum err_kind session_describe(const struct session *s, struct store_checkpoint *c,
+                               struct json_out *state, struct err *e)
 {
     size_t bytes = module_bytes(s->module);
     state_write(state, s);
@@ -238,7 +237,7 @@ static struct snapshot *snapshot_new(struct session *s)
     if (!p)
         return NULL;
     size_t bytes = module_bytes(s->module);
-    if (describe(s, &p->checkpoint, &p->state, &ignored) == ERR_OK)
+    if (session_describe(s, &p->checkpoint, &p->state, &ignored) == ERR_OK)
         p->blocks = mem_array((size_t)p->checkpoint.sections, bytes);
     p->losses = mem_array(s->tail_count, sizeof *p->losses);
     if (!p->blocks || !p->losses) {
@@ -330,7 +329,7 @@ static enum err_kind fill(struct store_txn *txn, struct session *s, const struct
     struct store_checkpoint c;
     enum err_kind rc = what->change ? journal_append_to(txn, s, what->change, e) : ERR_OK;
     if (!rc)
-        rc = describe(s, &c, state, e);
+        rc = session_describe(s, &c, state, e);
     if (rc)
         return rc;
     c.n = what->n;

@@ -58,53 +58,66 @@ static void slice_kept(void *arg, const struct err *e)
     atomic_fetch_sub(&c->slices_unkept, 1); /* c may be gone from here on, and txn with slice */
 }
 
-/* A copy that lives as long as txn. */
+/* A copy that lives as long as txn, which fails without memory for it. */
 static void insert_interim(struct store_txn *txn, const struct store_answer *interim)
 {
     struct store_answer answer = *interim;
     void *body = store_txn_alloc(txn, interim->bytes);
-    if (body) {
-        memcpy(body, interim->body, interim->bytes);
-        answer.body = body;
-        store_insert_answer(txn, &answer);
-    }
+    if (!body)
+        return;
+    memcpy(body, interim->body, interim->bytes);
+    answer.body = body;
+    store_insert_answer(txn, &answer);
 }
 
-static void send_slice(struct call *c, struct store_txn *txn, int64_t steps, struct slice *slice)
+static enum err_kind send_slice(struct call *c, const struct change *change,
+                                const struct store_answer *interim, struct err *e)
 {
-    *slice = (struct slice){c, steps};
+    struct store_txn *txn;
+    enum err_kind rc = journal_append(c->session, change, &txn, e);
+    if (rc)
+        return rc;
+    struct slice *slice = store_txn_alloc(txn, sizeof *slice);
+    if (!slice) {
+        store_txn_drop(txn);
+        return err_set(e, ERR_NOMEM, "", "no memory for the model's journal");
+    }
+    if (interim)
+        insert_interim(txn, interim);
+    *slice = (struct slice){c, change->steps};
     atomic_fetch_add(&c->slices_unkept, 1);
     store_commit_then(txn, slice_kept, slice);
+    return ERR_OK;
 }
 
-enum err_kind call_keep_slice(struct call *c, const struct change *change,
-                              const struct store_answer *interim, struct err *e)
+/* In place of a row whose data is larger than the model. */
+static enum err_kind keep_slice_state(struct call *c, const struct change *change,
+                                      const struct store_answer *interim, struct err *e)
+{
+    enum err_kind rc = keep_state(c, interim, e);
+    if (!rc)
+        atomic_fetch_add(&c->steps_kept, change->steps);
+    return rc;
+}
+
+enum err_kind call_keep_slice(struct call *c, const struct change *change, struct json_out *interim,
+                              int status, struct err *e)
 {
     struct session *s = c->session;
-    struct store_txn *txn;
+    struct store_answer answer;
     if (!session_is_journaled(s)) {
         session_note_change(s);
         return ERR_OK;
     }
-    if (journal_prefers_checkpoint(s, change)) {
-        enum err_kind rc = keep_state(c, interim, e);
-        if (!rc)
-            atomic_fetch_add(&c->steps_kept, change->steps);
-        return rc;
-    }
-    enum err_kind rc = journal_append(s, change, &txn, e);
-    struct slice *slice = rc ? NULL : store_txn_alloc(txn, sizeof *slice);
-    if (!rc && !slice) {
-        store_txn_drop(txn);
-        rc = err_set(e, ERR_NOMEM, "", "no memory for the model's journal");
-    }
+    const struct store_answer *kept = c->kept ? &answer : NULL;
+    enum err_kind rc = kept ? call_describe_interim(c, interim, status, &answer, e) : ERR_OK;
+    if (!rc)
+        rc = journal_prefers_checkpoint(s, change) ? keep_slice_state(c, change, kept, e)
+                                                   : send_slice(c, change, kept, e);
     if (rc) {
         session_lose(s);
         return rc;
     }
-    if (interim)
-        insert_interim(txn, interim);
-    send_slice(c, txn, change->steps, slice);
     if (journal_is_long(s))
         session_checkpoint(s);
     if (atomic_load(&c->slices_unkept) >= SLICES_UNKEPT_MAX)

@@ -6,6 +6,7 @@
 
 #include "api/fields.h"
 #include "api/handlers.h"
+#include "api/journal.h"
 #include "api/state.h"
 
 #define LIMIT_DEFAULT 20
@@ -49,12 +50,16 @@ static void parameters_write(struct json_out *w, const struct module *m)
 
 static const char *state_name(const struct session *s)
 {
+    if (s->damage)
+        return "damaged";
     return s->diverged ? "diverged" : s->training ? "training" : "ready";
 }
 
-void model_write(struct json_out *w, struct session *s)
+/* Returns the step that it showed. */
+int64_t model_write(struct json_out *w, struct session *s)
 {
     pthread_rwlock_rdlock(&s->lock);
+    int64_t step = s->step;
     json_begin_object(w);
     json_key_string(w, "id", s->id);
     spec_write(w, &s->spec);
@@ -68,16 +73,23 @@ void model_write(struct json_out *w, struct session *s)
         json_real(w, session_loss_dtype(s), s->loss_last);
     json_key_int(w, "batches", (int64_t)s->batches);
     json_key_string(w, "state", state_name(s));
+    if (s->damage)
+        json_key_string(w, "damage", s->damage);
     json_key_time(w, "created_at", s->created_at);
     json_key_time(w, "updated_at", s->updated_at);
     json_end_object(w);
     pthread_rwlock_unlock(&s->lock);
+    return step;
+}
+
+void call_write_model(struct call *c)
+{
+    call_tag(c, model_write(&c->out, c->session));
 }
 
 /* ---- POST /models -------------------------------------------------------------------------- */
 
-/* The client's id, or one of ours. */
-static enum err_kind choose_id(struct call *c, char id[STORE_ID_BYTES], struct err *e)
+enum err_kind call_choose_id(struct call *c, char id[STORE_ID_BYTES], struct err *e)
 {
     const char *given = NULL;
     enum err_kind rc = field_string(c->in.root, "id", OPTIONAL, STORE_ID_BYTES, &given, e);
@@ -104,13 +116,15 @@ static enum err_kind make(struct call *c, const char *id, const char *spec, stru
         return rc;
     snprintf(model.id, sizeof model.id, "%s", id);
     call_location(c, "/models/%s", id);
-    model_write(&c->out, s);
+    call_tag(c, model_write(&c->out, s));
     struct store_txn *txn = store_txn_new(c->api->store);
     if (!txn) {
         rc = err_set(e, ERR_NOMEM, "", "no memory for the model");
     } else {
         store_insert_model(txn, &model);
         call_keep_answer(c, txn);
+        if (s->spec.durability == DURABILITY_POWER)
+            store_txn_sync(txn);
         rc = store_commit(txn, e);
     }
     if (rc == ERR_CONFLICT)
@@ -148,7 +162,7 @@ enum err_kind post_models(struct call *c, struct err *e)
     char id[STORE_ID_BYTES];
     enum err_kind rc = spec_read(&c->in, c->api->config.max_model_bytes, &spec, e);
     if (!rc)
-        rc = choose_id(c, id, e);
+        rc = call_choose_id(c, id, e);
     if (!rc)
         rc = create(c, id, &spec, e);
     spec_close(&spec);
@@ -160,7 +174,7 @@ enum err_kind post_models(struct call *c, struct err *e)
 enum err_kind get_model(struct call *c, struct err *e)
 {
     (void)e;
-    model_write(&c->out, c->session);
+    call_write_model(c);
     return ERR_OK;
 }
 
@@ -224,6 +238,18 @@ static enum err_kind freeze(struct module *m, const cJSON *names, bool apply, st
     return ERR_OK;
 }
 
+/* A journal begins and ends with a checkpoint: what happens without one is not in it. */
+static enum err_kind keep_patch(struct call *c, bool was_journaled, struct err *e)
+{
+    struct session *s = c->session;
+    struct change change = {.kind = CHANGE_STATE};
+    struct save save = {.created_at = clock_millis(), .change = &change};
+    if (session_is_journaled(s) != was_journaled)
+        return session_save(s, &save, e);
+    change.kind = CHANGE_PATCH;
+    return call_keep_change(c, &change, e);
+}
+
 enum err_kind patch_model(struct call *c, struct err *e)
 {
     static const char *const names[] = {"optimizer", "requires_grad", "on_divergence", "durability",
@@ -241,6 +267,7 @@ enum err_kind patch_model(struct call *c, struct err *e)
         rc = freeze(s->module, frozen, false, e);
     if (rc)
         return rc;
+    bool was_journaled = session_is_journaled(s);
     session_begin_change(s);
     s->spec = spec;
     s->sgd.options = spec.optimizer;
@@ -250,8 +277,8 @@ enum err_kind patch_model(struct call *c, struct err *e)
         s->module->parameter[i].tensor.requires_grad = true;
     rc = freeze(s->module, frozen, true, e);
     session_end_change(s);
-    model_write(&c->out, s);
-    return rc;
+    call_write_model(c);
+    return rc ? rc : keep_patch(c, was_journaled, e);
 }
 
 /* ---- DELETE -------------------------------------------------------------------------------- */

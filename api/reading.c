@@ -4,6 +4,7 @@
 
 #include "api/fields.h"
 #include "api/handlers.h"
+#include "api/journal.h"
 #include "api/state.h"
 #include "api/tensor_in.h"
 #include "engine/train.h"
@@ -33,7 +34,7 @@ enum err_kind post_forward(struct call *c, struct err *e)
         json_begin_object(&c->out);
         json_key(&c->out, "outputs");
         tensor_write(&c->out, y);
-        json_key_int(&c->out, "step", step);
+        call_write_step(c, step);
         if (target) {
             json_key_real(&c->out, "loss", b->output_type, loss);
             json_key_string(&c->out, "reduction", loss_reduction(&s->spec.loss));
@@ -88,7 +89,7 @@ enum err_kind get_gradients(struct call *c, struct err *e)
     if (rc)
         return rc;
     json_begin_object(&c->out);
-    json_key_int(&c->out, "step", c->session->step);
+    call_write_step(c, c->session->step);
     json_key(&c->out, "gradients");
     json_begin_object(&c->out);
     for (int i = 0; i < m->parameters; i++) {
@@ -124,7 +125,7 @@ enum err_kind get_parameters(struct call *c, struct err *e)
         return rc;
     json_begin_object(&c->out);
     pthread_rwlock_rdlock(&s->lock);
-    json_key_int(&c->out, "step", s->step);
+    call_write_step(c, s->step);
     json_key(&c->out, "parameters");
     json_begin_object(&c->out);
     for (int i = 0; i < s->module->parameters; i++)
@@ -214,6 +215,17 @@ static enum err_kind parameters_read(struct call *c, const struct parameter *onl
     return ERR_OK;
 }
 
+/* The new numbers are as large as the model: a checkpoint tells them. */
+static enum err_kind keep_put(struct session *s, struct err *e)
+{
+    struct change change = {.kind = CHANGE_STATE};
+    struct save save = {.created_at = clock_millis(), .change = &change};
+    if (session_is_journaled(s))
+        return session_save(s, &save, e);
+    session_note_change(s);
+    return ERR_OK;
+}
+
 enum err_kind put_parameters(struct call *c, struct err *e)
 {
     static const char *const names[] = {"step", "parameters", NULL};
@@ -244,14 +256,14 @@ enum err_kind put_parameters(struct call *c, struct err *e)
     memcpy(m->values.data, block, module_bytes(m));
     for (int i = 0; i < m->parameters; i++)
         m->parameter[i].tensor.requires_grad = requires_grad[i];
-    module_touch(m);
-    sgd_touch(&s->sgd);
+    session_touch(s);
     s->diverged = false;
     session_end_change(s);
     json_begin_object(&c->out);
-    json_key_int(&c->out, "step", s->step);
+    call_write_step(c, s->step);
     json_key_int(&c->out, "parameter_count", m->count);
     json_end_object(&c->out);
+    rc = keep_put(s, e);
 out:
     mem_free(block);
     mem_free(requires_grad);

@@ -22,7 +22,7 @@ struct replay {
     int64_t until_step; /* stop in the change that reaches this; -1: nowhere */
     bool reached;
     bool told_build;
-    bool spoiled; /* the change next - 1 failed on the way, and what s holds is nothing */
+    bool spoiled;   /* the change next - 1 failed on the way, and what s holds is nothing */
     struct err why; /* what stopped it, if its kind is not OK */
 };
 

@@ -1,8 +1,8 @@
 /* api/replay.h - a state of the past, made again: a checkpoint, and the changes behind it.
  *
  * Every change is done as it was done first, and what comes out is compared with what its row says:
- * the step, the losses, the digest of parameters and momentum. So what is served is proven, or it is
- * an earlier state that is, and says so.
+ * the step, the losses, the digest of parameters and momentum. So what is served is proven, or it
+ * is an earlier state that is, and says so.
  */
 #ifndef API_REPLAY_H
 #define API_REPLAY_H

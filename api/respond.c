@@ -111,6 +111,15 @@ const struct store_answer *call_answer_to_keep(struct call *c, struct store_answ
     return out;
 }
 
+enum err_kind call_describe_interim(const struct call *c, struct json_out *text, int status,
+                                    struct store_answer *out, struct err *e)
+{
+    if (!json_out_end(text))
+        return err_set(e, ERR_NOMEM, "", "no memory for the answer");
+    describe_answer(c, status, text->text, text->bytes, out);
+    return ERR_OK;
+}
+
 void call_keep_answer(struct call *c, struct store_txn *txn)
 {
     struct store_answer answer;
@@ -241,6 +250,10 @@ void call_refuse(struct call *c, enum err_kind kind, int retry_after, const char
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     err_set(&e, kind, "", "%s", message);
+    if (c->tells_steps) { /* it is cut between two slices */
+        call_wait_slices(c);
+        json_key_int(call_extra(c), "steps_done", atomic_load(&c->steps_kept));
+    }
     if (retry_after > 0)
         snprintf(c->retry_after, sizeof c->retry_after, "%d", retry_after);
     respond_problem(c, &e);

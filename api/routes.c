@@ -41,6 +41,8 @@ const struct route routes[] = {
     {"POST",   "/models/{id}/checkpoints",             post_checkpoints,  CALL_CHANGE, 201, BODY_JSON, 0,     {NULL}, "keep this state, with a `label`"},
     {"GET",    "/models/{id}/checkpoints",             get_checkpoints,   CALL_READ,   200, BODY_NONE, 0,     {"limit", "after"}, "list"},
     {"POST",   "/models/{id}/checkpoints/{n}/restore", post_restore,      CALL_CHANGE, 200, BODY_JSON, MENDS, {NULL}, "go back to it, bit for bit"},
+    {"POST",   "/models/{id}/restore",                 post_restore_step, CALL_CHANGE, 200, BODY_JSON, MENDS, {NULL}, "go back to a `step`, bit for bit"},
+    {"POST",   "/models/{id}/fork",                    post_fork,         CALL_CHANGE, 201, BODY_JSON, MENDS, {NULL}, "a second model, `id`, from here or from a `step`"},
     {"DELETE", "/models/{id}/checkpoints/{n}",         delete_checkpoint, CALL_CHANGE, 204, BODY_NONE, 0,     {NULL}, "remove it"},
     {.method = NULL},
 };

@@ -28,7 +28,7 @@ struct route {
     enum call_mode mode;
     int status; /* of success */
     enum route_body body;
-    unsigned traits; /* of enum route_trait */
+    unsigned traits;                        /* of enum route_trait */
     const char *query[ROUTE_QUERY_MAX + 1]; /* the names it takes; NULL ends them */
     const char *does;                       /* one line for the README */
 };

@@ -13,11 +13,12 @@
 
 /* ---- making -------------------------------------------------------------------------------- */
 
-static void free_batches(struct session *s)
+void session_drop_batches(struct session *s)
 {
     for (size_t i = 0; i < s->batches; i++)
         batch_free(s->batch[i]);
-    mem_free(s->batch);
+    s->batches = 0;
+    s->batch_bytes = 0;
 }
 
 void session_free(struct session *s)
@@ -25,7 +26,8 @@ void session_free(struct session *s)
     if (!s)
         return;
     answers_release(&s->api->answers, &s->unkept);
-    free_batches(s);
+    session_drop_batches(s);
+    mem_free(s->batch);
     sgd_close(&s->sgd);
     module_free(s->module);
     spec_close(&s->spec);
@@ -271,6 +273,20 @@ static enum err_kind reserve_loss(struct session *s, struct err *e)
     s->tail = more;
     s->tail_room = room;
     pthread_rwlock_unlock(&s->lock);
+    return ERR_OK;
+}
+
+enum err_kind session_copy_tail(struct session *to, const struct session *from, struct err *e)
+{
+    double *tail = mem_array(from->tail_count, sizeof *tail);
+    if (!tail)
+        return err_set(e, ERR_NOMEM, "", "no memory for the losses");
+    if (from->tail_count)
+        memcpy(tail, from->tail, from->tail_count * sizeof *tail);
+    mem_free(to->tail);
+    to->tail = tail;
+    to->tail_count = to->tail_room = from->tail_count;
+    to->tail_first = from->tail_first;
     return ERR_OK;
 }
 

@@ -58,8 +58,8 @@ struct session {
     uint64_t digest;             /* [L] of parameters and momentum … */
     bool digest_known;           /* [L] … if nothing has changed them since */
     atomic_bool lost;            /* [a] a change could not be kept: the store is behind this */
-    char *damage;                /* [l] owned: what is wrong with its past; NULL: nothing. While there
-                                    is damage the model is only read, or restored */
+    char *damage; /* [l] owned: what is wrong with its past; NULL: nothing. While there
+                     is damage the model is only read, or restored */
 
     /* Of a model without a journal (durability "none"): */
     bool changed;             /* [L] since the last checkpoint was begun */
@@ -93,6 +93,7 @@ struct batch_rules session_rules(const struct session *s);
 MUST_USE enum err_kind session_reserve_batch(struct session *s, struct err *e);
 /* Puts a batch (owned) into the list, where there is room. */
 void session_insert_batch(struct session *s, struct batch *b);
+void session_drop_batches(struct session *s);
 /* NULL: there is none. */
 struct batch *session_find_batch(const struct session *s, int64_t n);
 void session_remove_batch(struct session *s, int64_t n);
@@ -127,6 +128,9 @@ MUST_USE enum err_kind session_backward(struct session *s, struct scratch *scrat
  *   errors CONFLICT there is nothing · DIVERGED · NOMEM */
 MUST_USE enum err_kind session_apply(struct session *s, struct step_result *result, struct err *e);
 void session_zero_grad(struct session *s);
+/* The losses that the store may not have. errors NOMEM */
+MUST_USE enum err_kind session_copy_tail(struct session *to, const struct session *from,
+                                         struct err *e);
 /* Of parameters and momentum. In line, or under the read lock where it is known. */
 uint64_t session_digest(struct session *s);
 static inline bool session_is_journaled(const struct session *s)
@@ -176,6 +180,10 @@ size_t session_checkpoint_bytes(const struct session *s);
 /* Fills s from a checkpoint of it. IO: it does not fit · NOMEM; then s is as it was */
 MUST_USE enum err_kind session_put(struct session *s, const struct store_checkpoint *c,
                                    struct err *e);
+/* Describes s as a checkpoint that points into it. after: json_out_close(state). In line.
+ *   errors NOMEM */
+MUST_USE enum err_kind session_describe(const struct session *s, struct store_checkpoint *c,
+                                        struct json_out *state, struct err *e);
 /* {"optimizer", "on_divergence", "durability", "requires_grad"}, and back. */
 void session_write_options(struct json_out *w, const struct session *s);
 MUST_USE enum err_kind session_read_options(struct session *s, const char *text, struct err *e);

@@ -7,16 +7,29 @@
 #include "api/registry.h"
 #include "engine/kernels.h"
 
+#define NOTICES_MAX 32
+
+/* What the operator should know, until the server fetches it for its log. */
+struct notices {
+    struct lock lock;
+    char text[NOTICES_MAX][API_NOTICE_BYTES]; /* [n] guarded by lock */
+    size_t first, count;                      /* [n] */
+};
+
 struct api {
     struct api_config config;      /* [I] */
     const struct kernels *kernels; /* [I] */
     struct store *store;           /* [I] */
     struct registry registry;
     struct answers answers;
+    struct notices notices;
     struct mem_budget autograd;    /* [a] bytes that programs may still take */
     atomic_bool draining;          /* [a] */
     atomic_uint_fast64_t requests; /* [a] made so far, for the request ids */
     uint64_t boot;                 /* [I] tells one run's request ids from another's */
 };
+
+/* One more notice; when there are too many, it is left out. */
+void api_notice(struct api *a, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -27,13 +27,16 @@ struct turn {
 /* One call in the pool; lives in what the caller keeps for the call. */
 struct job {
     struct call *call;
-    /* Called once, on a worker (or on the thread that commits or stops), when the call has its
-     * answer (ran) or will never be run again (!ran). The pool does not touch job any more. */
+    /* Called once, on a worker, the store's thread or the one that commits or stops, when the call
+     * has its answer (ran) or will never be run again (!ran). The pool does not touch job any more.
+     */
     void (*done)(struct job *job, bool ran);
     struct job *next;  /* the rest is the pool's */
     struct line *line; /* NULL: it needs none */
     bool between;
     bool here; /* it was begun by pool_run_here: it is the first of its line, which it holds */
+    struct pool *pool;
+    bool kept, left; /* what it changed is kept; it has left its line. Who sees both calls done */
     struct turn turn;
 };
 

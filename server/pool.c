@@ -6,6 +6,7 @@
 
 #include "engine/lock.h"
 #include "engine/mem.h"
+#include "server/clock.h"
 
 struct worker { /* [I] */
     struct pool *pool;
@@ -17,6 +18,7 @@ struct worker { /* [I] */
 struct pool {
     struct lock lock;
     pthread_cond_t work;       /* [p] a turn waits, or stopping */
+    pthread_cond_t all_kept;   /* [p] unkept is 0 */
     struct pool_config config; /* [I] */
     struct worker *worker;     /* [I] */
     size_t started;            /* [p] threads to join */
@@ -26,6 +28,8 @@ struct pool {
     struct round round;        /* [p] */
     size_t calls;              /* [p] reserved, queued and running */
     size_t queued, running;    /* [p] */
+    size_t unkept;             /* [p] answered, but their changes are on the way to the store */
+    int64_t here_ended_ns;     /* [p] when the last job that was run here ended */
     uint64_t done;             /* [p] */
     bool stopping;             /* [p] */
 };
@@ -149,32 +153,106 @@ static void finish_here(struct pool *p, struct job *job) REQUIRES(p->lock)
     leave(p, job);
 }
 
-bool pool_run_here(struct pool *p, struct job *job)
+/* Takes what it needs to run job here; NULL: somebody is before it. */
+static struct scratch *enter_here(struct pool *p, struct job *job) REQUIRES(p->lock)
 {
     struct line *line = job->line;
-    lock_take(&p->lock);
-    bool free =
-        !p->stopping && p->spares > 0 && !(line && (line->in_round || line_is_waiting(line)));
-    struct scratch *scratch = free ? p->spare[--p->spares] : NULL;
-    if (free && line) {
+    if (p->stopping || p->spares == 0 || (line && (line->in_round || line_is_waiting(line))))
+        return NULL;
+    if (line) {
         line_push(line, job);
         line->in_round = true;
     }
-    job->here = free;
-    p->running += free;
+    job->here = true;
+    p->running++;
+    return p->spare[--p->spares];
+}
+
+/* Requests that follow each other this closely wait behind one another: then their changes are left
+ * to the store's thread, which keeps them together while this one goes on. Else a change is kept
+ * here, since waking that thread and being woken by it takes longer. */
+#define PRESSED_NS 15000
+
+static enum pool_here work_here(struct job *job, struct scratch *scratch, bool pressed)
+{
+    if (!call_is_light(job->call))
+        return POOL_DECLINED;
+    switch (call_work(job->call, scratch, HERE_SLICE_NS)) {
+    case CALL_ANSWERED:
+        return POOL_ANSWERED;
+    case CALL_AGAIN:
+        return POOL_DECLINED;
+    case CALL_UNKEPT:
+        break;
+    }
+    return !pressed && call_keep_here(job->call) ? POOL_ANSWERED : POOL_UNKEPT;
+}
+
+enum pool_here pool_run_here(struct pool *p, struct job *job)
+{
+    lock_take(&p->lock);
+    struct scratch *scratch = enter_here(p, job);
+    bool pressed = clock_ns() - p->here_ended_ns < PRESSED_NS;
     lock_give(&p->lock);
-    if (!free)
-        return false;
-    bool finished = call_is_light(job->call) && call_work(job->call, scratch, HERE_SLICE_NS);
+    if (!scratch)
+        return POOL_DECLINED;
+    enum pool_here how = work_here(job, scratch, pressed);
     lock_take(&p->lock);
     p->spare[p->spares++] = scratch;
     p->running--;
-    p->done += finished;
-    if (finished)
+    p->done += how != POOL_DECLINED;
+    p->unkept += how == POOL_UNKEPT;
+    p->here_ended_ns = clock_ns();
+    if (how == POOL_ANSWERED)
         finish_here(p, job);
     refuse_if_stopping(p);
     lock_give(&p->lock);
-    return finished;
+    return how;
+}
+
+/* ---- keeping ------------------------------------------------------------------------------- */
+
+static void tell_kept(struct pool *p, struct job *job)
+{
+    job->done(job, true);
+    lock_take(&p->lock);
+    if (--p->unkept == 0)
+        pthread_cond_broadcast(&p->all_kept);
+    lock_give(&p->lock);
+}
+
+/* On the store's thread, or that of call_keep. */
+static void on_kept(void *arg)
+{
+    struct job *job = arg;
+    struct pool *p = job->pool;
+    lock_take(&p->lock);
+    job->kept = true;
+    bool last = job->left;
+    lock_give(&p->lock);
+    if (last)
+        tell_kept(p, job);
+}
+
+/* Sends the change to the store while the job still holds its line, so that changes are kept in the
+ * order in which they were made. */
+static void send(struct pool *p, struct job *job)
+{
+    job->pool = p;
+    job->kept = job->left = false;
+    call_keep(job->call, on_kept, job);
+}
+
+void pool_keep(struct pool *p, struct job *job)
+{
+    send(p, job);
+    lock_take(&p->lock);
+    finish_here(p, job);
+    job->left = true;
+    bool last = job->kept;
+    lock_give(&p->lock);
+    if (last)
+        tell_kept(p, job);
 }
 
 /* A job that was begun here goes on as the first of its line. */
@@ -231,15 +309,29 @@ static void run_slice(struct pool *p, struct turn *turn, struct scratch *scratch
     struct job *job = turn->line ? line_first(turn->line) : turn->job;
     p->queued--;
     p->running++;
+    bool pressed = p->queued > 0;
     lock_give(&p->lock);
-    bool finished = call_work(job->call, scratch, p->config.slice_ns);
-    lock_take(&p->lock);
-    after_slice(p, turn, job, finished);
-    if (finished) {
-        lock_give(&p->lock);
-        job->done(job, true);
+    enum call_progress progress = call_work(job->call, scratch, p->config.slice_ns);
+    if (progress == CALL_UNKEPT && !pressed && call_keep_here(job->call))
+        progress = CALL_ANSWERED;
+    if (progress == CALL_UNKEPT) {
         lock_take(&p->lock);
+        p->unkept++;
+        lock_give(&p->lock);
+        send(p, job);
     }
+    lock_take(&p->lock);
+    after_slice(p, turn, job, progress != CALL_AGAIN);
+    job->left = true;
+    bool last = progress == CALL_UNKEPT && job->kept;
+    if (progress == CALL_AGAIN || (progress == CALL_UNKEPT && !last))
+        return;
+    lock_give(&p->lock);
+    if (last)
+        tell_kept(p, job);
+    else
+        job->done(job, true);
+    lock_take(&p->lock);
 }
 
 static void *worker_main(void *arg)
@@ -329,6 +421,7 @@ enum err_kind pool_new(struct api *a, const struct pool_config *config, struct p
     p->worker = worker;
     lock_init(&p->lock);
     pthread_cond_init(&p->work, NULL);
+    pthread_cond_init(&p->all_kept, NULL);
     enum err_kind rc = make_spares(a, p, e);
     if (!rc)
         rc = start_workers(a, p, e);
@@ -352,6 +445,8 @@ void pool_stop(struct pool *p)
     lock_take(&p->lock);
     p->started = 0;
     refuse_if_stopping(p);
+    while (p->unkept > 0)
+        lock_wait(&p->lock, &p->all_kept);
     lock_give(&p->lock);
 }
 
@@ -366,6 +461,7 @@ void pool_free(struct pool *p)
         scratch_free(p->spare[--p->spares]);
     mem_free(p->spare);
     pthread_cond_destroy(&p->work);
+    pthread_cond_destroy(&p->all_kept);
     lock_close(&p->lock);
     mem_free(p->worker);
     mem_free(p);

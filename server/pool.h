@@ -33,17 +33,24 @@ MUST_USE enum err_kind pool_new(struct api *a, const struct pool_config *config,
 /* Takes a place for job->call; job->call and job->done are set.
  *   errors  BUSY the model's line is full · UNAVAILABLE the pool is full or has stopped · NOMEM */
 MUST_USE enum err_kind pool_reserve(struct pool *p, struct job *job, struct err *e);
-/* Runs a reserved job here and now, for a short slice, if it is light and nobody is in its line.
- * true: it has its answer and left the pool, without a call of done. false: commit it; should it
- * have been begun, it keeps its place before all who came meanwhile. */
-bool pool_run_here(struct pool *p, struct job *job);
+enum pool_here {
+    POOL_DECLINED, /* commit it; should it have been begun, it keeps its place before all others */
+    POOL_ANSWERED, /* it has its answer and left the pool, without a call of done */
+    POOL_UNKEPT,   /* it has its answer, which may leave when its change is kept: pool_keep it */
+};
+/* Runs a reserved job here and now, for a short slice, if it is light and nobody is in its line. */
+enum pool_here pool_run_here(struct pool *p, struct job *job);
+/* After POOL_UNKEPT, soon: its line is held. done is called once the change is kept, maybe before
+ * this returns. */
+void pool_keep(struct pool *p, struct job *job);
 /* Puts a reserved job in its place. From here on job may be done, and gone, at any moment. */
 void pool_commit(struct pool *p, struct job *job);
 /* Runs a call that nobody waits for, beyond all bounds, and frees it. */
 void pool_submit(struct pool *p, struct call *call);
 
 /* Ends the workers, each at the end of its slice, and tells all jobs that are left that they will
- * not run; so does pool_commit from now on. When it returns no job is in the pool. */
+ * not run; so does pool_commit from now on. When it returns no job is in the pool, and no change
+ * waits to be kept. */
 void pool_stop(struct pool *p);
 /* A pool that was not stopped is stopped first. NULL is fine. */
 void pool_free(struct pool *p);

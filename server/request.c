@@ -239,7 +239,7 @@ static enum MHD_Result run(struct request *r)
 {
     struct err e;
     if (call_mode(r->call) == CALL_INLINE) {
-        while (!call_work(r->call, NULL, INLINE_SLICE_NS))
+        while (call_work(r->call, NULL, INLINE_SLICE_NS) == CALL_AGAIN)
             continue;
         return send_answer(r);
     }
@@ -250,12 +250,16 @@ static enum MHD_Result run(struct request *r)
         call_refuse(r->call, rc, 1, "%s", e.message);
         return send_answer(r);
     }
-    if (pool_run_here(r->shared->pool, &r->job))
+    enum pool_here how = pool_run_here(r->shared->pool, &r->job);
+    if (how == POOL_ANSWERED)
         return send_answer(r);
     r->state = REQUEST_SLEEPING;
     watch_set(r->watched, WATCH_CLIENT_TAKES, WATCH_NEVER);
     MHD_suspend_connection(r->connection);
-    pool_commit(r->shared->pool, &r->job);
+    if (how == POOL_UNKEPT)
+        pool_keep(r->shared->pool, &r->job);
+    else
+        pool_commit(r->shared->pool, &r->job);
     return MHD_YES;
 }
 

@@ -108,10 +108,18 @@ static enum err_kind start(struct daemon *d, struct err *e)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
+static void log_notices(const struct daemon *d)
+{
+    char text[API_NOTICE_BYTES];
+    while (api_next_notice(d->api, text))
+        log_text(&d->log, LOG_WARN, "%s", text);
+}
+
 static void run(struct daemon *d)
 {
     while (!wait_signal(d, CLOCK_SECOND)) {
         http_tick(d->http);
+        log_notices(d);
         for (struct call *c = api_due(d->api); c; c = api_due(d->api))
             pool_submit(d->pool, c);
     }

@@ -31,7 +31,8 @@ struct db {
     struct timespec dirty_since; /* CLOCK_MONOTONIC, while dirty */
     bool dirty;                  /* committed, but maybe not on the disk yet */
     int wal_pages;
-    bool has_garbage; /* rows may wait in `garbage` (blob.h) */
+    int64_t new_model; /* key of the one inserted last (STORE_NEW_MODEL) */
+    bool has_garbage;  /* rows may wait in `garbage` (blob.h) */
     int statements;
     struct {
         const char *sql; /* the literal itself: the cache compares addresses */

@@ -52,7 +52,8 @@ struct store_txn;
 
 /* An empty transaction; NULL: no memory. */
 MUST_USE struct store_txn *store_txn_new(struct store *s);
-/* bytes of memory that live as long as txn, for what its actions point to; NULL: no memory. */
+/* bytes of memory that live as long as txn, for what its actions point to; NULL: no memory, which
+ * the commit will tell. */
 MUST_USE void *store_txn_alloc(struct store_txn *txn, size_t bytes);
 /* Commits and frees txn; waits until it is kept.
  *   errors  the first failed action's, after which nothing of txn is kept */
@@ -80,6 +81,8 @@ struct store_model {
     const char *spec; /* caller's text */
     int64_t created_at;
 };
+/* In the place of a key: the model that an earlier action of the same transaction inserted. */
+#define STORE_NEW_MODEL INT64_C(-1)
 /* Writes the new key to model->key at the commit. CONFLICT: the id is taken. */
 void store_insert_model(struct store_txn *txn, struct store_model *model);
 /* Removes the model and all it owns. NOT_FOUND: there is none. */

@@ -50,10 +50,11 @@ static enum err_kind insert_row(struct db *db, const struct insert *a, const str
 
 static enum err_kind apply_insert(struct db *db, void *arg, struct err *e)
 {
-    const struct insert *a = arg;
+    struct insert *a = arg;
     struct tally tally;
     struct blob blob;
     enum err_kind rc;
+    a->model = model_key(db, a->model);
     if ((rc = tally_read(db, a->model, &tally, e)) ||
         (rc = blob_write(db, a->batch.data, a->batch.bytes, &blob, e)) ||
         (rc = insert_row(db, a, &blob, e)))

@@ -132,6 +132,7 @@ static enum err_kind apply_save(struct db *db, void *arg, struct err *e)
 {
     struct record *r = arg;
     struct tally tally;
+    r->model = model_key(db, r->model);
     enum err_kind rc = tally_read(db, r->model, &tally, e);
     if (rc)
         return rc;

@@ -152,13 +152,14 @@ static enum err_kind append(struct db *db, const struct replace *a, struct run *
 
 static enum err_kind apply_replace(struct db *db, void *arg, struct err *e)
 {
-    const struct replace *a = arg;
+    struct replace *a = arg;
     struct tally tally;
     struct run r;
     int64_t end;
     enum err_kind rc;
     if (a->first < 0 || __builtin_add_overflow(a->first, a->count, &end))
         return err_set(e, ERR_INVALID, "", "losses of steps that cannot be");
+    a->model = model_key(db, a->model);
     if ((rc = tally_read(db, a->model, &tally, e)) || (rc = cut(db, a->model, a->first, &r, e)))
         return rc;
     if (tally.loss_end <= a->first && tally.loss_end != kept_end(&r))

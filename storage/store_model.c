@@ -129,6 +129,11 @@ enum err_kind roll_check(struct db *db, const char *sum, int64_t model, int64_t 
     return rc;
 }
 
+int64_t model_key(const struct db *db, int64_t model)
+{
+    return model == STORE_NEW_MODEL ? db->new_model : model;
+}
+
 /* ---- insert and delete --------------------------------------------------------------------- */
 
 static uint32_t model_seal(int64_t key, const char *id, int64_t created_at, int64_t spec_digest)
@@ -166,7 +171,7 @@ static enum err_kind apply_insert(struct db *db, void *arg, struct err *e)
     enum err_kind rc = query_run(&q, e);
     if (rc)
         return rc;
-    m->key = sqlite3_last_insert_rowid(db->handle);
+    m->key = db->new_model = sqlite3_last_insert_rowid(db->handle);
     if ((rc = seal_model(db, m, spec_digest, e)) || (rc = journal_begin(db, m->key, e)))
         return rc;
     return tally_write(db, m->key, &(struct tally){0}, e);

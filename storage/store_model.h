@@ -21,6 +21,9 @@ MUST_USE enum err_kind tally_read(struct db *db, int64_t model, struct tally *t,
 MUST_USE enum err_kind tally_write(struct db *db, int64_t model, const struct tally *t,
                                    struct err *e);
 
+/* The key that an action was given, or the one it stands for. */
+int64_t model_key(const struct db *db, int64_t model);
+
 /* A row's part of its model's roll; the same sum in SQL is sum(1 + n % 4294967291). The prime
  * keeps the sum small and lets no single flipped bit of n pass. */
 int64_t roll_of(int64_t n);

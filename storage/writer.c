@@ -55,7 +55,9 @@ void store_txn_sync(struct store_txn *txn)
 
 void *store_txn_alloc(struct store_txn *txn, size_t bytes)
 {
-    return arena_alloc(&txn->arena, bytes);
+    void *p = arena_alloc(&txn->arena, bytes);
+    txn->no_memory = txn->no_memory || !p;
+    return p;
 }
 
 void *txn_add(struct store_txn *txn, db_job *apply, size_t bytes)

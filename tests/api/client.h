@@ -46,6 +46,9 @@ void client_kill(struct client *c);
 void client_exchange(struct api *a, struct scratch *s, int64_t slice_ns, const struct request *q,
                      struct reply *out);
 
+/* call_work, and call_keep where that is needed. true: answered. Any thread. */
+bool client_work(struct call *call, struct scratch *s, int64_t slice_ns);
+
 /* A reply belongs to the client and lives until CLIENT_REPLIES more have come.
  * body: as it stands, NULL for none. */
 const struct reply *ask_plain(struct client *c, const char *method, const char *target,

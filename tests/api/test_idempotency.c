@@ -43,7 +43,7 @@ static struct said finish(struct call *call)
 static struct said post(struct client *c, const char *key, const char *target, const char *body)
 {
     struct call *call = start(c, key, target, body);
-    while (!call_work(call, c->scratch, c->slice_ns))
+    while (!client_work(call, c->scratch, c->slice_ns))
         continue;
     return finish(call);
 }
@@ -152,9 +152,9 @@ static void in_flight_is_a_conflict(void **state)
     post(c, "make", "/models", NET);
     post(c, "push", "/models/net/batches", BATCH);
     struct call *running = start(c, "run", "/models/net/step", "{\"steps\":3}");
-    assert_false(call_work(running, c->scratch, 0));
+    assert_false(client_work(running, c->scratch, 0));
     assert_int_equal(post(c, "run", "/models/net/step", "{\"steps\":3}").status, 409);
-    while (!call_work(running, c->scratch, 0))
+    while (!client_work(running, c->scratch, 0))
         continue;
     struct said first = finish(running),
                 again = post(c, "run", "/models/net/step", "{\"steps\":3}");
@@ -190,7 +190,7 @@ static void a_call_that_never_ends_frees_its_key(void **state)
     post(c, "make", "/models", NET);
     post(c, "push", "/models/net/batches", BATCH);
     struct call *running = start(c, "run", "/models/net/step", "{\"steps\":3}");
-    assert_false(call_work(running, c->scratch, 0));
+    assert_false(client_work(running, c->scratch, 0));
     call_free(running);
     assert_false(post(c, "run", "/models/net/step", "{\"steps\":3}").replayed);
 }

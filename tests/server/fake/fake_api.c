@@ -1,5 +1,6 @@
 #include "tests/server/fake/fake_api.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@ struct call {
     char model[65], name[33], id[65];
     int slices, ms, slice;
     bool light;
+    int keep; /* ms that its change takes to be kept; 0: it has none; 1: it may be kept at once */
     size_t out, body;
     char text[400], allow[16], retry[16];
     char *large;
@@ -144,6 +146,7 @@ static void read_query(struct call *c, const char *query)
     c->slices = query_int(query, "slices=", 1);
     c->light = query_int(query, "light=", 0) != 0;
     c->ms = query_int(query, "ms=", 0);
+    c->keep = query_int(query, "keep=", 0);
     c->out = (size_t)query_int(query, "out=", 0);
     const char *name = query ? strstr(query, "name=") : NULL;
     if (name)
@@ -255,7 +258,38 @@ bool call_is_light(struct call *c)
     return c->light;
 }
 
-bool call_work(struct call *c, struct scratch *s, int64_t slice_ns)
+struct keeping {
+    struct call *call;
+    void (*kept)(void *arg);
+    void *arg;
+};
+
+static void *keep(void *arg)
+{
+    struct keeping k = *(struct keeping *)arg;
+    const struct timespec time = {.tv_nsec = k.call->keep * 1000000L};
+    free(arg);
+    nanosleep(&time, NULL);
+    k.kept(k.arg);
+    return NULL;
+}
+
+void call_keep(struct call *c, void (*kept)(void *arg), void *arg)
+{
+    struct keeping *k = malloc(sizeof *k);
+    pthread_t thread;
+    *k = (struct keeping){c, kept, arg};
+    if (pthread_create(&thread, NULL, keep, k))
+        abort();
+    pthread_detach(thread);
+}
+
+bool call_keep_here(struct call *c)
+{
+    return c->keep == 1;
+}
+
+enum call_progress call_work(struct call *c, struct scratch *s, int64_t slice_ns)
 {
     const struct timespec time = {.tv_sec = c->ms / 1000, .tv_nsec = c->ms % 1000 * 1000000L};
     (void)s;
@@ -265,9 +299,9 @@ bool call_work(struct call *c, struct scratch *s, int64_t slice_ns)
     else if (c->ms > 0)
         nanosleep(&time, NULL);
     if (++c->slice < c->slices)
-        return false;
+        return CALL_AGAIN;
     finish(c);
-    return true;
+    return c->keep ? CALL_UNKEPT : CALL_ANSWERED;
 }
 
 const struct answer *call_answer(const struct call *c)
@@ -283,6 +317,12 @@ const char *call_request_id(const struct call *c)
 const char *call_origin(const struct call *c)
 {
     return c->answer.status >= 500 ? "fake_api.c:1" : "";
+}
+
+bool api_next_notice(struct api *a, char out[API_NOTICE_BYTES])
+{
+    (void)a, (void)out;
+    return false;
 }
 
 struct call *api_due(struct api *a)
