@@ -328,7 +328,7 @@ static enum err_kind update(struct session *s, const struct step_result *r, stru
     if (rc)
         return rc;
     session_begin_change(s);
-    rc = sgd_step(&s->sgd, s->module, s->api->kernels, stop, r->grad_norm, e);
+    rc = sgd_step(&s->sgd, s->module, s->api->kernels, stop, r->grad_norm, NULL, e);
     if (!rc) {
         s->step++;
         s->loss_last = r->loss;

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "engine/matmul.h"
 
@@ -19,6 +20,36 @@ struct op;
 struct tensor;
 struct sgd_options;
 
+/* The digest of a block of numbers: by it a replay knows whether it led to the same bits. The block
+ * is seen as little-endian 32-bit words (a float64 is two, its low half first), and
+ *     digest = the sum of word[i] * digest_weight(i), modulo 2^64
+ * So it is exact, in any order and on any vector width, and the digests of a block's pieces add up
+ * to the block's. A weight is not 0 and no factor reaches 2^32, so one word that changes always
+ * changes the sum. Several may cancel out: the weights go up in equal steps, so
+ * +1 -1 -1 +1 in words i, i + 1, j, j + 1 often does. */
+#define DIGEST_STEP  0x9E3779B1u /* both odd; the primes of xxHash */
+#define DIGEST_START 0x85EBCA77u
+static inline uint32_t digest_weight(size_t i)
+{
+    return ((uint32_t)i * DIGEST_STEP + DIGEST_START) | 1;
+}
+
+/* Says, in the digest of a block of which only some parts count, that the i-th part does: parts of
+ * zeros would not be seen otherwise. The bits look random (splitmix64's finalizer), so that
+ * two sets of parts hardly ever have one sum. */
+static inline uint64_t digest_mark(size_t i)
+{
+    uint64_t z = ((uint64_t)i + 1) * 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+/* The digests of an optimizer's two blocks. */
+struct sgd_sums {
+    uint64_t parameters, momentum;
+};
+
 /* One sweep of the SGD update over a contiguous run of one parameter block. */
 struct sgd_sweep {
     enum dtype dtype;
@@ -29,6 +60,9 @@ struct sgd_sweep {
     const void *gradient;
     void *momentum; /* NULL without momentum */
     void *parameter;
+    size_t at;             /* the index in its block of the run's first element */
+    struct sgd_sums *sums; /* NULL, or where the digests of the new parameters and of the new
+                              momentum are added, also in a dry sweep */
 };
 
 struct kernels {
@@ -46,6 +80,8 @@ struct kernels {
     /* The update (torch.optim.SGD). Returns the largest magnitude written to parameter and
      * momentum, NaN if any is NaN: whether the next state is finite. */
     double (*sgd)(const struct sgd_sweep *sweep);
+    /* The digest of a piece of a block, whose first word is the first_word-th of the block's. */
+    uint64_t (*digest)(size_t first_word, const void *x, size_t words);
 };
 
 /* The best one that this CPU runs. */

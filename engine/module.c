@@ -297,3 +297,21 @@ bool module_gradients_are_finite(const struct module *m, const struct kernels *k
     }
     return true;
 }
+
+uint64_t module_part_digest(const struct module *m, int i, const void *block,
+                            const struct kernels *k)
+{
+    const struct tensor *p = &m->parameter[i].tensor;
+    size_t bytes = dtype_bytes(m->dtype), words = bytes / sizeof(uint32_t);
+    size_t at = (size_t)p->offset;
+    return k->digest(at * words, (const char *)block + at * bytes, (size_t)tensor_count(p) * words);
+}
+
+uint64_t module_gradient_digest(const struct module *m, const struct kernels *k)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < m->parameters; i++)
+        if (m->parameter[i].tensor.grad)
+            sum += module_part_digest(m, i, m->gradients.data, k) + digest_mark((size_t)i);
+    return sum;
+}

@@ -128,4 +128,11 @@ void module_zero_grad(struct module *m);
 double module_gradient_norm(const struct module *m, const struct kernels *k);
 bool module_gradients_are_finite(const struct module *m, const struct kernels *k);
 
+/* The digest (engine/kernels.h) of what parameter i has of a block that is laid out as the
+ * parameters' is. */
+uint64_t module_part_digest(const struct module *m, int i, const void *block,
+                            const struct kernels *k);
+/* Of the gradients that are there, and of which are. */
+uint64_t module_gradient_digest(const struct module *m, const struct kernels *k);
+
 #endif

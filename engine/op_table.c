@@ -32,4 +32,5 @@ const struct kernels ISA_FN(kernels) = {.isa = NAME_OF(ISA),
                                         .all_finite = ISA_FN(all_finite),
                                         .accumulate = ISA_FN(accumulate),
                                         .sum_to = ISA_FN(sum_to),
-                                        .sgd = ISA_FN(sgd)};
+                                        .sgd = ISA_FN(sgd),
+                                        .digest = ISA_FN(digest)};

@@ -73,8 +73,10 @@ static bool alike(const struct sgd *o, const struct module *m, int i, int j)
 }
 
 /* Sweeps over all parameters with a gradient, neighbours in one run. dry: nothing is written.
- * Returns the largest magnitude that is (or would be) written, NaN if any is. */
-static double sweep(struct sgd *o, struct module *m, const struct kernels *k, bool dry)
+ * sums (or NULL) gets the digests of what is written. Returns the largest magnitude that is (or
+ * would be) written, NaN if any is. */
+static double sweep(struct sgd *o, struct module *m, const struct kernels *k, bool dry,
+                    struct sgd_sums *sums)
 {
     size_t bytes = dtype_bytes(m->dtype);
     double largest = 0;
@@ -94,6 +96,8 @@ static double sweep(struct sgd *o, struct module *m, const struct kernels *k, bo
             s.momentum = (char *)o->momentum + at;
         s.parameter = (char *)m->values.data + at;
         s.dry = dry;
+        s.at = (size_t)m->parameter[i].tensor.offset;
+        s.sums = sums;
         double written = k->sgd(&s);
         largest = written > largest || isnan(written) ? written : largest;
     }
@@ -114,21 +118,49 @@ static bool is_safe(const struct sgd *o, const struct module *m, double gradient
     return next < limit && direction < limit && options < limit;
 }
 
-enum err_kind sgd_step(struct sgd *o, struct module *m, const struct kernels *k, bool finite,
-                       double gradient_norm, struct err *e)
+/* ---- the digest ---------------------------------------------------------------------------- */
+
+/* Of the momentum's sum. Without it, words that the two blocks exchanged would not be seen; odd, so
+ * that no bit of the sum is lost. */
+#define MOMENTUM_FACTOR 0xD6E8FEB86659FD93u
+
+static uint64_t digest_of(const struct sgd *o, const struct module *m, struct sgd_sums sums)
 {
-    if (o->options.momentum != 0) {
-        enum err_kind rc = sgd_need_momentum(o, m, e);
-        if (rc)
-            return rc;
+    for (int i = 0; i < m->parameters; i++)
+        if (o->has_momentum[i])
+            sums.momentum += digest_mark((size_t)i);
+    return sums.parameters + sums.momentum * MOMENTUM_FACTOR;
+}
+
+uint64_t sgd_digest(const struct sgd *o, const struct module *m, const struct kernels *k)
+{
+    struct sgd_sums sums = {0};
+    for (int i = 0; i < m->parameters; i++) {
+        sums.parameters += module_part_digest(m, i, m->values.data, k);
+        if (o->has_momentum[i])
+            sums.momentum += module_part_digest(m, i, o->momentum, k);
     }
-    if (finite && !is_safe(o, m, gradient_norm)) {
-        double would = sweep(o, m, k, true);
-        if (!isfinite(would))
-            return err_set(e, ERR_DIVERGED, "", "the update would leave the range of %s",
-                           dtype_name(m->dtype));
+    return digest_of(o, m, sums);
+}
+
+/* Adds what a sweep did not write, and so did not see. */
+static void add_unwritten(const struct sgd *o, const struct module *m, const struct kernels *k,
+                          struct sgd_sums *sums)
+{
+    for (int i = 0; i < m->parameters; i++) {
+        bool took_part = m->parameter[i].tensor.grad;
+        if (!took_part)
+            sums->parameters += module_part_digest(m, i, m->values.data, k);
+        if (o->has_momentum[i] && !(took_part && o->options.momentum != 0))
+            sums->momentum += module_part_digest(m, i, o->momentum, k);
     }
-    double written = sweep(o, m, k, false);
+}
+
+/* ---- the step ------------------------------------------------------------------------------ */
+
+/* Keeps in mind what a sweep did: who has momentum from now on, and the largest magnitude. */
+static void remember(struct sgd *o, const struct module *m, double written)
+{
     if (!isfinite(written))
         written = INFINITY;
     /* Was everything written? Momentum that is switched off stays as it was. */
@@ -140,6 +172,28 @@ enum err_kind sgd_step(struct sgd *o, struct module *m, const struct kernels *k,
     }
     if (all || written > o->reach)
         o->reach = written;
+}
+
+enum err_kind sgd_step(struct sgd *o, struct module *m, const struct kernels *k, bool finite,
+                       double gradient_norm, uint64_t *digest, struct err *e)
+{
+    if (o->options.momentum != 0) {
+        enum err_kind rc = sgd_need_momentum(o, m, e);
+        if (rc)
+            return rc;
+    }
+    if (finite && !is_safe(o, m, gradient_norm)) {
+        double would = sweep(o, m, k, true, NULL);
+        if (!isfinite(would))
+            return err_set(e, ERR_DIVERGED, "", "the update would leave the range of %s",
+                           dtype_name(m->dtype));
+    }
+    struct sgd_sums sums = {0};
+    remember(o, m, sweep(o, m, k, false, digest ? &sums : NULL));
+    if (digest) {
+        add_unwritten(o, m, k, &sums);
+        *digest = digest_of(o, m, sums);
+    }
     module_touch(m);
     return ERR_OK;
 }

@@ -56,8 +56,14 @@ void sgd_touch(struct sgd *o);
 /* optimizer.step(): updates every parameter that has a gradient. It only reads the gradients.
  *   finite  refuse, before anything is written, an update after which a parameter or a momentum
  *           would not be finite; gradient_norm is finite
+ *   digest  NULL, or gets sgd_digest of the state that the update led to: it is summed while that
+ *           is written, which costs much less than a pass of its own
  *   errors  DIVERGED refused · NOMEM nothing was written */
 MUST_USE enum err_kind sgd_step(struct sgd *o, struct module *m, const struct kernels *k,
-                                bool finite, double gradient_norm, struct err *e);
+                                bool finite, double gradient_norm, uint64_t *digest, struct err *e);
+
+/* The digest (engine/kernels.h) of the state that steps change: all parameters, and the momentum
+ * of those that have it and which these are. The options are no part of it. */
+uint64_t sgd_digest(const struct sgd *o, const struct module *m, const struct kernels *k);
 
 #endif

@@ -14,6 +14,8 @@
 
 #if defined(__AVX512F__) || defined(__FMA__)
 #include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -33,6 +35,7 @@
 #endif
 #define SIMD_LANES_f32 (SIMD_BYTES / 4)
 #define SIMD_LANES_f64 (SIMD_BYTES / 8)
+#define SIMD_LANES_u64 (SIMD_BYTES / 8)
 
 /* Functions with constant arguments, to be specialized for them; loops to be unrolled whole. Not
  * under a sanitizer, whose checks would make minutes of compilation of it. */
@@ -56,6 +59,7 @@
 
 typedef float simd_f32 __attribute__((vector_size(SIMD_BYTES)));
 typedef double simd_f64 __attribute__((vector_size(SIMD_BYTES)));
+typedef uint64_t simd_u64 __attribute__((vector_size(SIMD_BYTES)));
 
 /* No alignment is asked for. */
 SIMD_INLINE simd_f32 simd_load_f32(const float *p)
@@ -110,6 +114,24 @@ SIMD_INLINE simd_f64 simd_fma_f64(simd_f64 a, simd_f64 b, simd_f64 c)
     for (int i = 0; i < SIMD_LANES_f64; i++)
         c[i] = fma(a[i], b[i], c[i]);
     return c;
+#endif
+}
+
+/* The product of the lanes' lower halves; the upper ones may be anything. */
+SIMD_INLINE simd_u64 simd_mul_halves_u64(simd_u64 a, simd_u64 b)
+{
+#if defined(__AVX512F__)
+    return (simd_u64)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__) && SIMD_BYTES == 32
+    return (simd_u64)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif defined(__SSE2__) && SIMD_BYTES == 16
+    return (simd_u64)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#elif defined(__aarch64__)
+    return (simd_u64)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+#else
+    for (int i = 0; i < SIMD_LANES_u64; i++)
+        a[i] = (uint64_t)(uint32_t)a[i] * (uint32_t)b[i];
+    return a;
 #endif
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/optim.h"
+#include "engine/simd.h"
 #include "engine/vmath.h"
 
 /* Partial sums of a reduction, whatever the vectors' width: element i goes to lane i % LANES. */
@@ -59,6 +60,36 @@ void ISA_FN(accumulate)(enum dtype dtype, void *y, const void *x, size_t n)
         accumulate_f32(y, x, n);
     else
         accumulate_f64(y, x, n);
+}
+
+/* A lane holds two words: the first is multiplied where it is, the second shifted down. An even
+ * number of steps leaves a weight's lowest bit alone, so weights go on by plain additions; what
+ * those carry into a lane's upper half is not looked at. */
+uint64_t ISA_FN(digest)(size_t first_word, const void *x, size_t words)
+{
+    const char *p = x;
+    const size_t width = 2 * SIMD_LANES_u64;
+    simd_u64 weight[2], sum[2] = {{0}};
+    for (size_t j = 0; j < width; j++)
+        weight[j % 2][j / 2] = digest_weight(first_word + j);
+    size_t i = 0;
+    for (; words - i >= width; i += width) {
+        simd_u64 pair;
+        memcpy(&pair, p + 4 * i, sizeof pair);
+        sum[0] += simd_mul_halves_u64(pair, weight[0]);
+        sum[1] += simd_mul_halves_u64(pair >> 32, weight[1]);
+        weight[0] += width * DIGEST_STEP;
+        weight[1] += width * DIGEST_STEP;
+    }
+    uint64_t total = 0;
+    for (int lane = 0; lane < SIMD_LANES_u64; lane++)
+        total += sum[0][lane] + sum[1][lane];
+    for (; i < words; i++) {
+        uint32_t word;
+        memcpy(&word, p + 4 * i, sizeof word);
+        total += (uint64_t)word * digest_weight(first_word + i);
+    }
+    return total;
 }
 
 double ISA_FN(sgd)(const struct sgd_sweep *sweep)

@@ -69,5 +69,5 @@ void net_draw_gradients(struct net *n, struct lab *l, unsigned which, double sca
 
 enum err_kind net_step(struct net *n, const struct kernels *k, bool finite, struct err *e)
 {
-    return sgd_step(&n->sgd, n->m, k, finite, module_gradient_norm(n->m, k), e);
+    return sgd_step(&n->sgd, n->m, k, finite, module_gradient_norm(n->m, k), NULL, e);
 }

@@ -254,6 +254,184 @@ static void momentum_without_memory_is_refused(void **state)
     net_close(&(struct net){0});
 }
 
+/* ---- the digest ---------------------------------------------------------------------------- */
+
+/* Parameters of 35, 5, 15, 600 and 200 elements: odd ones, and what is longer than a chunk. */
+static struct net odd_net(enum dtype dtype)
+{
+    struct layer layer[] = {net_linear(7, 5, true), net_linear(5, 3, false),
+                            net_linear(3, 200, true)};
+    struct net n = {.m = net_new(layer, 3, dtype, 11)};
+    assert_int_equal(module_need_gradients(n.m, &lab.e), ERR_OK);
+    assert_int_equal(sgd_init(&n.sgd, n.m, &lab.e), ERR_OK);
+    assert_int_equal(n.m->parameters, 5);
+    return n;
+}
+
+/* A step whose digest must be that of the state it leaves. */
+static uint64_t digested_step(struct net *n, const struct kernels *k, bool finite)
+{
+    uint64_t digest = 0;
+    double norm = module_gradient_norm(n->m, k);
+    assert_int_equal(sgd_step(&n->sgd, n->m, k, finite, norm, &digest, &lab.e), ERR_OK);
+    assert_true(digest == sgd_digest(&n->sgd, n->m, k));
+    return digest;
+}
+
+/* Which parameters have a gradient: all at first, then some of them, in runs of every kind. In the
+ * last two steps the momentum that is there is switched off. */
+static const unsigned turns[] = {31, 31, 21, 0, 6, 25, 31, 31, 9};
+
+static void take_turn(struct net *n, size_t i, const struct sgd_options *options)
+{
+    n->sgd.options = *options;
+    if (i >= COUNT(turns) - 2)
+        n->sgd.options.momentum = n->sgd.options.nesterov = 0;
+    lab.seed = i;
+    draw_gradients(n, turns[i], 1);
+}
+
+/* digest: of each turn, the first variant's to set and the others' to equal. */
+static void follow_digests(enum dtype dtype, const struct kernels *k,
+                           const struct sgd_options *options, size_t from, uint64_t *digest)
+{
+    struct net n = odd_net(dtype), unasked = odd_net(dtype);
+    for (size_t i = from; i < COUNT(turns); i++) {
+        take_turn(&n, i, options);
+        uint64_t got = digested_step(&n, k, i % 2);
+        assert_true(digest[i] == 0 || digest[i] == got);
+        digest[i] = got;
+        take_turn(&unasked, i, options);
+        assert_int_equal(step(&unasked, k, i % 2), ERR_OK);
+        assert_true(sgd_digest(&unasked.sgd, unasked.m, k) == got);
+        assert_memory_equal(unasked.m->values.data, n.m->values.data, module_bytes(n.m));
+    }
+    net_close(&n);
+    net_close(&unasked);
+}
+
+/* A step that is not asked for its digest gives the same bits. */
+static void steps_tell_the_digest_of_what_they_led_to(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 128; i++) {
+        struct sgd_options o;
+        uint64_t digest[COUNT(turns)] = {0};
+        for (int v = 0; options_of(i & 31, &o) && kernels_names[v]; v++)
+            if (kernels_find(kernels_names[v]))
+                follow_digests(i & 32 ? F64 : F32, kernels_find(kernels_names[v]), &o,
+                               i & 64 ? 2 : 0, digest);
+    }
+}
+
+/* From the definition: the parameters' words, of which the first weighs (0x85EBCA77 | 1). */
+static void the_digest_of_parameters_alone_is_their_weighted_sum(void **state)
+{
+    (void)state;
+    struct net n = odd_net(F32);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < (uint32_t)n.m->count; i++) {
+        uint32_t word;
+        memcpy(&word, (const float *)n.m->values.data + i, sizeof word);
+        sum += (uint64_t)word * ((i * 0x9E3779B1u + 0x85EBCA77u) | 1);
+    }
+    assert_true(sgd_digest(&n.sgd, n.m, lab.tape.kernels) == sum);
+    net_close(&n);
+}
+
+/* Flips each bit of a block in turn: `seen` says of which parameters that must show. */
+static void flip_bits(struct net *n, void *block, uint64_t (*digest)(const struct net *n),
+                      unsigned seen)
+{
+    uint64_t before = digest(n);
+    size_t bytes = dtype_bytes(n->m->dtype);
+    for (int i = 0; i < n->m->parameters; i++) {
+        const struct tensor *p = &n->m->parameter[i].tensor;
+        char *part = (char *)block + (size_t)p->offset * bytes;
+        for (size_t bit = 0; bit < (size_t)tensor_count(p) * bytes * 8; bit++) {
+            part[bit / 8] = (char)(part[bit / 8] ^ 1 << bit % 8);
+            assert_int_equal(digest(n) != before, seen >> i & 1);
+            part[bit / 8] = (char)(part[bit / 8] ^ 1 << bit % 8);
+        }
+    }
+    assert_true(digest(n) == before);
+}
+
+static uint64_t state_digest(const struct net *n)
+{
+    return sgd_digest(&n->sgd, n->m, lab.tape.kernels);
+}
+
+static uint64_t gradient_digest(const struct net *n)
+{
+    return module_gradient_digest(n->m, lab.tape.kernels);
+}
+
+static void digests_see_each_bit_that_counts(void **state)
+{
+    (void)state;
+    for (enum dtype dtype = F32; dtype <= F64; dtype++) {
+        struct net n = net_open(dtype);
+        n.sgd.options = (struct sgd_options){.lr = 0.1, .momentum = 0.9};
+        draw_gradients(&n, 5, 1);
+        assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);
+        flip_bits(&n, n.m->values.data, state_digest, 15);
+        flip_bits(&n, n.sgd.momentum, state_digest, 5);
+        flip_bits(&n, n.m->gradients.data, gradient_digest, 5);
+        net_close(&n);
+    }
+}
+
+/* Sets of parameters with a momentum or a gradient that is all zeros: no two have one digest. */
+static void digests_see_which_parameters_have_what(void **state)
+{
+    (void)state;
+    uint64_t momentum[16], gradient[16];
+    struct net n = net_open(F32);
+    assert_true(gradient_digest(&n) == 0);
+    assert_int_equal(sgd_need_momentum(&n.sgd, n.m, &lab.e), ERR_OK);
+    for (unsigned which = 0; which < 16; which++) {
+        draw_gradients(&n, which, 0);
+        for (int i = 0; i < n.m->parameters; i++)
+            n.sgd.has_momentum[i] = which >> i & 1;
+        momentum[which] = state_digest(&n);
+        gradient[which] = gradient_digest(&n);
+        for (unsigned other = 0; other < which; other++)
+            assert_true(momentum[other] != momentum[which] && gradient[other] != gradient[which]);
+    }
+    net_close(&n);
+}
+
+/* Parameters and momentum that change places do not cancel out. */
+static void digests_tell_momentum_from_parameters(void **state)
+{
+    (void)state;
+    struct net n = net_open(F32);
+    float kept[NET_COUNT];
+    n.sgd.options = (struct sgd_options){.lr = 0.1, .momentum = 0.9};
+    draw_gradients(&n, 15, 1);
+    uint64_t before = digested_step(&n, lab.tape.kernels, true);
+    memcpy(kept, n.sgd.momentum, sizeof kept);
+    memcpy(n.sgd.momentum, n.m->values.data, sizeof kept);
+    memcpy(n.m->values.data, kept, sizeof kept);
+    assert_true(state_digest(&n) != before);
+    net_close(&n);
+}
+
+static void a_refused_step_has_no_digest(void **state)
+{
+    (void)state;
+    struct net n = net_open(F32);
+    uint64_t digest = 42, before = state_digest(&n);
+    n.sgd.options = (struct sgd_options){.lr = 1e30};
+    draw_gradients(&n, 15, 1e30);
+    double norm = module_gradient_norm(n.m, lab.tape.kernels);
+    assert_int_equal(sgd_step(&n.sgd, n.m, lab.tape.kernels, true, norm, &digest, &lab.e),
+                     ERR_DIVERGED);
+    assert_true(digest == 42 && state_digest(&n) == before);
+    net_close(&n);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, lab_start, lab_finish)
 
 int main(void)
@@ -266,6 +444,12 @@ int main(void)
         TEST(momentum_begins_with_the_first_gradient),
         TEST(steps_without_momentum_are_no_first_ones),
         TEST(momentum_without_memory_is_refused),
+        TEST(steps_tell_the_digest_of_what_they_led_to),
+        TEST(the_digest_of_parameters_alone_is_their_weighted_sum),
+        TEST(digests_see_each_bit_that_counts),
+        TEST(digests_see_which_parameters_have_what),
+        TEST(digests_tell_momentum_from_parameters),
+        TEST(a_refused_step_has_no_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

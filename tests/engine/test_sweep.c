@@ -84,6 +84,14 @@ static void fill_f64(double *x, size_t n, uint64_t seed)
         x[i] = number(&seed);
 }
 
+static void fill_words(uint32_t *x, size_t n, uint64_t seed)
+{
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        x[i] = (uint32_t)(seed >> 32);
+    }
+}
+
 /* The i-th variant that this CPU runs, NULL after the last. */
 static const struct kernels *variant(size_t i)
 {
@@ -280,6 +288,120 @@ static void sgd_tells_of_infinity_and_nan(void **state)
     }
 }
 
+/* ---- the digest ---------------------------------------------------------------------------- */
+
+/* The definition, letter by letter. */
+static uint64_t plain_digest(size_t first, const void *x, size_t words)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < words; i++) {
+        uint32_t word;
+        memcpy(&word, (const char *)x + 4 * i, 4);
+        sum += (uint64_t)word * ((uint32_t)((first + i) * 0x9E3779B1u + 0x85EBCA77u) | 1);
+    }
+    return sum;
+}
+
+/* Wherever the piece begins, in its block and in memory, and where the index outgrows 32 bits. */
+static void digest_is_the_weighted_sum(void **state)
+{
+    (void)state;
+    static const size_t firsts[] = {0, 1, 2, 3, 15, 16, 512, 99999, 0xfffffff9, SIZE_MAX / 3};
+    uint32_t x[MOST + 3];
+    fill_words(x, COUNT(x), 11);
+    for (size_t v = 0; variant(v); v++) {
+        assert_true(variant(v)->digest(7, NULL, 0) == 0);
+        for (size_t f = 0; f < COUNT(firsts); f++)
+            for (size_t n = 0; n <= MOST; n += n < 70 ? 1 : 205)
+                for (size_t from = 0; from < 3; from++) {
+                    const char *piece = (const char *)(x + from) + from;
+                    assert_true(variant(v)->digest(firsts[f], piece, n) ==
+                                plain_digest(firsts[f], piece, n));
+                }
+    }
+}
+
+static void digests_of_pieces_add_up(void **state)
+{
+    (void)state;
+    uint32_t x[131];
+    fill_words(x, COUNT(x), 12);
+    for (size_t v = 0; variant(v); v++)
+        for (size_t cut = 0; cut <= COUNT(x); cut++)
+            assert_true(variant(v)->digest(5, x, cut) +
+                            variant(v)->digest(5 + cut, x + cut, COUNT(x) - cut) ==
+                        variant(v)->digest(5, x, COUNT(x)));
+}
+
+/* A flipped bit, and a change of all bits that a multiple of 2^32 could have hidden. */
+static void digest_sees_each_bit(void **state)
+{
+    (void)state;
+    uint32_t x[67];
+    fill_words(x, COUNT(x), 13);
+    for (size_t v = 0; variant(v); v++) {
+        uint64_t whole = variant(v)->digest(0, x, COUNT(x));
+        for (size_t i = 0; i < COUNT(x); i++) {
+            uint32_t kept = x[i];
+            for (int bit = 0; bit < 32; bit++) {
+                x[i] = kept ^ (uint32_t)1 << bit;
+                assert_true(variant(v)->digest(0, x, COUNT(x)) != whole);
+            }
+            x[i] = ~kept;
+            assert_true(variant(v)->digest(0, x, COUNT(x)) != whole);
+            x[i] = kept;
+        }
+        assert_true(variant(v)->digest(0, x, COUNT(x)) == whole);
+    }
+}
+
+union block {
+    float narrow[MOST];
+    double wide[MOST];
+};
+
+static void fill_block(union block *x, enum dtype dtype, uint64_t seed)
+{
+    if (dtype == DTYPE_FLOAT32)
+        fill_f32(x->narrow, MOST, seed);
+    else
+        fill_f64(x->wide, MOST, seed);
+}
+
+static void check_sums(const struct kernels *k, const struct sgd_options *o, enum dtype dtype,
+                       bool first, size_t n)
+{
+    static union block g, p, momentum;
+    size_t words = dtype == DTYPE_FLOAT32 ? 1 : 2;
+    bool has_momentum = o->momentum != 0;
+    fill_block(&g, dtype, 14), fill_block(&p, dtype, 15), fill_block(&momentum, dtype, 16);
+    struct sgd_sums sums = {.parameters = 3, .momentum = 4}, dry = sums;
+    struct sgd_sweep s = {.dtype = dtype, .n = n, .options = o, .first = first, .gradient = &g};
+    s.parameter = &p;
+    s.momentum = has_momentum ? &momentum : NULL;
+    s.at = 1001;
+    s.sums = &dry, s.dry = true;
+    k->sgd(&s);
+    s.sums = &sums, s.dry = false;
+    k->sgd(&s);
+    uint64_t of_momentum = has_momentum ? plain_digest(1001 * words, &momentum, n * words) : 0;
+    assert_true(sums.parameters == 3 + plain_digest(1001 * words, &p, n * words));
+    assert_true(sums.momentum == 4 + of_momentum);
+    assert_memory_equal(&dry, &sums, sizeof sums);
+}
+
+/* They are added to what was there, and a dry run says what would have been written. */
+static void sgd_sums_the_digests_of_what_it_writes(void **state)
+{
+    (void)state;
+    for (size_t v = 0; variant(v); v++)
+        for (size_t o = 0; o < GOLDEN; o++)
+            for (size_t l = 0; l < COUNT(lengths); l++)
+                for (int kind = 0; kind < 4; kind++)
+                    check_sums(variant(v), &golden_options[o],
+                               kind & 1 ? DTYPE_FLOAT64 : DTYPE_FLOAT32, kind & 2, lengths[l]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +412,10 @@ int main(void)
         cmocka_unit_test(sgd_equals_pytorch_to_the_bit),
         cmocka_unit_test(sgd_covers_its_run_and_says_the_largest),
         cmocka_unit_test(sgd_tells_of_infinity_and_nan),
+        cmocka_unit_test(digest_is_the_weighted_sum),
+        cmocka_unit_test(digests_of_pieces_add_up),
+        cmocka_unit_test(digest_sees_each_bit),
+        cmocka_unit_test(sgd_sums_the_digests_of_what_it_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
