@@ -276,15 +276,16 @@ static void snapshot_done(void *arg, const struct err *e)
 
 bool session_is_unsaved(const struct session *s)
 {
-    return s->changed || s->seq > s->base_seq || atomic_load(&s->save_failed);
+    return s->changed || s->seq > s->base_seq || atomic_load(&s->save_failed) || journal_is_long(s);
 }
 
-/* From here on a replay begins at the checkpoint that is under way. */
-static void note_checkpoint(struct session *s)
+/* From here on a replay begins at the checkpoint that is under way. One beside a change lets
+ * nothing go, and so counts for what it is. */
+static void note_checkpoint(struct session *s, bool beside)
 {
     s->base_seq = s->seq;
-    s->tail_bytes = 0;
-    s->tail_ns = 0;
+    s->tail_bytes = beside ? s->tail_bytes + session_checkpoint_bytes(s) : 0;
+    s->tail_ns = beside ? s->tail_ns : 0;
     s->changed = false;
     s->steps_unsaved = 0;
     atomic_store(&s->save_failed, false);
@@ -310,7 +311,7 @@ void session_checkpoint(struct session *s)
     store_replace_losses(txn, s->key, p->first, p->losses, (size_t)(p->last - p->first + 1));
     answers_move(&s->api->answers, &s->unkept, &p->answers);
     answers_insert(&s->api->answers, &p->answers, txn);
-    note_checkpoint(s);
+    note_checkpoint(s, false);
     atomic_store(&s->saving, true);
     registry_hold(&s->api->registry, s);
     store_commit_then(txn, snapshot_done, p);
@@ -333,6 +334,7 @@ static enum err_kind fill(struct store_txn *txn, struct session *s, const struct
     if (rc)
         return rc;
     c.n = what->n;
+    c.beside = what->change != NULL;
     c.label = what->label;
     c.created_at = what->created_at;
     store_save_checkpoint(txn, s->key, &c);
@@ -364,8 +366,10 @@ enum err_kind session_save(struct session *s, const struct save *what, struct er
     atomic_store(&s->kept, s->step);
     if (what->n == 0) {
         answers_forget_all(&s->api->answers, &s->unkept);
-        note_checkpoint(s);
+        note_checkpoint(s, what->change != NULL);
     }
+    if (journal_is_long(s))
+        registry_hurry(&s->api->registry, s);
     return ERR_OK;
 }
 

@@ -25,12 +25,15 @@ struct sgd_options;
  *     digest = the sum of word[i] * digest_weight(i), modulo 2^64
  * So it is exact, in any order and on any vector width, and the digests of a block's pieces add up
  * to the block's. A weight is not 0 and no factor reaches 2^32, so one word that changes always
- * changes the sum. It finds accidents; whoever wants two blocks of one digest makes them. */
+ * changes the sum. Several hardly ever cancel out, as +1 -1 -1 +1 in words i,
+ * i + 1, j, j + 1 would if weights went up in equal steps: the shift breaks those up. */
 #define DIGEST_STEP  0x9E3779B1u /* both odd; the primes of xxHash */
 #define DIGEST_START 0x85EBCA77u
+#define DIGEST_SHIFT 15
 static inline uint32_t digest_weight(size_t i)
 {
-    return ((uint32_t)i * DIGEST_STEP + DIGEST_START) | 1;
+    uint32_t weight = (uint32_t)i * DIGEST_STEP + DIGEST_START;
+    return (weight ^ weight >> DIGEST_SHIFT) | 1;
 }
 
 /* Says, in the digest of a block of which only some parts count, that the i-th part does: parts of

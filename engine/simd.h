@@ -35,6 +35,7 @@
 #endif
 #define SIMD_LANES_f32 (SIMD_BYTES / 4)
 #define SIMD_LANES_f64 (SIMD_BYTES / 8)
+#define SIMD_LANES_u32 (SIMD_BYTES / 4)
 #define SIMD_LANES_u64 (SIMD_BYTES / 8)
 
 /* Functions with constant arguments, to be specialized for them; loops to be unrolled whole. Not
@@ -59,6 +60,7 @@
 
 typedef float simd_f32 __attribute__((vector_size(SIMD_BYTES)));
 typedef double simd_f64 __attribute__((vector_size(SIMD_BYTES)));
+typedef uint32_t simd_u32 __attribute__((vector_size(SIMD_BYTES)));
 typedef uint64_t simd_u64 __attribute__((vector_size(SIMD_BYTES)));
 
 /* No alignment is asked for. */

@@ -62,24 +62,21 @@ void ISA_FN(accumulate)(enum dtype dtype, void *y, const void *x, size_t n)
         accumulate_f64(y, x, n);
 }
 
-/* A lane holds two words: the first is multiplied where it is, the second shifted down. An even
- * number of steps leaves a weight's lowest bit alone, so weights go on by plain additions; what
- * those carry into a lane's upper half is not looked at. */
+/* A lane holds two words: the first is multiplied where it is, the second shifted down. */
 uint64_t ISA_FN(digest)(size_t first_word, const void *x, size_t words)
 {
     const char *p = x;
-    const size_t width = 2 * SIMD_LANES_u64;
-    simd_u64 weight[2], sum[2] = {{0}};
-    for (size_t j = 0; j < width; j++)
-        weight[j % 2][j / 2] = digest_weight(first_word + j);
+    simd_u32 line; /* the weights before they are mixed */
+    simd_u64 sum[2] = {{0}};
+    for (size_t j = 0; j < SIMD_LANES_u32; j++)
+        line[j] = (uint32_t)(first_word + j) * DIGEST_STEP + DIGEST_START;
     size_t i = 0;
-    for (; words - i >= width; i += width) {
-        simd_u64 pair;
+    for (; words - i >= SIMD_LANES_u32; i += SIMD_LANES_u32) {
+        simd_u64 pair, weight = (simd_u64)((line ^ line >> DIGEST_SHIFT) | 1);
         memcpy(&pair, p + 4 * i, sizeof pair);
-        sum[0] += simd_mul_halves_u64(pair, weight[0]);
-        sum[1] += simd_mul_halves_u64(pair >> 32, weight[1]);
-        weight[0] += width * DIGEST_STEP;
-        weight[1] += width * DIGEST_STEP;
+        sum[0] += simd_mul_halves_u64(pair, weight);
+        sum[1] += simd_mul_halves_u64(pair >> 32, weight >> 32);
+        line += SIMD_LANES_u32 * DIGEST_STEP;
     }
     uint64_t total = 0;
     for (int lane = 0; lane < SIMD_LANES_u64; lane++)

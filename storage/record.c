@@ -18,7 +18,9 @@ static uint32_t record_seal(const struct record *r)
         seal = blob_seal(seal, &r->blob[i]);
     }
     /* those of before the journal were sealed without it */
-    return r->c.seq ? checksum_i64(seal, r->c.seq) : seal;
+    if (r->c.seq || r->c.beside)
+        seal = checksum_i64(checksum_i64(seal, r->c.seq), r->c.beside);
+    return seal;
 }
 
 void store_checkpoint_close(struct store_checkpoint *c)
@@ -57,7 +59,7 @@ static enum err_kind read_head(struct db *db, struct record *r, int64_t *seal, s
     struct query q;
     bool row;
     query_start(&q, db,
-                "SELECT seq, step, loss, created_at, seal, label, state FROM checkpoints"
+                "SELECT seq, beside, step, loss, created_at, seal, label, state FROM checkpoints"
                 " WHERE model = ? AND n = ? AND serial = ?");
     put_key(&q, r);
     enum err_kind rc = query_row(&q, &row, e);
@@ -65,6 +67,7 @@ static enum err_kind read_head(struct db *db, struct record *r, int64_t *seal, s
         rc = err_set(e, ERR_IO, "", "it is missing");
     if (!rc) {
         r->c.seq = query_i64(&q);
+        r->c.beside = query_i64(&q) != 0;
         r->c.step = query_i64(&q);
         r->c.loss = query_f64(&q);
         r->c.created_at = query_i64(&q);
@@ -142,10 +145,11 @@ static enum err_kind insert_head(struct db *db, const struct record *r, struct e
 {
     struct query q;
     query_start(&q, db,
-                "INSERT INTO checkpoints (model, n, serial, seq, step, loss, created_at, seal,"
-                " label, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                "INSERT INTO checkpoints (model, n, serial, seq, beside, step, loss, created_at,"
+                " seal, label, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     put_key(&q, r);
     query_put_i64(&q, r->c.seq);
+    query_put_i64(&q, r->c.beside);
     query_put_i64(&q, r->c.step);
     query_put_f64(&q, r->c.loss);
     query_put_i64(&q, r->c.created_at);

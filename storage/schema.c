@@ -133,6 +133,7 @@ static const struct {
      ") STRICT, WITHOUT ROWID;"
      "ALTER TABLE answers ADD COLUMN tag INTEGER NOT NULL DEFAULT -1;"
      "ALTER TABLE checkpoints ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE checkpoints ADD COLUMN beside INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE batches ADD COLUMN pushed INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE batches ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;"
      "PRAGMA user_version = 3;",

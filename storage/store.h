@@ -113,9 +113,10 @@ struct store_section {
 
 /* A model's whole state at one step. */
 struct store_checkpoint {
-    int64_t n;      /* 0: automatic, of which the newest two are kept; > 0: made by a client */
+    int64_t n;      /* 0: automatic; > 0: made by a client */
     int64_t serial; /* reading: of an automatic one */
     int64_t seq;    /* the last change that it holds; 0: none, or it is from before the journal */
+    bool beside;    /* an automatic one that is part of the change seq: that cannot be replayed */
     int64_t step;
     const char *label; /* NULL: none */
     double loss;       /* NaN: none */
@@ -125,8 +126,9 @@ struct store_checkpoint {
     int64_t created_at;
     size_t bytes; /* reading: of all sections */
 };
-/* CONFLICT: the number n > 0 is taken. An automatic one lets the journal go up to the change that
- * the automatic one before it holds. */
+/* CONFLICT: the number n > 0 is taken. Of the automatic ones that are not beside a change the
+ * newest two are kept, and everything since the older of them: an automatic one lets go what was
+ * before. */
 void store_save_checkpoint(struct store_txn *txn, int64_t model, const struct store_checkpoint *c);
 /* NOT_FOUND: there is none. n > 0. */
 void store_delete_checkpoint(struct store_txn *txn, int64_t model, int64_t n);

@@ -65,10 +65,27 @@ void store_delete_checkpoint(struct store_txn *txn, int64_t model, int64_t n)
 
 /* ---- saving -------------------------------------------------------------------------------- */
 
-/* Leaves the newest AUTOMATIC_KEPT. */
-static enum err_kind drop_older(struct db *db, int64_t model, struct tally *tally, struct err *e)
+/* The older of the newest AUTOMATIC_KEPT that stand for themselves; *found false: there are fewer.
+ */
+static enum err_kind find_oldest_kept(struct db *db, int64_t model, int64_t *serial, bool *found,
+                                      struct err *e)
 {
-    int64_t serial, below = tally->last_serial + 1 - AUTOMATIC_KEPT;
+    struct query q;
+    query_start(&q, db,
+                "SELECT serial FROM checkpoints WHERE model = ? AND n = 0 AND beside = 0"
+                " ORDER BY serial DESC LIMIT 1 OFFSET ?");
+    query_put_i64(&q, model);
+    query_put_i64(&q, AUTOMATIC_KEPT - 1);
+    enum err_kind rc = query_row(&q, found, e);
+    *serial = *found ? query_i64(&q) : 0;
+    query_end(&q);
+    return rc;
+}
+
+static enum err_kind drop_older(struct db *db, int64_t model, int64_t below, struct tally *tally,
+                                struct err *e)
+{
+    int64_t serial;
     bool found = true;
     enum err_kind rc = ERR_OK;
     while (!rc && !(rc = record_find_serial(db, model, 0, below, &serial, &found, e)) && found)
@@ -77,17 +94,12 @@ static enum err_kind drop_older(struct db *db, int64_t model, struct tally *tall
     return rc;
 }
 
-/* Lets the journal go up to the automatic checkpoint before the newest: from that one the model can
- * be made again should the newest turn out damaged. A damaged one lets go nothing. */
-static enum err_kind trim_journal(struct db *db, int64_t model, struct tally *tally, struct err *e)
+/* Lets the journal go up to the change that the checkpoint holds. A damaged one lets go nothing. */
+static enum err_kind trim_journal(struct db *db, int64_t model, int64_t serial, struct tally *tally,
+                                  struct err *e)
 {
     struct record r;
-    int64_t serial;
-    bool found;
-    enum err_kind rc = record_find_serial(db, model, 0, tally->last_serial, &serial, &found, e);
-    if (rc || !found)
-        return rc;
-    rc = record_read(db, model, 0, serial, &r, e);
+    enum err_kind rc = record_read(db, model, 0, serial, &r, e);
     int64_t upto = rc ? 0 : r.c.seq;
     store_checkpoint_close(&r.c);
     if (rc == ERR_IO && atomic_load(&db->healthy))
@@ -95,6 +107,17 @@ static enum err_kind trim_journal(struct db *db, int64_t model, struct tally *ta
     if (rc || upto == 0 || (rc = journal_trim(db, model, upto, e)))
         return rc;
     return batches_trim(db, model, upto, tally, e);
+}
+
+/* Should the newest one turn out damaged, the model can be made again from the one before it. */
+static enum err_kind trim(struct db *db, int64_t model, struct tally *tally, struct err *e)
+{
+    int64_t oldest;
+    bool found;
+    enum err_kind rc = find_oldest_kept(db, model, &oldest, &found, e);
+    if (rc || !found || (rc = drop_older(db, model, oldest, tally, e)))
+        return rc;
+    return trim_journal(db, model, oldest, tally, e);
 }
 
 /* Behind every automatic one there is: a damaged row may stand where the tally knows of none. */
@@ -123,9 +146,9 @@ static enum err_kind save_automatic(struct db *db, struct record *r, struct tall
 {
     enum err_kind rc = next_serial(db, r->model, tally, e);
     r->serial = tally->last_serial;
-    if (rc || (rc = record_insert(db, r, e)) || (rc = drop_older(db, r->model, tally, e)))
+    if (rc || (rc = record_insert(db, r, e)))
         return rc;
-    return trim_journal(db, r->model, tally, e);
+    return trim(db, r->model, tally, e);
 }
 
 static enum err_kind apply_save(struct db *db, void *arg, struct err *e)

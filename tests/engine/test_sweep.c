@@ -297,7 +297,8 @@ static uint64_t plain_digest(size_t first, const void *x, size_t words)
     for (size_t i = 0; i < words; i++) {
         uint32_t word;
         memcpy(&word, (const char *)x + 4 * i, 4);
-        sum += (uint64_t)word * ((uint32_t)((first + i) * 0x9E3779B1u + 0x85EBCA77u) | 1);
+        uint32_t weight = (uint32_t)((first + i) * 0x9E3779B1u + 0x85EBCA77u);
+        sum += (uint64_t)word * ((weight ^ weight >> 15) | 1);
     }
     return sum;
 }
