@@ -11,24 +11,37 @@
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+enum err_kind client_try_open(struct client *c, struct err *e)
+{
+    c->config.data = c->path;
+    c->api = NULL;
+    enum err_kind rc = api_open(&c->config, &c->api, e);
+    if (!rc)
+        c->scratch = scratch_new(c->api);
+    return rc;
+}
+
 void client_open(struct client *c)
 {
     struct err e = {.kind = ERR_OK};
-    c->config.data = c->path;
-    if (api_open(&c->config, &c->api, &e) != ERR_OK)
+    if (client_try_open(c, &e) != ERR_OK)
         fail_msg("api_open: %s", e.message);
-    c->scratch = scratch_new(c->api);
     assert_non_null(c->scratch);
+}
+
+enum err_kind client_try_close(struct client *c, struct err *e)
+{
+    scratch_free(c->scratch);
+    c->scratch = NULL;
+    enum err_kind rc = api_close(c->api, e);
+    c->api = NULL;
+    return rc;
 }
 
 void client_close(struct client *c)
 {
     struct err e = {.kind = ERR_OK};
-    scratch_free(c->scratch);
-    c->scratch = NULL;
-    enum err_kind rc = api_close(c->api, &e);
-    c->api = NULL;
-    if (rc)
+    if (client_try_close(c, &e) != ERR_OK)
         fail_msg("api_close: %s", e.message);
 }
 
@@ -139,6 +152,8 @@ static void copy_header(struct reply *r, const char *name, const char *value)
         snprintf(r->allow, sizeof r->allow, "%s", value);
     else if (!strcasecmp(name, "Retry-After"))
         snprintf(r->retry_after, sizeof r->retry_after, "%s", value);
+    else if (!strcasecmp(name, "Idempotent-Replayed"))
+        r->replayed = true;
 }
 
 static void copy_answer(const struct call *c, struct reply *r)
@@ -158,6 +173,7 @@ static bool submit(struct call *c, const struct request *q)
     size_t bytes = q->body && !q->bytes ? strlen(q->body) : q->bytes;
     const char *type = q->type ? q->type : "application/json";
     if (!call_target(c, q->method, q->target) || !call_header(c, "Host", "localhost") ||
+        (q->key && !call_header(c, "Idempotency-Key", q->key)) ||
         (q->body && !call_header(c, "Content-Type", type)) || !call_admit(c, (int64_t)bytes))
         return false;
     size_t half = bytes / 2; /* a body comes in pieces */
