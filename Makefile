@@ -12,6 +12,9 @@ RINGS      ?= engine storage api server scripts
 TSAN_TESTS ?= storage/test_store_commit storage/test_store_crash server/test_%
 # seconds for each fuzzer of fuzz-smoke
 FUZZ_TIME  ?= 15
+# how often make crash kills the daemon, and for how many seconds at most
+KILLS         ?= 1000
+CRASH_SECONDS ?= 1800
 # how much of it make parity tries: short or long
 PARITY     ?= short
 VERSION    := 0.1.0
@@ -152,6 +155,11 @@ fuzz-smoke: ## run each fuzzer for FUZZ_TIME seconds over its corpus
 	@tests/tools/fuzz.sh $(FUZZ_TIME) build/fuzz/tests/fuzz
 fuzzers: $(FUZZERS)
 
+crash: ## kill the daemon -9 under load, a thousand times; KILLS=, CRASH_SECONDS=, SEED=
+	$(call install_for,build test)
+	$(build) $(B)/gradd $(B)/tests/server/test_kill
+	@$(B)/tests/server/test_kill $(KILLS) $(CRASH_SECONDS) $(SEED)
+
 parity: ## compare with PyTorch, op by op and program by program; PARITY=long for more of it
 	@docker/install.sh build parity
 	$(build) $(B)/gradd
@@ -184,6 +192,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: FORCE all run test fuzz-smoke fuzzers parity bench bench-quick benches lint image install clean help
+.PHONY: FORCE all run test crash fuzz-smoke fuzzers parity bench bench-quick benches lint image install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

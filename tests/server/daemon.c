@@ -112,7 +112,7 @@ static bool is_listening(struct daemon *d)
     return at;
 }
 
-void daemon_start(struct daemon *d, const char *binary, const char *const *args)
+void daemon_launch(struct daemon *d, const char *binary, const char *const *args)
 {
     char path[600], data[256];
     char *argv[ARGS_MAX] = {path, "--listen", "127.0.0.1:0", "--data", data};
@@ -123,6 +123,10 @@ void daemon_start(struct daemon *d, const char *binary, const char *const *args)
     for (; args && *args && n < ARGS_MAX - 1; args++)
         argv[n++] = (char *)*args;
     spawn(d, argv);
+}
+
+void daemon_await(struct daemon *d)
+{
     for (int i = 0; i < WAIT_SECONDS * 200 && !is_listening(d); i++) {
         if (waitpid(d->pid, NULL, WNOHANG) == d->pid) {
             char *log = daemon_log(d);
@@ -132,6 +136,12 @@ void daemon_start(struct daemon *d, const char *binary, const char *const *args)
         rest();
     }
     assert_true(is_listening(d));
+}
+
+void daemon_start(struct daemon *d, const char *binary, const char *const *args)
+{
+    daemon_launch(d, binary, args);
+    daemon_await(d);
 }
 
 void daemon_signal(struct daemon *d, int signal)
