@@ -37,32 +37,75 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
     return ERR_OK;
 }
 
-/* Saves a changed model at the end; *arg keeps the first error. */
-static void save_changed(struct session *s, void *arg)
+/* ---- closing ------------------------------------------------------------------------------- */
+
+/* The end, and what of it failed first. */
+struct closing {
+    struct api *api;
+    bool (*hurry)(void *arg);
+    void *arg;
+    struct err first;
+};
+
+static bool is_hurried(struct closing *c)
 {
-    struct err *first = arg, e;
-    struct save save = {.created_at = clock_millis()};
-    bool unsaved = session_is_unsaved(s) || atomic_load(&s->saving);
-    if (!unsaved || s->damage || atomic_load(&s->lost))
-        return;
-    if (session_save(s, &save, &e) != ERR_OK && !first->kind)
-        *first = e;
+    return c->hurry && c->hurry(c->arg);
 }
 
-enum err_kind api_close(struct api *a, struct err *e)
+static void save(struct closing *c, struct session *s)
 {
-    struct err first = {.kind = ERR_OK};
+    struct save save = {.created_at = clock_millis()};
+    struct err e;
+    if (s->damage || atomic_load(&s->lost))
+        return;
+    if (session_save(s, &save, &e) != ERR_OK && !c->first.kind)
+        c->first = e;
+}
+
+/* A journal can be replayed later; what has none is saved however much haste there is. */
+static void save_changed(struct session *s, void *arg)
+{
+    struct closing *c = arg;
+    bool unsaved = session_is_unsaved(s) || atomic_load(&s->saving);
+    if (unsaved && !(session_is_journaled(s) && is_hurried(c)))
+        save(c, s);
+}
+
+/* Those that were put away with changes to replay. */
+static void save_tails(struct closing *c)
+{
+    char ids[64][STORE_ID_BYTES], after[STORE_ID_BYTES] = "";
+    size_t count = 1;
+    struct err e;
+    while (count > 0 && !store_list_tails(c->api->store, after, 64, ids, &count, &e)) {
+        for (size_t i = 0; i < count; i++) {
+            struct session *s;
+            if (is_hurried(c))
+                return;
+            memcpy(after, ids[i], sizeof after);
+            if (registry_get(&c->api->registry, ids[i], &s, &e))
+                continue; /* a damaged one stays as it is */
+            save(c, s);
+            registry_put(&c->api->registry, s);
+        }
+    }
+}
+
+enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *arg, struct err *e)
+{
+    struct closing c = {.api = a, .hurry = hurry, .arg = arg};
     if (!a)
         return ERR_OK;
-    registry_each(&a->registry, save_changed, &first);
+    registry_each(&a->registry, save_changed, &c);
+    save_tails(&c);
     store_close(a->store); /* before the sessions that its last callbacks may still name */
     registry_close(&a->registry);
     answers_close(&a->answers);
     lock_close(&a->notices.lock);
     mem_free(a);
-    if (first.kind)
-        *e = first;
-    return first.kind;
+    if (c.first.kind)
+        *e = c.first;
+    return c.first.kind;
 }
 
 const char *api_isa(const struct api *a)

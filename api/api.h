@@ -42,12 +42,19 @@ struct api_config {
 
 /* Opens the store. errors: CONFLICT the file belongs to another daemon · IO · INVALID isa */
 MUST_USE enum err_kind api_open(const struct api_config *config, struct api **out, struct err *e);
-/* Writes a checkpoint of every changed model and closes the store. No call may be left.
- * IO: something could not be kept. NULL is fine. */
-MUST_USE enum err_kind api_close(struct api *a, struct err *e);
+/* Writes a checkpoint of every model that has changes to replay and closes the store. No call may
+ * be left. What hurry (NULL: never; called now and then) says true to is left for the next start to
+ * replay. IO: something could not be kept. a NULL is fine. */
+MUST_USE enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *arg, struct err *e);
 const char *api_isa(const struct api *a);
 /* From now on long calls end at their next slice, and /readyz says 503. Any thread. */
 void api_drain(struct api *a);
+
+/* Reads all that the store holds and replays every journal, without changing anything. tell is
+ * called for everything that is wrong and, in the end, with a summary; *sound: nothing was.
+ *   errors  IO the store cannot be read on · NOMEM */
+MUST_USE enum err_kind api_verify(struct api *a, void (*tell)(void *arg, const char *line),
+                                  void *arg, bool *sound, struct err *e);
 
 /* Working memory of one thread that runs calls (tape, workspace); NULL: no memory. */
 MUST_USE struct scratch *scratch_new(struct api *a);

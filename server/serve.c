@@ -168,12 +168,28 @@ static void drain(struct daemon *d)
     wait_for_quiet(d);
 }
 
+struct hurry {
+    const struct daemon *daemon;
+    int64_t deadline;
+};
+
+/* A second signal, or --drain-seconds over once more: what is left is replayed at the next start.
+ */
+static bool is_hurried(void *arg)
+{
+    struct hurry *h = arg;
+    if (clock_ns() >= h->deadline || wait_signal(h->daemon, 0))
+        h->deadline = 0;
+    return h->deadline == 0;
+}
+
 /* What was started, in reverse; what was not is NULL. */
 static enum err_kind stop(struct daemon *d, struct err *e)
 {
+    struct hurry hurry = {d, clock_ns() + d->config->drain_seconds * CLOCK_SECOND};
     http_stop(d->http);
     pool_free(d->pool);
-    return api_close(d->api, e);
+    return api_close(d->api, is_hurried, &hurry, e);
 }
 
 int serve(const struct config *config)

@@ -181,6 +181,10 @@ MUST_USE enum err_kind store_find_model(struct store *s, const char *id, struct 
 MUST_USE enum err_kind store_list_models(struct store *s, const char *after, size_t limit,
                                          char (*ids)[STORE_ID_BYTES], size_t *count, struct err *e);
 
+/* The same for those whose opening has changes to replay. */
+MUST_USE enum err_kind store_list_tails(struct store *s, const char *after, size_t limit,
+                                        char (*ids)[STORE_ID_BYTES], size_t *count, struct err *e);
+
 /* Calls visit for every batch of the model in order of n, also those that the journal keeps; what
  * it points to lives until it returns; a return other than OK ends the walk with that error. Runs
  * on the caller's thread. */
@@ -238,6 +242,8 @@ typedef bool store_visit_losses(void *arg, int64_t first, const double *loss, si
 MUST_USE enum err_kind store_each_loss(struct store *s, int64_t model, int64_t first, int64_t last,
                                        store_visit_losses *visit, void *arg, struct err *e);
 
+/* Reads all answers there are, whole. IO: one is damaged; *count were sound before it. */
+MUST_USE enum err_kind store_check_answers(struct store *s, int64_t *count, struct err *e);
 /* *found false: there is none, or its day is over. out->body is the caller's: mem_free. */
 MUST_USE enum err_kind store_find_answer(struct store *s, const char *key, struct store_answer *out,
                                          bool *found, struct err *e);

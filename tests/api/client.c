@@ -26,7 +26,7 @@ void client_close(struct client *c)
     struct err e = {.kind = ERR_OK};
     scratch_free(c->scratch);
     c->scratch = NULL;
-    enum err_kind rc = api_close(c->api, &e);
+    enum err_kind rc = api_close(c->api, NULL, NULL, &e);
     c->api = NULL;
     if (rc)
         fail_msg("api_close: %s", e.message);

@@ -52,8 +52,9 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
     return ERR_OK;
 }
 
-enum err_kind api_close(struct api *a, struct err *e)
+enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *arg, struct err *e)
 {
+    (void)hurry, (void)arg;
     bool fail = a && a->fail_close, early = a && atomic_load(&a->calls) > 0;
     mem_free(a);
     if (early)
