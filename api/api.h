@@ -7,7 +7,7 @@
  *     call_body*                                 only if call_admit said so
  *     call_mode, call_model                      where and in which line it runs
  *     call_work, again while it says so          on a worker, or at once for CALL_INLINE
- *     call_keep                                  only if call_work said so
+ *     call_keep, api_flush                       only if call_work said so
  *     call_answer                                status, headers, body
  *     call_free
  * Any of these that returns false has composed an answer: send it.
@@ -103,11 +103,12 @@ enum call_progress {
 /* Runs the handler for at most about slice_ns. scratch may be NULL for CALL_INLINE. */
 enum call_progress call_work(struct call *c, struct scratch *s, int64_t slice_ns);
 
-/* Has the change kept; then, or if it could not be (the answer is another one then), `kept` runs
- * once, on the store's thread or before this returns. Until then c may not be freed. */
+/* Hands the change over to be kept with the next api_flush, or sooner. Then, or if it could not be
+ * kept (the answer is another one then), `kept` runs once, on any thread, maybe before this
+ * returns; until then c may not be freed. */
 void call_keep(struct call *c, void (*kept)(void *arg), void *arg);
-/* The same here and now, if nobody is in the way. false: nothing has happened. */
-bool call_keep_here(struct call *c);
+/* Has all of them kept that were handed over, together: on this thread if that is quick. */
+void api_flush(struct api *a);
 
 /* Composes a problem+json answer in place of any other, for what the server decides itself.
  * retry_after: seconds, 0 for no such header. */

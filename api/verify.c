@@ -16,7 +16,7 @@ struct verify {
 static void complain(struct verify *v, const char *id, const char *what, const char *why)
 {
     char line[1000];
-    snprintf(line, sizeof line, "model \"%s\": %s%s", id, what, why);
+    snprintf(line, sizeof line, "model \"%.64s\": %s%s", id, what, why);
     v->tell(v->arg, line);
     v->wrong++;
 }

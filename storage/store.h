@@ -58,14 +58,19 @@ MUST_USE void *store_txn_alloc(struct store_txn *txn, size_t bytes);
 /* Commits and frees txn; waits until it is kept.
  *   errors  the first failed action's, after which nothing of txn is kept */
 MUST_USE enum err_kind store_commit(struct store_txn *txn, struct err *e);
-/* Queues the commit and returns; frees txn. `done` runs once, on the writer thread, after the
- * commit or its failure (e->kind OK or not), before any commit queued later is answered; it must
- * be short and must not call the store. */
+/* Queues the commit and returns; frees txn. `done` runs once, on the thread that has the
+ * connection (the writer, or one in store_flush), after the commit or its failure (e->kind OK or
+ * not), before any commit queued later is answered; it must be short and must not call the store.
+ */
 void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
                        void *arg);
-/* Commits and frees txn on this thread, without waiting: false if another has the connection, and
- * txn is as it was. A commit here spares the two hand-overs that one of the writer's takes. */
-MUST_USE bool store_commit_here(struct store_txn *txn, struct err *e);
+/* As store_commit_then, but the writer is not woken for it: the commit waits for the next
+ * store_flush, or for whatever wakes the writer, with which it is kept. */
+void store_commit_later(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
+                        void *arg);
+/* Does all that is queued on this thread, which spares two hand-overs; what would keep it long (a
+ * commit to be synced, or somebody else has the connection) is left to the writer. */
+void store_flush(struct store *s);
 /* Its commit is synced to the disk before it is answered. */
 void store_txn_sync(struct store_txn *txn);
 /* Waits until all commits that were queued before have been answered. */

@@ -165,12 +165,21 @@ static void commit_group(struct db *db, struct job *job, size_t count)
 
 static void push_locked(struct store *s, struct job *job) REQUIRES(s->lock)
 {
+    job->next = NULL;
     if (s->first)
         s->last->next = job;
     else
         s->first = job;
     s->last = job;
-    pthread_cond_signal(&s->work);
+    s->to_sync += job->txn && job->txn->sync;
+}
+
+static struct job *take_queue_locked(struct store *s) REQUIRES(s->lock)
+{
+    struct job *jobs = s->first;
+    s->first = NULL;
+    s->to_sync = 0;
+    return jobs;
 }
 
 /* For one who would not wait: is the connection free, with nothing queued before it? */
@@ -199,10 +208,12 @@ static void disown(struct store *s)
     lock_give(&s->lock);
 }
 
-static void push(struct store *s, struct job *job)
+static void push(struct store *s, struct job *job, bool wake)
 {
     lock_take(&s->lock);
     push_locked(s, job);
+    if (wake)
+        pthread_cond_signal(&s->work);
     lock_give(&s->lock);
 }
 
@@ -211,6 +222,7 @@ static enum err_kind push_and_wait(struct store *s, struct job *job, struct err 
 {
     lock_take(&s->lock);
     push_locked(s, job);
+    pthread_cond_signal(&s->work);
     while (!job->answered)
         lock_wait(&s->lock, &s->answered);
     lock_give(&s->lock);
@@ -241,8 +253,7 @@ static bool take_jobs(struct store *s, struct job **jobs)
     }
     s->owned = true;
     bool more = s->first || !s->closing;
-    *jobs = s->first;
-    s->first = NULL;
+    *jobs = take_queue_locked(s);
     lock_give(&s->lock);
     return more;
 }
@@ -278,27 +289,22 @@ enum err_kind store_commit(struct store_txn *txn, struct err *e)
     return rc;
 }
 
-bool store_commit_here(struct store_txn *txn, struct err *e)
-{
-    struct store *s = txn->store;
-    struct job *job = &txn->job;
-    if (!own_at_once(s))
-        return false;
-    job->txn = txn;
-    commit_group(&s->db, job, 1);
-    disown(s);
-    *e = job->err;
-    store_txn_drop(txn);
-    return true;
-}
-
 void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
                        void *arg)
 {
     txn->job.txn = txn;
     txn->done = done;
     txn->arg = arg;
-    push(txn->store, &txn->job);
+    push(txn->store, &txn->job, true);
+}
+
+void store_commit_later(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
+                        void *arg)
+{
+    txn->job.txn = txn;
+    txn->done = done;
+    txn->arg = arg;
+    push(txn->store, &txn->job, false);
 }
 
 /* ---- the thread ---------------------------------------------------------------------------- */
@@ -365,6 +371,21 @@ static void run_jobs(struct store *s, struct job *job)
     }
     run_commits(s, &commits);
     run_reads(s, &reads);
+}
+
+void store_flush(struct store *s)
+{
+    lock_take(&s->lock);
+    bool here = s->first && !s->owned && s->to_sync == 0;
+    struct job *jobs = here ? take_queue_locked(s) : NULL;
+    s->owned = s->owned || here;
+    if (s->first && !s->owned)
+        pthread_cond_signal(&s->work); /* else its owner sees to it */
+    lock_give(&s->lock);
+    if (!here)
+        return;
+    run_jobs(s, jobs);
+    disown(s);
 }
 
 static void *writer_main(void *arg)

@@ -28,6 +28,7 @@ struct store {
     pthread_cond_t answered;   /* [q] some job was */
     struct job *first;         /* [q] */
     struct job *last;          /* [q] of no meaning while first is NULL */
+    size_t to_sync;            /* [q] of the queued commits, those that are to be synced */
     bool owned;                /* [q] somebody has the connection */
     bool timed;                /* [q] there is upkeep to do … */
     struct timespec upkeep_at; /* [q] … then, CLOCK_MONOTONIC */

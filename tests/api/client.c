@@ -2,12 +2,13 @@
 
 #include <dirent.h>
 #include <semaphore.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+
+#include "api/call.h"
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -169,18 +170,16 @@ static void post_kept(void *arg)
     sem_post(arg);
 }
 
-/* Both ways of keeping are gone, in turn. */
 bool client_work(struct call *call, struct scratch *s, int64_t slice_ns)
 {
-    static atomic_uint turn;
     sem_t kept;
     enum call_progress progress = call_work(call, s, slice_ns);
     if (progress != CALL_UNKEPT)
         return progress == CALL_ANSWERED;
-    if (atomic_fetch_add(&turn, 1) % 2 && call_keep_here(call))
-        return true;
+    struct api *api = call->api;
     sem_init(&kept, 0, 0);
     call_keep(call, post_kept, &kept);
+    api_flush(api);
     while (sem_wait(&kept))
         continue;
     sem_destroy(&kept);
