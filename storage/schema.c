@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine/mem.h"
+#include "storage/front.h"
 #include "storage/store_journal.h"
 #include "storage/upkeep.h"
 
@@ -25,6 +26,7 @@
  *              ends
  *   answers    by Idempotency-Key; serial is their age
  *   journal    changes and each model's end (store_journal.h)
+ *   front      the newest changes, in groups (front.h)
  *   garbage    chunks that nobody owns any more, waiting to be deleted piece by piece */
 static const struct {
     const char *sql;
@@ -131,6 +133,13 @@ static const struct {
      "  seal INTEGER NOT NULL,"
      "  PRIMARY KEY (model, seq)"
      ") STRICT, WITHOUT ROWID;"
+     "CREATE TABLE front ("
+     "  serial INTEGER PRIMARY KEY,"
+     "  last INTEGER NOT NULL,"
+     "  heads BLOB,"
+     "  rows BLOB,"
+     "  seal INTEGER NOT NULL"
+     ") STRICT;"
      "ALTER TABLE answers ADD COLUMN tag INTEGER NOT NULL DEFAULT -1;"
      "ALTER TABLE checkpoints ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE checkpoints ADD COLUMN beside INTEGER NOT NULL DEFAULT 0;"
@@ -344,6 +353,8 @@ static enum err_kind open_steps(struct db *db, const char *path, struct err *e)
         return rc;
     upkeep_watch(db);
     if ((rc = migrate(db, version, e)))
+        return rc;
+    if ((rc = front_open(db, e)))
         return rc;
     return fresh ? sync_folder(path, e) : ERR_OK;
 }

@@ -1,6 +1,7 @@
 #include "storage/store.h"
 
 #include "engine/mem.h"
+#include "storage/front.h"
 #include "storage/lockfile.h"
 #include "storage/schema.h"
 #include "storage/upkeep.h"
@@ -8,6 +9,7 @@
 
 static void release(struct store *s)
 {
+    front_close(&s->db.front);
     db_close(&s->db);
     lockfile_give(s->lock_file); /* last: whoever takes it may open the file */
     mem_free(s);

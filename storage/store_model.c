@@ -6,6 +6,7 @@
 
 #include "engine/mem.h"
 #include "storage/checksum.h"
+#include "storage/front.h"
 #include "storage/store.h"
 #include "storage/store_batch.h"
 #include "storage/store_checkpoint.h"
@@ -309,6 +310,12 @@ enum err_kind store_list_models(struct store *s, const char *after, size_t limit
     return store_read(s, list_models, &(struct list){sql, after, limit, ids, count}, e);
 }
 
+static enum err_kind list_tails(struct db *db, void *arg, struct err *e)
+{
+    enum err_kind rc = front_settle_now(db, e); /* which moves the ends */
+    return rc ? rc : list_models(db, arg, e);
+}
+
 enum err_kind store_list_tails(struct store *s, const char *after, size_t limit,
                                char (*ids)[STORE_ID_BYTES], size_t *count, struct err *e)
 {
@@ -319,7 +326,7 @@ enum err_kind store_list_tails(struct store *s, const char *after, size_t limit,
         " coalesce((SELECT max(seq) FROM checkpoints c WHERE c.model = m.key AND c.n = 0), 0)"
         " ORDER BY id";
     *count = 0;
-    return store_read(s, list_models, &(struct list){sql, after, limit, ids, count}, e);
+    return store_read(s, list_tails, &(struct list){sql, after, limit, ids, count}, e);
 }
 
 struct numbers {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "storage/front.h"
 #include "storage/upkeep.h"
 
 struct job {
@@ -24,6 +25,7 @@ struct store_txn {
     struct arena arena;
     struct action *first, *last;
     bool no_memory;                               /* an action could not be added */
+    bool tables;                                  /* it has actions that touch tables */
     bool sync;                                    /* on the disk before it is answered */
     void (*done)(void *arg, const struct err *e); /* NULL: store_commit waits */
     void *arg;
@@ -62,6 +64,12 @@ void *store_txn_alloc(struct store_txn *txn, size_t bytes)
 
 void *txn_add(struct store_txn *txn, db_job *apply, size_t bytes)
 {
+    txn->tables = true;
+    return txn_add_plain(txn, apply, bytes);
+}
+
+void *txn_add_plain(struct store_txn *txn, db_job *apply, size_t bytes)
+{
     struct action *a = arena_alloc(&txn->arena, sizeof *a);
     void *arg = arena_alloc(&txn->arena, bytes);
     if (!a || !arg) {
@@ -81,23 +89,43 @@ static enum err_kind apply_actions(struct db *db, const struct store_txn *txn, s
 {
     if (txn->no_memory)
         return err_set(e, ERR_NOMEM, "", "no memory for a transaction");
-    enum err_kind rc = db_exec(db, "SAVEPOINT txn", e);
+    enum err_kind rc = txn->tables ? db_exec(db, "SAVEPOINT txn", e) : ERR_OK;
     for (const struct action *a = txn->first; !rc && a; a = a->next)
         rc = a->apply(db, a->arg, e);
-    return rc ? rc : db_exec(db, "RELEASE txn", e);
+    return rc || !txn->tables ? rc : db_exec(db, "RELEASE txn", e);
 }
 
 /* ---- group commit -------------------------------------------------------------------------- */
 
 /* Undoes what the failed transaction did so far; if that fails, so does the whole group. */
-static void undo(struct db *db)
+static void undo(struct db *db, const struct store_txn *txn, const struct front_mark *mark)
 {
     struct err e;
+    front_undo(db, mark);
     /* some failures (a full disk, no memory) make SQLite roll back everything by itself */
-    if (!db_in_transaction(db))
+    if (!txn->tables || !db_in_transaction(db))
         return;
     if (db_exec(db, "ROLLBACK TO txn", &e) || db_exec(db, "RELEASE txn", &e))
         db_rollback(db);
+}
+
+/* One transaction of the group. What is returned is why the whole group is lost. */
+static enum err_kind commit_one(struct db *db, struct job *job, struct err *e)
+{
+    /* what earlier ones added to the front is written before this one's savepoint */
+    enum err_kind rc = job->txn->tables || front_is_full(db) ? front_flush(db, e) : ERR_OK;
+    if (rc)
+        return rc;
+    struct front_mark mark = front_mark(db);
+    /* what is returned counts: an action may have got over an error that it was told */
+    job->err.kind = apply_actions(db, job->txn, &job->err);
+    if (!job->err.kind || job->txn->no_memory)
+        return ERR_OK;
+    undo(db, job->txn, &mark);
+    if (db_in_transaction(db) && atomic_load(&db->healthy))
+        return ERR_OK;
+    *e = job->err;
+    return e->kind;
 }
 
 /* Applies count jobs in one transaction. One that fails has its error in job->err and is undone
@@ -105,21 +133,16 @@ static void undo(struct db *db)
 static enum err_kind commit_together(struct db *db, struct job *job, size_t count, struct err *e)
 {
     enum err_kind rc = db_exec(db, "BEGIN IMMEDIATE", e);
-    for (; !rc && count > 0; job = job->next, count--) {
-        /* what is returned counts: an action may have got over an error that it was told */
-        job->err.kind = apply_actions(db, job->txn, &job->err);
-        if (!job->err.kind || job->txn->no_memory)
-            continue;
-        undo(db);
-        if (!db_in_transaction(db) || !atomic_load(&db->healthy)) {
-            *e = job->err;
-            rc = e->kind;
-        }
-    }
+    for (; !rc && count > 0; job = job->next, count--)
+        rc = commit_one(db, job, e);
+    if (!rc)
+        rc = front_flush(db, e);
     if (!rc)
         rc = db_exec(db, "COMMIT", e);
-    if (rc)
+    if (rc) {
         db_rollback(db);
+        front_undo(db, NULL);
+    }
     return rc;
 }
 

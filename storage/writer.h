@@ -53,4 +53,8 @@ MUST_USE enum err_kind store_read(struct store *s, db_job *job, void *arg, struc
  * live as long as the transaction; NULL: no memory, which the commit will tell. */
 void *txn_add(struct store_txn *txn, db_job *apply, size_t bytes);
 
+/* The same for one that touches no table itself, but only adds a change to the front: a transaction
+ * of such alone needs no undoing in the database. */
+void *txn_add_plain(struct store_txn *txn, db_job *apply, size_t bytes);
+
 #endif
