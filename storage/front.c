@@ -12,7 +12,7 @@
 /* More than this is flushed before more is added: a group is one row. */
 #define PENDING_BYTES ((size_t)4 << 20)
 /* So many changes, or bytes of them, are settled. */
-#define SETTLE_ROWS  4096
+#define SETTLE_ROWS  1024
 #define SETTLE_BYTES ((size_t)2 << 20)
 
 /* Where a change is in its group. */

@@ -3,8 +3,8 @@
 #include "storage/blob.h"
 #include "storage/front.h"
 
-/* Pages in the log before they are copied to the main file: 16 MiB of 4 KiB each. */
-#define WAL_PAGES_MAX 4096
+/* Pages in the log before they are copied to the main file: 4 MiB of 4 KiB each. */
+#define WAL_PAGES_MAX 1024
 
 static void mark_dirty(struct db *db)
 {
