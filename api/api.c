@@ -23,7 +23,9 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
         rc = err_set(e, ERR_INVALID, "", "this machine cannot run the instruction set \"%s\"",
                      config->isa);
     if (!rc)
-        rc = store_open(config->data, &a->store, e);
+        rc = store_open(config->data,
+                        &(struct store_options){.network_files = config->network_files}, &a->store,
+                        e);
     if (rc) {
         mem_free(a);
         return rc;

@@ -28,6 +28,7 @@ struct scratch;
 
 struct api_config {
     const char *data;           /* the store's file */
+    bool network_files;         /* it may lie on a network file system */
     const char *isa;            /* "auto", or an instruction set's name */
     size_t max_body;            /* bytes of one request's body */
     size_t max_model_bytes;     /* of one model's parameters */

@@ -34,6 +34,8 @@ static const struct option options[] = {
      "address to listen on, [::1]:8080 for IPv6; port 0 picks a free one"},
     {"data", "FILE", OPTION_TEXT, FIELD(data), "gradd.db", 0, 0,
      "file that holds everything; made if it is not there"},
+    {"network-files", "refuse|allow", OPTION_CHOICE, FIELD(network_files), "refuse", 0, 0,
+     "a data file on a network file system, where its locks may not hold and its log may be lost"},
     {"workers", "N", OPTION_COUNT, FIELD(workers), "auto", 1, 1024,
      "threads that train and predict; auto: one a CPU"},
     {"http-threads", "N", OPTION_COUNT, FIELD(http_threads), "auto", 1, 64,

@@ -29,7 +29,8 @@ struct config {
     const char *data;
     const char *log; /* "text" or "json" */
     const char *isa;
-    const char *allow_host; /* names with commas between them, "*" for any, "" for none */
+    const char *network_files; /* "refuse" or "allow" */
+    const char *allow_host;    /* names with commas between them, "*" for any, "" for none */
     int64_t workers, http_threads;
     int64_t max_body, max_model_bytes, max_batch_bytes, queue_bytes; /* bytes */
     int64_t max_batches, queue, max_connections;

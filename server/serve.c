@@ -70,6 +70,7 @@ static enum err_kind open_api(struct daemon *d, struct err *e)
     const struct config *c = d->config;
     const struct api_config api = {
         .data = c->data,
+        .network_files = !strcmp(c->network_files, "allow"),
         .isa = c->isa,
         .max_body = (size_t)c->max_body,
         .max_model_bytes = (size_t)c->max_model_bytes,

@@ -33,10 +33,16 @@
 
 struct store;
 
-/* Opens or creates the file and takes it for this process alone.
+struct store_options {
+    bool network_files; /* take a file on a network file system too (storage/filesystem.h) */
+};
+
+/* Opens or creates the file and takes it for this process alone. options NULL: all false.
  *   errors  CONFLICT another process has it · IO it cannot be opened, is damaged, is no gradd
- *           file, or was written by a newer gradd; it is never replaced by an empty one */
-MUST_USE enum err_kind store_open(const char *path, struct store **out, struct err *e);
+ *           file, was written by a newer gradd, or lies on a network file system; it is never
+ *           replaced by an empty one */
+MUST_USE enum err_kind store_open(const char *path, const struct store_options *options,
+                                  struct store **out, struct err *e);
 /* Commits what is queued, checkpoints the WAL, closes. NULL is fine. */
 void store_close(struct store *s);
 /* false once a write or sync failed in a way that leaves durability in doubt: from then on every

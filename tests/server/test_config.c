@@ -51,6 +51,7 @@ static void test_defaults(void **state)
     assert_string_equal(c.data, "gradd.db");
     assert_string_equal(c.log, "text");
     assert_string_equal(c.isa, "auto");
+    assert_string_equal(c.network_files, "refuse");
     assert_string_equal(c.allow_host, "");
     assert_int_equal(c.max_body, 256 << 20);
     assert_int_equal(c.max_model_bytes, INT64_C(2) << 30);
@@ -151,6 +152,7 @@ static void test_refusals(void **state)
         {"--log", "tex", "text|json"},
         {"--log", "", "text|json"},
         {"--isa", "text|json", "avx512"},
+        {"--network-files", "maybe", "refuse|allow"},
         {"--listen", "8080", "HOST:PORT"},
         {"--listen", ":8080", "HOST:PORT"},
         {"--listen", "::1:8080", "HOST:PORT"},
@@ -204,6 +206,7 @@ static void test_help_names_every_option(void **state)
                                        "data",
                                        "workers",
                                        "http-threads",
+                                       "network-files",
                                        "log",
                                        "isa",
                                        "max-body",
