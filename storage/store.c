@@ -4,6 +4,7 @@
 #include "storage/filesystem.h"
 #include "storage/lockfile.h"
 #include "storage/schema.h"
+#include "storage/store_backup.h"
 #include "storage/upkeep.h"
 #include "storage/writer.h"
 
@@ -41,6 +42,7 @@ void store_close(struct store *s)
     if (!s)
         return;
     writer_stop(s);
+    backup_abandon(s); /* SQLite closes no connection that one reads */
     upkeep_finish(&s->db);
     release(s);
 }
