@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/admin.h"
 #include "api/call.h"
 #include "api/state.h"
 #include "engine/decimal.h"
@@ -26,7 +27,11 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
         rc = store_open(config->data,
                         &(struct store_options){.network_files = config->network_files}, &a->store,
                         e);
+    if (!rc)
+        rc = admin_open(a, e);
     if (rc) {
+        admin_close(a);
+        store_close(a->store);
         mem_free(a);
         return rc;
     }
@@ -56,6 +61,7 @@ enum err_kind api_close(struct api *a, struct err *e)
     store_close(a->store); /* before the sessions that its last callbacks may still name */
     registry_close(&a->registry);
     answers_close(&a->answers);
+    admin_close(a);
     mem_free(a);
     if (first.kind)
         *e = first;
@@ -65,6 +71,11 @@ enum err_kind api_close(struct api *a, struct err *e)
 const char *api_isa(const struct api *a)
 {
     return a->kernels->isa;
+}
+
+bool api_is_healthy(struct api *a)
+{
+    return store_is_healthy(a->store);
 }
 
 void api_drain(struct api *a)

@@ -25,6 +25,9 @@ handler get_graph;
 /* api/checkpoints.c */
 handler post_checkpoints, get_checkpoints, post_restore, delete_checkpoint;
 
+/* api/admin.c */
+handler post_backup;
+
 /* The representation of a model, into an object of its own. Takes the read lock. */
 void model_write(struct json_out *w, struct session *s);
 /* A time in ms as RFC 3339 text. */

@@ -42,6 +42,8 @@ const struct route routes[] = {
     {"GET",    "/models/{id}/checkpoints",             get_checkpoints,   CALL_READ,   200, BODY_NONE, false, {"limit", "after"}, "list"},
     {"POST",   "/models/{id}/checkpoints/{n}/restore", post_restore,      CALL_CHANGE, 200, BODY_JSON, false, {NULL}, "go back to it, bit for bit"},
     {"DELETE", "/models/{id}/checkpoints/{n}",         delete_checkpoint, CALL_CHANGE, 204, BODY_NONE, false, {NULL}, "remove it"},
+
+    {"POST",   "/admin/backup", post_backup, CALL_READ, 201, BODY_JSON, false, {NULL}, "copy all that is kept to one file of `--backup-dir`, named by `file`"},
     {.method = NULL},
 };
 /* clang-format on */
