@@ -71,6 +71,7 @@ static enum err_kind open_api(struct daemon *d, struct err *e)
     const struct config *c = d->config;
     const struct api_config api = {
         .data = c->data,
+        .backup_dir = c->backup_dir,
         .network_files = !strcmp(c->network_files, "allow"),
         .isa = c->isa,
         .max_body = (size_t)c->max_body,
