@@ -6,11 +6,15 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "engine/mem.h"
 #include "storage/filesystem.h"
+#include "storage/store.h"
 
 static void networks_are_told(void **state)
 {
@@ -69,21 +73,55 @@ static void folders_of_files(void **state)
     }
 }
 
-/* Whatever this machine has; and a folder that is not there is not its matter. */
-static void checks_as_statfs_says(void **state)
+/* ---- opening a store ----------------------------------------------------------------------- */
+
+static const char *network; /* the path that is on NFS; all others are on ext4 */
+
+/* In place of the system's: there is no such file system to be had in a test. */
+int statfs(const char *path, struct statfs *out)
 {
-    static const char *const path[] = {"/tmp/gradd.db", "gradd.db", "/proc/gradd.db"};
+    struct stat info;
+    memset(out, 0, sizeof *out);
+    out->f_type = network && !strcmp(path, network) ? 0x6969 : 0xef53;
+    return stat(path, &info);
+}
+
+static void assert_opens(const char *path, const struct store_options *options)
+{
+    struct store *s;
+    struct err e;
+    if (store_open(path, options, &s, &e))
+        fail_msg("%s", e.message);
+    store_close(s);
+}
+
+static void store_on_a_network(void **state)
+{
+    char folder[] = "/tmp/gradd-network-XXXXXX", slash[40], path[48], lock[56];
+    const struct store_options allow = {.network_files = true};
+    struct store *s;
+    struct stat info;
     struct err e;
     (void)state;
-    for (size_t i = 0; i < sizeof path / sizeof path[0]; i++) {
-        struct statfs info;
-        char *folder = filesystem_folder(path[i]);
-        assert_int_equal(statfs(folder, &info), 0);
-        mem_free(folder);
-        assert_int_equal(filesystem_check(path[i], &e),
-                         filesystem_judge(path[i], (long)info.f_type, &e));
-    }
-    assert_int_equal(filesystem_check("/nowhere/at/all.db", &e), ERR_OK);
+    assert_non_null(mkdtemp(folder));
+    snprintf(slash, sizeof slash, "%s/", folder);
+    snprintf(path, sizeof path, "%s/gradd.db", folder);
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    network = slash;
+    assert_int_equal(store_open(path, NULL, &s, &e), ERR_IO);
+    assert_null(s);
+    assert_non_null(strstr(e.message, "network file system (NFS)"));
+    assert_int_not_equal(stat(lock, &info), 0); /* nothing was made there */
+    assert_opens(path, &allow);
+    assert_opens(path, NULL); /* it exists, and counts for itself: a link to another disk */
+    network = path;
+    assert_int_equal(store_open(path, NULL, &s, &e), ERR_IO);
+    network = NULL;
+    assert_int_equal(store_open("/nowhere/at/all.db", NULL, &s, &e), ERR_IO);
+    assert_non_null(strstr(e.message, "does not exist"));
+    unlink(path);
+    unlink(lock);
+    rmdir(folder);
 }
 
 int main(void)
@@ -92,7 +130,7 @@ int main(void)
         cmocka_unit_test(networks_are_told),
         cmocka_unit_test(disks_are_not),
         cmocka_unit_test(folders_of_files),
-        cmocka_unit_test(checks_as_statfs_says),
+        cmocka_unit_test(store_on_a_network),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
