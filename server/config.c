@@ -214,9 +214,9 @@ static const struct option *find_option(const char *flag, size_t bytes)
 /* Reads "--flag=value" or "--flag" "value" at *argv and steps over all but the last piece. */
 static enum err_kind read_flag(struct config *c, char ***argv, struct err *e)
 {
-    const char *word = **argv, *flag = word + 2;
+    const char *word = **argv, *flag = strncmp(word, "--", 2) ? "" : word + 2;
     size_t bytes = strcspn(flag, "=");
-    const struct option *o = strncmp(word, "--", 2) ? NULL : find_option(flag, bytes);
+    const struct option *o = find_option(flag, bytes);
     if (!o)
         return err_set(e, ERR_INVALID, "", "unknown option \"%s\"", word);
     const char *text = flag[bytes] ? flag + bytes + 1 : *++*argv;

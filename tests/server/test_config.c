@@ -209,6 +209,7 @@ static void test_refusals(void **state)
         {"--drain-seconds", "1.5", "--drain-seconds"},
         {"--workerz", "1", "--workerz"},
         {"-w", "1", "-w"},
+        {"-", NULL, "\"-\""},
         {"serve", "1", "serve"},
         {"--", "1", "--"},
         {"--data", NULL, "FILE"},
