@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/admin.h"
 #include "api/call.h"
 #include "api/state.h"
 #include "engine/decimal.h"
@@ -24,8 +25,14 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
         rc = err_set(e, ERR_INVALID, "", "this machine cannot run the instruction set \"%s\"",
                      config->isa);
     if (!rc)
-        rc = store_open(config->data, &a->store, e);
+        rc = store_open(config->data,
+                        &(struct store_options){.network_files = config->network_files}, &a->store,
+                        e);
+    if (!rc)
+        rc = admin_open(a, e);
     if (rc) {
+        admin_close(a);
+        store_close(a->store);
         mem_free(a);
         return rc;
     }
@@ -102,6 +109,7 @@ enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *arg, stru
     registry_close(&a->registry);
     answers_close(&a->answers);
     lock_close(&a->notices.lock);
+    admin_close(a);
     mem_free(a);
     if (c.first.kind)
         *e = c.first;
@@ -111,6 +119,11 @@ enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *arg, stru
 const char *api_isa(const struct api *a)
 {
     return a->kernels->isa;
+}
+
+bool api_is_healthy(struct api *a)
+{
+    return store_is_healthy(a->store);
 }
 
 void api_drain(struct api *a)

@@ -29,6 +29,8 @@ struct scratch;
 
 struct api_config {
     const char *data;           /* the store's file */
+    bool network_files;         /* it may lie on a network file system */
+    const char *backup_dir;     /* folder of the backups; NULL or "": the data's */
     const char *isa;            /* "auto", or an instruction set's name */
     size_t max_body;            /* bytes of one request's body */
     size_t max_model_bytes;     /* of one model's parameters */
@@ -47,6 +49,8 @@ MUST_USE enum err_kind api_open(const struct api_config *config, struct api **ou
  * replay. IO: something could not be kept. a NULL is fine. */
 MUST_USE enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *arg, struct err *e);
 const char *api_isa(const struct api *a);
+/* false: the storage failed, and nothing more is kept; only a new start helps. Any thread. */
+bool api_is_healthy(struct api *a);
 /* From now on long calls end at their next slice, and /readyz says 503. Any thread. */
 void api_drain(struct api *a);
 
@@ -135,5 +139,19 @@ bool api_next_notice(struct api *a, char out[API_NOTICE_BYTES]);
 /* The next internal call that is due (a background checkpoint), to be run like any other and
  * freed; NULL: none now. Called about once a second by one thread. */
 MUST_USE struct call *api_due(struct api *a);
+
+/* ---- gradd backup: no api is open ---------------------------------------------------------- */
+
+/* Copies the data to a file at path, which must not exist. *bytes: its size. *in_use: another
+ * process has the data; it has to be asked.
+ *   errors  NOT_FOUND there is no data · CONFLICT it is in use, or path exists · INVALID · IO */
+MUST_USE enum err_kind api_backup(const struct api_config *config, const char *path, int64_t *bytes,
+                                  bool *in_use, struct err *e);
+/* The body of a POST /admin/backup that asks for the same; mem_free. errors IO · NOMEM */
+MUST_USE enum err_kind api_backup_ask(const struct api_config *config, const char *path,
+                                      char **body, struct err *e);
+/* What the answer to that says. errors UNAVAILABLE it was refused, in the daemon's words */
+MUST_USE enum err_kind api_backup_answer(int status, const char *body, size_t bytes,
+                                         int64_t *copied, struct err *e);
 
 #endif

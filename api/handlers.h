@@ -27,6 +27,8 @@ handler post_checkpoints, get_checkpoints, post_restore, delete_checkpoint;
 
 /* api/rewind.c */
 handler post_restore_step, post_fork;
+/* api/admin.c */
+handler post_backup;
 
 /* The representation of a model, into an object of its own; returns the step it shows. Takes the
  * read lock. */

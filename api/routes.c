@@ -44,6 +44,8 @@ const struct route routes[] = {
     {"POST",   "/models/{id}/restore",                 post_restore_step, CALL_CHANGE, 200, BODY_JSON, MENDS, {NULL}, "go back to a `step`, bit for bit"},
     {"POST",   "/models/{id}/fork",                    post_fork,         CALL_CHANGE, 201, BODY_JSON, MENDS, {NULL}, "a second model, `id`, from here or from a `step`"},
     {"DELETE", "/models/{id}/checkpoints/{n}",         delete_checkpoint, CALL_CHANGE, 204, BODY_NONE, 0,     {NULL}, "remove it"},
+
+    {"POST",   "/admin/backup", post_backup, CALL_READ, 201, BODY_JSON, 0, {NULL}, "copy all that is kept to one file of `--backup-dir`, named by `file`"},
     {.method = NULL},
 };
 /* clang-format on */

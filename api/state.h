@@ -20,6 +20,8 @@ struct api {
     struct api_config config;      /* [I] */
     const struct kernels *kernels; /* [I] */
     struct store *store;           /* [I] */
+    char *data_file;               /* [I] absolute, without links */
+    char *backup_folder;           /* [I] the same */
     struct registry registry;
     struct answers answers;
     struct notices notices;

@@ -36,6 +36,7 @@ static void block_signals(struct daemon *d)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL); /* a file that grows too large is an error of the write */
     sigemptyset(&d->signals);
     sigaddset(&d->signals, SIGTERM);
     sigaddset(&d->signals, SIGINT);
@@ -70,6 +71,8 @@ static enum err_kind open_api(struct daemon *d, struct err *e)
     const struct config *c = d->config;
     const struct api_config api = {
         .data = c->data,
+        .backup_dir = c->backup_dir,
+        .network_files = !strcmp(c->network_files, "allow"),
         .isa = c->isa,
         .max_body = (size_t)c->max_body,
         .max_model_bytes = (size_t)c->max_model_bytes,
@@ -115,14 +118,19 @@ static void log_notices(const struct daemon *d)
         log_text(&d->log, LOG_WARN, "%s", text);
 }
 
-static void run(struct daemon *d)
+/* Until a signal, or until the storage fails: then it is for a supervisor to start anew, which
+ * finds out what the disk holds. */
+static enum err_kind run(struct daemon *d, struct err *e)
 {
     while (!wait_signal(d, CLOCK_SECOND)) {
+        if (!api_is_healthy(d->api))
+            return err_set(e, ERR_IO, "", "the storage failed, and nothing more is kept: ending");
         http_tick(d->http);
         log_notices(d);
         for (struct call *c = api_due(d->api); c; c = api_due(d->api))
             pool_submit(d->pool, c);
     }
+    return ERR_OK;
 }
 
 /* ---- stopping ------------------------------------------------------------------------------ */
@@ -207,7 +215,8 @@ int serve(const struct config *config)
         log_text(&d.log, LOG_INFO, "gradd %s: %s, %" PRId64 " workers, kernels %s", GRADD_VERSION,
                  config->data, config->workers, api_isa(d.api));
         log_text(&d.log, LOG_INFO, "listening on http://%s", http_address(d.http));
-        run(&d);
+        if ((rc = run(&d, &e)))
+            log_text(&d.log, LOG_ERROR, "%s", e.message);
         drain(&d);
     }
     enum err_kind end = stop(&d, &late);

@@ -1,12 +1,11 @@
 #include "storage/schema.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/mem.h"
+#include "storage/filesystem.h"
 #include "storage/front.h"
 #include "storage/store_journal.h"
 #include "storage/upkeep.h"
@@ -313,25 +312,6 @@ static enum err_kind migrate(struct db *db, int64_t version, struct err *e)
     return rc;
 }
 
-/* The name of a new file is safe only when its folder is synced too. */
-static enum err_kind sync_folder(const char *path, struct err *e)
-{
-    const char *slash = strrchr(path, '/');
-    size_t length = slash ? (size_t)(slash - path) + 1 : 1;
-    char *folder = mem_array(length + 1, 1);
-    if (!folder)
-        return err_set(e, ERR_NOMEM, "", "no memory for a file's name");
-    memcpy(folder, slash ? path : ".", length);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum err_kind rc = ERR_OK;
-    if (fd < 0 || fsync(fd))
-        rc = err_set(e, ERR_IO, "", "its folder cannot be synced");
-    if (fd >= 0)
-        close(fd);
-    mem_free(folder);
-    return rc;
-}
-
 static enum err_kind open_steps(struct db *db, const char *path, struct err *e)
 {
     int64_t version;
@@ -356,7 +336,7 @@ static enum err_kind open_steps(struct db *db, const char *path, struct err *e)
         return rc;
     if ((rc = front_open(db, e)))
         return rc;
-    return fresh ? sync_folder(path, e) : ERR_OK;
+    return fresh ? filesystem_sync_folder(path, e) : ERR_OK;
 }
 
 enum err_kind schema_open(struct db *db, const char *path, struct err *e)

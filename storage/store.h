@@ -36,10 +36,16 @@
 
 struct store;
 
-/* Opens or creates the file and takes it for this process alone.
+struct store_options {
+    bool network_files; /* take a file on a network file system too (storage/filesystem.h) */
+};
+
+/* Opens or creates the file and takes it for this process alone. options NULL: all false.
  *   errors  CONFLICT another process has it · IO it cannot be opened, is damaged, is no gradd
- *           file, or was written by a newer gradd; it is never replaced by an empty one */
-MUST_USE enum err_kind store_open(const char *path, struct store **out, struct err *e);
+ *           file, was written by a newer gradd, or lies on a network file system; it is never
+ *           replaced by an empty one */
+MUST_USE enum err_kind store_open(const char *path, const struct store_options *options,
+                                  struct store **out, struct err *e);
 /* Commits what is queued, checkpoints the WAL, closes. NULL is fine. */
 void store_close(struct store *s);
 /* false once a write or sync failed in a way that leaves durability in doubt: from then on every
@@ -252,5 +258,27 @@ MUST_USE enum err_kind store_check_answers(struct store *s, int64_t *count, stru
 /* *found false: there is none, or its day is over. out->body is the caller's: mem_free. */
 MUST_USE enum err_kind store_find_answer(struct store *s, const char *key, struct store_answer *out,
                                          bool *found, struct err *e);
+
+/* ---- backup -------------------------------------------------------------------------------- */
+
+struct store_backup;
+
+/* Begins a copy of the whole store in one file at path, made beside it (path.part) and put there
+ * when it is whole and safe on the disk; what is there is never overwritten. Commits go on: the
+ * copy is the store as it was at some moment after the last call of store_backup_step began.
+ *   errors  CONFLICT path or path.part exists, or another backup of the store is open · INVALID
+ *           path is no name for one · IO the copy cannot be written, which does not end the
+ *           store's health */
+MUST_USE enum err_kind store_backup_begin(struct store *s, const char *path,
+                                          struct store_backup **out, struct err *e);
+/* Copies some MiB. *bytes: the size of the file, which is done; 0: go on. After an error there is
+ * only store_backup_end.
+ *   errors  as above · UNAVAILABLE the store was closed meanwhile */
+MUST_USE enum err_kind store_backup_step(struct store_backup *b, int64_t *bytes, struct err *e);
+/* Frees it; a copy that is not done is removed. NULL is fine. The store may be closed already. */
+void store_backup_end(struct store_backup *b);
+/* All of these in one. */
+MUST_USE enum err_kind store_backup(struct store *s, const char *path, int64_t *bytes,
+                                    struct err *e);
 
 #endif

@@ -36,6 +36,8 @@ struct store {
     struct db db;              /* [w], but for db.healthy [a] */
     pthread_t thread;          /* [I] */
     int lock_file;             /* [I] */
+    /* [q] the one that is open, see store_backup.c; NULL: none */
+    struct store_backup *backup;
 };
 
 /* Starts the thread. errors: NOMEM */

@@ -44,6 +44,7 @@ struct client *client_new(const char *isa)
     struct client *c = calloc(1, sizeof *c);
     assert_non_null(c);
     c->config = (struct api_config){.isa = isa,
+                                    .network_files = true,
                                     .max_body = (size_t)64 << 20,
                                     .max_model_bytes = (size_t)64 << 20,
                                     .max_batches = 100,

@@ -464,7 +464,7 @@ static void test_every_route(void **state)
         fill_path(r->path, id, path, sizeof path);
         ask(&m, r->status, r->method, body_of(r), "%s", path);
         assert_true(r->status == 204 ? m.reply->bytes == 0 : cJSON_IsObject(m.json));
-        if (r->status == 201) {
+        if (r->status == 201 && strcmp(r->path, "/admin/backup")) { /* a file has no address */
             assert_non_null(
                 strchr(http_header(m.reply, "Location", location, sizeof location), '/'));
         }

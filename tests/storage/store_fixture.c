@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 struct err last;
+const struct store_options anywhere = {.network_files = true};
 
 /* ---- the folder ---------------------------------------------------------------------------- */
 
@@ -39,7 +40,7 @@ int fixture_teardown(void **state)
 
 void fixture_open(struct fixture *f)
 {
-    assert_ok(store_open(f->path, &f->store, &last));
+    assert_ok(store_open(f->path, &anywhere, &f->store, &last));
 }
 
 void fixture_close(struct fixture *f)

@@ -44,7 +44,7 @@ static struct store *open_model(const char *path, int64_t *model)
 {
     struct store *s;
     struct store_model m;
-    if (store_open(path, &s, &last) || store_find_model(s, "a", &m, &last))
+    if (store_open(path, &anywhere, &s, &last) || store_find_model(s, "a", &m, &last))
         _exit(1);
     mem_free((void *)m.spec);
     *model = m.key;
