@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "server/backup.h"
+#include "server/check.h"
 #include "server/config.h"
 #include "server/healthcheck.h"
 #include "server/serve.h"
@@ -31,6 +32,17 @@ static int make_backup(const struct config *config)
     return EXIT_SUCCESS;
 }
 
+static int verify_file(const struct config *config)
+{
+    struct err e;
+    bool sound;
+    if (check(config, stdout, &sound, &e)) {
+        fprintf(stderr, "gradd: %s\n", e.message);
+        return EXIT_FAILURE;
+    }
+    return sound ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     struct config config;
@@ -44,6 +56,8 @@ int main(int argc, char **argv)
         return check_health(&config);
     case COMMAND_BACKUP:
         return make_backup(&config);
+    case COMMAND_VERIFY:
+        return verify_file(&config);
     case COMMAND_HELP:
         config_print_help(stdout);
         return EXIT_SUCCESS;

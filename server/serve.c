@@ -66,10 +66,9 @@ static void raise_file_limit(const struct daemon *d)
                  (uint64_t)limit.rlim_cur);
 }
 
-static enum err_kind open_api(struct daemon *d, struct err *e)
+struct api_config serve_api_config(const struct config *c)
 {
-    const struct config *c = d->config;
-    const struct api_config api = {
+    return (struct api_config){
         .data = c->data,
         .backup_dir = c->backup_dir,
         .network_files = !strcmp(c->network_files, "allow"),
@@ -83,7 +82,6 @@ static enum err_kind open_api(struct daemon *d, struct err *e)
         .autograd_memory = (size_t)c->autograd_memory,
         .autograd_seconds = c->autograd_seconds,
     };
-    return api_open(&api, &d->api, e);
 }
 
 static enum err_kind start_pool(struct daemon *d, struct err *e)
@@ -101,7 +99,8 @@ static enum err_kind start_pool(struct daemon *d, struct err *e)
 static enum err_kind start(struct daemon *d, struct err *e)
 {
     raise_file_limit(d);
-    enum err_kind rc = open_api(d, e);
+    const struct api_config api = serve_api_config(d->config);
+    enum err_kind rc = api_open(&api, &d->api, e);
     if (!rc)
         rc = start_pool(d, e);
     if (!rc)

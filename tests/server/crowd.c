@@ -172,10 +172,11 @@ static void take_answer(struct crowd_client *c, const struct change *change, int
     }
 }
 
-/* An answer that no client may get here. */
+/* An answer that no client may get here. A call that was cut between two slices says how far it got.
+ */
 static bool is_strange(const struct crowd_client *c, long status)
 {
-    bool ending = c->crowd->plan.signal != SIGKILL;
+    bool ending = c->crowd->plan.signal != SIGKILL || steps_done(&c->m) > 0;
     return status == 429 || (status >= 500 && !(status == 503 && ending));
 }
 
