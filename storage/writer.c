@@ -173,11 +173,20 @@ static void push_locked(struct store *s, struct job *job) REQUIRES(s->lock)
     pthread_cond_signal(&s->work);
 }
 
-/* For one who would not wait: is the connection free, with nothing queued before it? */
+static bool is_time(struct store *s) REQUIRES(s->lock)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return s->timed && (now.tv_sec > s->upkeep_at.tv_sec ||
+                        (now.tv_sec == s->upkeep_at.tv_sec && now.tv_nsec >= s->upkeep_at.tv_nsec));
+}
+
+/* For one who would not wait: is the connection free, with nothing queued before it? The upkeep
+ * goes first too: the log would grow without end while one such caller follows another. */
 static bool own_at_once(struct store *s)
 {
     lock_take(&s->lock);
-    bool free = !s->owned && !s->first && !s->closing;
+    bool free = !s->owned && !s->first && !s->closing && !is_time(s);
     s->owned = s->owned || free;
     lock_give(&s->lock);
     return free;
@@ -190,7 +199,7 @@ static void disown(struct store *s)
     struct timespec at;
     bool timed = upkeep_next(&s->db, &at);
     lock_take(&s->lock);
-    bool news = timed && (!s->timed || at.tv_sec < s->upkeep_at.tv_sec);
+    bool news = timed && (s->asleep || at.tv_sec < s->upkeep_at.tv_sec);
     s->owned = false;
     s->timed = timed;
     s->upkeep_at = at;
@@ -219,14 +228,6 @@ static enum err_kind push_and_wait(struct store *s, struct job *job, struct err 
     return job->err.kind;
 }
 
-static bool is_time(struct store *s) REQUIRES(s->lock)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return s->timed && (now.tv_sec > s->upkeep_at.tv_sec ||
-                        (now.tv_sec == s->upkeep_at.tv_sec && now.tv_nsec >= s->upkeep_at.tv_nsec));
-}
-
 /* Gives the connection away, waits until it is free and a job or the upkeep has come, and takes it
  * with all jobs there are. false: closing, and nothing is left. */
 static bool take_jobs(struct store *s, struct job **jobs)
@@ -234,10 +235,12 @@ static bool take_jobs(struct store *s, struct job **jobs)
     disown(s);
     lock_take(&s->lock);
     while (s->owned || !(s->first || s->closing || is_time(s))) {
-        if (s->timed && !s->owned)
-            lock_wait_until(&s->lock, &s->work, &s->upkeep_at);
-        else
+        s->asleep = s->owned || !s->timed; /* until the connection comes back, or there is news */
+        if (s->asleep)
             lock_wait(&s->lock, &s->work);
+        else
+            lock_wait_until(&s->lock, &s->work, &s->upkeep_at);
+        s->asleep = false;
     }
     s->owned = true;
     bool more = s->first || !s->closing;
