@@ -76,6 +76,7 @@ static enum err_kind move_end(struct db *db, int64_t model, const struct store_c
                               struct err *e)
 {
     struct query q;
+    struct tally tally;
     int64_t last;
     query_start(&q, db,
                 "UPDATE journal SET step = ?, seal = ? WHERE model = ? AND seq = ? AND step = ?");
@@ -87,8 +88,10 @@ static enum err_kind move_end(struct db *db, int64_t model, const struct store_c
     enum err_kind rc = query_run(&q, e);
     if (rc || db_changes(db) == 1)
         return rc;
+    if ((rc = tally_read(db, model, &tally, e)) == ERR_NOT_FOUND)
+        return rc;
     rc = read_end(db, model, &last, e);
-    if (rc == ERR_IO && atomic_load(&db->healthy) && c->from != c->seq - 1)
+    if (rc == ERR_IO && atomic_load(&db->healthy) && c->mends)
         return write_end(db, model, c->seq, e);
     return rc ? rc : err_set(e, ERR_UNAVAILABLE, "", "an earlier change was not kept");
 }
@@ -106,7 +109,7 @@ static enum err_kind find_end(struct db *db, void *arg, struct err *e)
     enum err_kind rc = read_end(db, a->model, &a->last, e);
     if (rc != ERR_IO)
         return rc;
-    query_start(&q, db, "SELECT max(seq) FROM journal WHERE model = ? AND seq < ?");
+    query_start(&q, db, "SELECT max(seq) FROM journal WHERE model = ? AND seq < ? AND kind > 0");
     query_put_i64(&q, a->model);
     query_put_i64(&q, JOURNAL_END);
     a->last = !query_row(&q, &row, &ignored) && row ? query_i64(&q) : 0;
