@@ -9,7 +9,7 @@ VARIANT    ?= release
 # which tests: folders under tests/, and "scripts" for tests/*.sh
 RINGS      ?= engine storage api server scripts
 # and of these under tsan, where the others show nothing and last long: those that run threads
-TSAN_TESTS ?= storage/test_store_commit storage/test_store_backup storage/test_store_crash server/test_%
+TSAN_TESTS ?= storage/test_store_commit storage/test_store_backup storage/test_store_crash storage/test_store_here server/test_%
 # seconds for each fuzzer of fuzz-smoke
 FUZZ_TIME  ?= 15
 # how often make crash kills the daemon, and for how many seconds at most

@@ -195,8 +195,11 @@ enum err_kind journal_append_to(struct store_txn *txn, struct session *s,
 {
     struct change c = *change;
     c.data = data_to_keep(s, change);
-    struct store_change row = {
-        .seq = s->seq + 1, .from = from_of(s, &c), .kind = (int)c.kind, .step = s->step};
+    struct store_change row = {.seq = s->seq + 1,
+                               .from = from_of(s, &c),
+                               .kind = (int)c.kind,
+                               .step = s->step,
+                               .mends = c.kind == CHANGE_RESTORE};
     row.body = pack(txn, s, &c, &row.body_bytes);
     if (!row.body)
         return err_set(e, ERR_NOMEM, "", "no memory for the model's journal");

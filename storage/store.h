@@ -155,9 +155,10 @@ struct store_change {
     size_t body_bytes;
     const void *data; /* what it used, of any length; NULL: nothing */
     size_t data_bytes;
+    bool mends; /* writing: it needs nothing that was before, and so may follow a damaged end */
 };
-/* UNAVAILABLE: the change before it is not there: it was not kept. One that goes back (from is not
- * seq - 1) mends a damaged end of the journal. */
+/* UNAVAILABLE: the change before it is not there: it was not kept. IO: the journal's end is
+ * damaged. */
 void store_append_change(struct store_txn *txn, int64_t model, const struct store_change *change);
 
 /* Makes loss[0..count) the history of steps first, first+1, …, and forgets what was kept for any

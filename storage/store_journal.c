@@ -74,9 +74,14 @@ static enum err_kind read_end(struct db *db, int64_t model, int64_t *last, struc
 enum err_kind journal_find_end(struct db *db, int64_t model, const struct store_change *c,
                                int64_t *last, struct err *e)
 {
+    struct tally tally;
     enum err_kind rc = read_end(db, model, last, e);
-    if (rc != ERR_IO || !atomic_load(&db->healthy) || c->from == c->seq - 1)
+    if (rc != ERR_IO || !atomic_load(&db->healthy))
         return rc;
+    if (tally_read(db, model, &tally, e) == ERR_NOT_FOUND)
+        return e->kind;
+    if (!c->mends)
+        return read_end(db, model, last, e);
     *last = c->seq - 1;
     return write_end(db, model, *last, e);
 }
@@ -111,7 +116,7 @@ static enum err_kind find_end(struct db *db, void *arg, struct err *e)
     rc = read_end(db, a->model, &a->last, e);
     if (rc != ERR_IO)
         return rc;
-    query_start(&q, db, "SELECT max(seq) FROM journal WHERE model = ? AND seq < ?");
+    query_start(&q, db, "SELECT max(seq) FROM journal WHERE model = ? AND seq < ? AND kind > 0");
     query_put_i64(&q, a->model);
     query_put_i64(&q, JOURNAL_END);
     a->last = !query_row(&q, &row, &ignored) && row ? query_i64(&q) : 0;
@@ -266,7 +271,7 @@ struct walk {
     int64_t model, next, last;
     struct arena arena; /* of what the changes point to */
     struct store_change change[WALK_CHANGES];
-    size_t count;
+    size_t count, bytes;
     bool more;      /* there may be changes behind these */
     struct err why; /* the next one is damaged, if its kind is not OK */
 };
@@ -306,12 +311,13 @@ static enum err_kind load_change(struct db *db, struct walk *w, const struct sto
         rc = blob->bytes ? copy_blob(db, &w->arena, blob, &c->data, e)
                          : copy(&w->arena, &c->data, c->data_bytes, e);
     w->count += !rc;
+    w->bytes += c->body_bytes + c->data_bytes;
     return rc;
 }
 
 static bool has_room(const struct walk *w)
 {
-    return w->count < WALK_CHANGES && w->arena.total < WALK_BYTES;
+    return w->count < WALK_CHANGES && w->bytes < WALK_BYTES;
 }
 
 static enum err_kind load_settled(struct db *db, struct walk *w, struct err *e)
@@ -358,7 +364,7 @@ static enum err_kind load_fresh(void *arg, const struct store_change *c, const s
 static enum err_kind load_some(struct db *db, void *arg, struct err *e)
 {
     struct walk *w = arg;
-    w->count = 0;
+    w->count = w->bytes = 0;
     arena_reset(&w->arena);
     enum err_kind rc = load_settled(db, w, e);
     if (!rc && !w->more)

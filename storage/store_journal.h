@@ -25,8 +25,8 @@ MUST_USE enum err_kind journal_begin_all(struct db *db, struct err *e);
 /* ---- for the front ------------------------------------------------------------------------- */
 
 uint32_t journal_seal(int64_t model, const struct store_change *c, const struct blob *blob);
-/* *last: the last change that is here. One that goes back (see store_append_change) mends a damaged
- * end. IO: it is damaged. */
+/* *last: the last change that is here. One that mends writes a damaged end anew.
+ * IO: it is damaged. NOT_FOUND: there is no such model. */
 MUST_USE enum err_kind journal_find_end(struct db *db, int64_t model, const struct store_change *c,
                                         int64_t *last, struct err *e);
 /* *found false: there is no such model any more. */

@@ -205,11 +205,20 @@ static struct job *take_queue_locked(struct store *s) REQUIRES(s->lock)
     return jobs;
 }
 
-/* For one who would not wait: is the connection free, with nothing queued before it? */
+static bool is_time(struct store *s) REQUIRES(s->lock)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return s->timed && (now.tv_sec > s->upkeep_at.tv_sec ||
+                        (now.tv_sec == s->upkeep_at.tv_sec && now.tv_nsec >= s->upkeep_at.tv_nsec));
+}
+
+/* For one who would not wait: is the connection free, with nothing queued before it? The upkeep
+ * goes first too: the log would grow without end while one such caller follows another. */
 static bool own_at_once(struct store *s)
 {
     lock_take(&s->lock);
-    bool free = !s->owned && !s->first && !s->closing;
+    bool free = !s->owned && !s->first && !s->closing && !is_time(s);
     s->owned = s->owned || free;
     lock_give(&s->lock);
     return free;
@@ -222,7 +231,7 @@ static void disown(struct store *s)
     struct timespec at;
     bool timed = upkeep_next(&s->db, &at);
     lock_take(&s->lock);
-    bool news = timed && (!s->timed || at.tv_sec < s->upkeep_at.tv_sec);
+    bool news = timed && (s->asleep || at.tv_sec < s->upkeep_at.tv_sec);
     s->owned = false;
     s->timed = timed;
     s->upkeep_at = at;
@@ -254,14 +263,6 @@ static enum err_kind push_and_wait(struct store *s, struct job *job, struct err 
     return job->err.kind;
 }
 
-static bool is_time(struct store *s) REQUIRES(s->lock)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return s->timed && (now.tv_sec > s->upkeep_at.tv_sec ||
-                        (now.tv_sec == s->upkeep_at.tv_sec && now.tv_nsec >= s->upkeep_at.tv_nsec));
-}
-
 /* Gives the connection away, waits until it is free and a job or the upkeep has come, and takes it
  * with all jobs there are. false: closing, and nothing is left. */
 static bool take_jobs(struct store *s, struct job **jobs)
@@ -269,10 +270,12 @@ static bool take_jobs(struct store *s, struct job **jobs)
     disown(s);
     lock_take(&s->lock);
     while (s->owned || !(s->first || s->closing || is_time(s))) {
-        if (s->timed && !s->owned)
-            lock_wait_until(&s->lock, &s->work, &s->upkeep_at);
-        else
+        s->asleep = s->owned || !s->timed; /* until the connection comes back, or there is news */
+        if (s->asleep)
             lock_wait(&s->lock, &s->work);
+        else
+            lock_wait_until(&s->lock, &s->work, &s->upkeep_at);
+        s->asleep = false;
     }
     s->owned = true;
     bool more = s->first || !s->closing;
@@ -399,7 +402,7 @@ static void run_jobs(struct store *s, struct job *job)
 void store_flush(struct store *s)
 {
     lock_take(&s->lock);
-    bool here = s->first && !s->owned && s->to_sync == 0;
+    bool here = s->first && !s->owned && s->to_sync == 0 && !is_time(s);
     struct job *jobs = here ? take_queue_locked(s) : NULL;
     s->owned = s->owned || here;
     if (s->first && !s->owned)

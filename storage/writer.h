@@ -6,7 +6,8 @@
  * was answered before it was queued.
  *
  * The connection is one thread's at a time: its owner's. That is the writer, or a caller who found
- * nobody owning it and nothing queued, and so need not wake another thread to be served.
+ * nobody owning it, nothing queued and no upkeep due, and so need not wake another thread to be
+ * served.
  *
  * Lock: store.lock, a leaf; not held while SQLite or a callback runs.
  */
@@ -30,6 +31,7 @@ struct store {
     struct job *last;          /* [q] of no meaning while first is NULL */
     size_t to_sync;            /* [q] of the queued commits, those that are to be synced */
     bool owned;                /* [q] somebody has the connection */
+    bool asleep;               /* [q] the writer waits, and no time ends that */
     bool timed;                /* [q] there is upkeep to do … */
     struct timespec upkeep_at; /* [q] … then, CLOCK_MONOTONIC */
     bool closing;              /* [q] */

@@ -219,7 +219,9 @@ static void test_put_and_patch_outlive_a_restart(void **state)
     free(after);
 }
 
-/* ---- in the background --------------------------------------------------------------------- */
+/* ---- in the background, without a journal -------------------------------------------------- */
+
+#define NO_JOURNAL ",\"durability\":\"none\""
 
 static void set_checkpoints(struct client *c, int64_t after_steps, int64_t after_seconds)
 {
@@ -234,8 +236,8 @@ static void test_due_is_what_a_kill_leaves(void **state)
 {
     struct client *c = *state;
     set_checkpoints(c, 1000000, 0);
-    create(c, "a", MOMENTUM);
-    create(c, "twin", MOMENTUM);
+    create(c, "a", MOMENTUM NO_JOURNAL);
+    create(c, "twin", MOMENTUM NO_JOURNAL);
     assert_false(client_run_due(c)); /* nothing has changed yet */
     steps(c, "a", 5);
     assert_true(client_run_due(c));
@@ -254,7 +256,7 @@ static void test_not_due_before_its_time(void **state)
 {
     struct client *c = *state;
     set_checkpoints(c, 1000000, 3600);
-    create(c, "a", "");
+    create(c, "a", NO_JOURNAL);
     steps(c, "a", 5);
     assert_false(client_run_due(c));
 }
@@ -263,8 +265,8 @@ static void test_every_so_many_steps(void **state)
 {
     struct client *c = *state;
     set_checkpoints(c, 10, 3600);
-    create(c, "a", MOMENTUM);
-    create(c, "twin", MOMENTUM);
+    create(c, "a", MOMENTUM NO_JOURNAL);
+    create(c, "twin", MOMENTUM NO_JOURNAL);
     c->slice_ns = 0; /* a checkpoint is begun at the end of a slice */
     steps(c, "a", 10);
     expect_of(c, 200, "GET", "a", "/checkpoints", NULL); /* the store answers in order */
@@ -279,7 +281,7 @@ static void test_every_change_is_due(void **state)
 {
     struct client *c = *state;
     set_checkpoints(c, 1000000, 0);
-    create(c, "a", "");
+    create(c, "a", NO_JOURNAL);
     char *inline_batch = batch_text(1);
     struct {
         const char *method, *rest, *body;

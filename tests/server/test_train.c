@@ -424,6 +424,7 @@ static const char *body_of(const struct route *r)
          "\"2.bias\":{\"data\":[\"Infinity\"]}}}"},
         {"PUT", "/models/{id}/parameters/{name}",
          "{\"parameters\":{\"0.bias\":{\"data\":[1,2,3]}}}"},
+        {"POST", "/models/{id}/restore", "{\"step\":1}"},
     };
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
         if (!strcmp(row[i].method, r->method) && !strcmp(row[i].path, r->path))
