@@ -107,6 +107,8 @@ enum err_kind post_restore(struct call *c, struct err *e)
     if (!rc)
         rc = load(c->session, n, &k, e);
     if (!rc)
+        rc = session_keep_losses(c->session, e);
+    if (!rc)
         rc = session_put(c->session, &k, e);
     if (!rc)
         rc = call_keep_restored(c, k.seq > 0 ? k.seq : -1, e);

@@ -274,6 +274,18 @@ static void snapshot_done(void *arg, const struct err *e)
     registry_put(&s->api->registry, s);
 }
 
+enum err_kind session_keep_losses(struct session *s, struct err *e)
+{
+    struct store_txn *txn = store_txn_new(s->api->store);
+    if (!txn)
+        return err_set(e, ERR_NOMEM, "", "no memory for the losses");
+    store_replace_losses(txn, s->key, s->tail_first, s->tail, s->tail_count);
+    enum err_kind rc = store_commit(txn, e);
+    if (!rc)
+        atomic_store(&s->kept, s->step);
+    return rc;
+}
+
 bool session_is_unsaved(const struct session *s)
 {
     return s->changed || s->seq > s->base_seq || atomic_load(&s->save_failed) || journal_is_long(s);

@@ -173,6 +173,9 @@ struct save {
 /* Writes one and waits. In line.
  *   errors IO · FULL · NOMEM. With a change the session is lost then */
 MUST_USE enum err_kind session_save(struct session *s, const struct save *what, struct err *e);
+/* Writes the losses that the store may not have, and waits: before the session goes to another
+ * state, whose history they may be a part of. In line. errors IO · FULL · NOMEM */
+MUST_USE enum err_kind session_keep_losses(struct session *s, struct err *e);
 /* Is there anything that only this process knows, or that a replay would take? In line. */
 bool session_is_unsaved(const struct session *s);
 /* The size that a checkpoint has now. In line. */
