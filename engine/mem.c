@@ -1,5 +1,6 @@
 #include "engine/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,14 +33,28 @@ bool mem_mul(size_t a, size_t b, size_t *out)
     return !__builtin_mul_overflow(a, b, out);
 }
 
-/* Not zeroed; bytes is rounded up to whole lines, as aligned_alloc demands. */
+/* glibc's malloc keeps so much before each block, and ends a block where the next one's begins. */
+#define HEADER_BYTES sizeof(size_t)
+
+/* Such that a block with its header is whole lines: then aligned blocks lie side by side, where
+ * there would be gaps between them that nobody can use. */
+static size_t padded(size_t bytes)
+{
+#ifdef ASAN /* which sees what is read or written behind the end, if that is where it should be */
+    return bytes;
+#else
+    return (bytes + HEADER_BYTES + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN - HEADER_BYTES;
+#endif
+}
+
+/* Not zeroed. */
 static void *allocate(size_t bytes)
 {
-    if (bytes > SIZE_MAX - MEM_ALIGN || (mem_fault && mem_fault(bytes)))
+    void *block;
+    if (bytes > SIZE_MAX - 2 * MEM_ALIGN || (mem_fault && mem_fault(bytes)))
         return NULL;
     atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-    size_t lines = (bytes + MEM_ALIGN - 1) / MEM_ALIGN;
-    return aligned_alloc(MEM_ALIGN, (lines ? lines : 1) * MEM_ALIGN);
+    return posix_memalign(&block, MEM_ALIGN, padded(bytes)) ? NULL : block;
 }
 
 void *mem_array(size_t count, size_t size)
@@ -78,6 +93,11 @@ char *mem_string(const char *text)
 void mem_free(void *block)
 {
     free(block);
+}
+
+size_t mem_size(const void *block)
+{
+    return block ? malloc_usable_size((void *)block) + HEADER_BYTES : 0;
 }
 
 struct arena_chunk {
@@ -134,7 +154,8 @@ static bool add_chunk(struct arena *a, size_t bytes)
  * what is left ahead of need, so that little of it lies idle when it ends. */
 static bool grow(struct arena *a, size_t bytes)
 {
-    size_t want = a->total > CHUNK_BYTES ? a->total : CHUNK_BYTES;
+    size_t least = a->least && a->least < CHUNK_BYTES ? a->least : CHUNK_BYTES;
+    size_t want = a->total > least ? a->total : least;
     if (a->budget && want > atomic_load(&a->budget->left) / 8)
         want = atomic_load(&a->budget->left) / 8;
     return add_chunk(a, want > bytes ? want : bytes);
