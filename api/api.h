@@ -16,6 +16,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,11 +29,13 @@ struct scratch;
 
 struct api_config {
     const char *data;           /* the store's file */
+    const char *version;        /* of the program, for /metrics */
     const char *isa;            /* "auto", or an instruction set's name */
     size_t max_body;            /* bytes of one request's body */
     size_t max_model_bytes;     /* of one model's parameters */
     int64_t max_batches;        /* pushed batches a model */
     size_t max_batch_bytes;     /* of a model's pushed batches together */
+    size_t memory;              /* bytes of models and batches that are kept in memory unused */
     int64_t checkpoint_steps;   /* a checkpoint at the latest after so many steps … */
     int64_t checkpoint_seconds; /* … or so long after the first change since the last one */
     size_t autograd_memory;     /* bytes that all programs may take together */
@@ -45,6 +48,12 @@ MUST_USE enum err_kind api_open(const struct api_config *config, struct api **ou
  * IO: something could not be kept. NULL is fine. */
 MUST_USE enum err_kind api_close(struct api *a, struct err *e);
 const char *api_isa(const struct api *a);
+/* What the server alone can count, for /memory and /metrics: it writes, the api reads. */
+struct api_gauges {
+    atomic_size_t connection_bytes; /* [a] memory that the transport holds for open connections */
+};
+/* Borrowed from a. */
+struct api_gauges *api_gauges(struct api *a);
 /* From now on long calls end at their next slice, and /readyz says 503. Any thread. */
 void api_drain(struct api *a);
 
@@ -108,8 +117,9 @@ const struct answer *call_answer(const struct call *c);
 const char *call_request_id(const struct call *c);
 const char *call_origin(const struct call *c);
 
-/* The next internal call that is due (a background checkpoint), to be run like any other and
- * freed; NULL: none now. Called about once a second by one thread. */
+/* The next internal call that is due (a background checkpoint, models over the budget), to be run
+ * like any other and freed; NULL: none now. Called by one thread about once a second, until it says
+ * NULL, and sooner again if it did not do so at once. */
 MUST_USE struct call *api_due(struct api *a);
 
 #endif

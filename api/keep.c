@@ -173,10 +173,15 @@ struct snapshot {
     void *blocks;
     double *losses;
     int64_t first, last; /* steps of the losses */
+    size_t counted;      /* bytes of all this, in api->checkpoints */
 };
 
 static void snapshot_free(struct snapshot *p)
 {
+    if (p->session) {
+        atomic_fetch_sub(&p->session->api->checkpoints, p->counted);
+        atomic_fetch_add(&p->session->api->freed, p->counted);
+    }
     json_out_close(&p->state);
     mem_free(p->blocks);
     mem_free(p->losses);
@@ -208,6 +213,8 @@ static struct snapshot *snapshot_new(struct session *s)
     p->first = s->tail_first;
     p->last = s->step;
     p->session = s;
+    p->counted = mem_size(p) + mem_size(p->blocks) + mem_size(p->losses) + mem_size(p->state.text);
+    atomic_fetch_add(&s->api->checkpoints, p->counted);
     return p;
 }
 
@@ -225,7 +232,7 @@ static void snapshot_done(void *arg, const struct err *e)
     }
     atomic_store(&s->saving, false);
     snapshot_free(p);
-    registry_put(&s->api->registry, s);
+    registry_let_go(&s->api->registry, s);
 }
 
 void session_checkpoint(struct session *s)
@@ -294,6 +301,12 @@ enum err_kind session_save(struct session *s, int64_t n, const char *label, int6
     }
     json_out_close(&state);
     return rc;
+}
+
+enum err_kind session_put_away(struct session *s, struct err *e)
+{
+    bool unsaved = s->changed || atomic_load(&s->save_failed) || s->unkept.first;
+    return unsaved ? session_save(s, 0, NULL, clock_millis(), NULL, e) : ERR_OK;
 }
 
 /* ---- out of a checkpoint ------------------------------------------------------------------- */

@@ -191,7 +191,7 @@ bool respond_problem(struct call *c, const struct err *e)
 
 void respond_success(struct call *c)
 {
-    answer_body(c, c->route->status, "application/json");
+    answer_body(c, c->route->status, c->type ? c->type : "application/json");
     if (c->location[0] && c->answer.status < 400)
         add_header(c, "Location", c->location);
     keep_answer(c);

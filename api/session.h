@@ -21,6 +21,22 @@
 struct api;
 struct scratch;
 
+/* Bytes of memory, the allocator's own included. */
+struct footprint {
+    size_t model, batches;
+};
+
+/* The registry's lists of sessions. */
+enum registry_list {
+    REGISTRY_USED, /* those that may be put away once nobody holds them, the least recently used
+                      one first */
+    REGISTRY_DUE,  /* those with unsaved changes */
+    REGISTRY_LISTS
+};
+struct session_links {
+    struct session *prev, *next;
+};
+
 struct session {
     struct api *api;         /* [I] */
     char id[STORE_ID_BYTES]; /* [I] */
@@ -55,11 +71,12 @@ struct session {
 
     struct unkept unkept; /* [k] answers that go with the next checkpoint */
 
-    struct session *next_due; /* [r] in the list of changed models */
-    int64_t due_since;        /* [r] ns: when it came into that list */
-    bool due;                 /* [r] it is in it */
-    int references;           /* [r] */
-    bool gone;                /* [r] deleted: nobody finds it any more */
+    struct session_links link[REGISTRY_LISTS]; /* [r] */
+    int64_t due_since;                         /* [r] ns: when it came into REGISTRY_DUE */
+    bool due, listed;                          /* [r] it is in REGISTRY_DUE, REGISTRY_USED */
+    int references;                            /* [r] */
+    bool gone;                                 /* [r] deleted: nobody finds it any more */
+    struct footprint counted;                  /* [r] written in line: of the registry's total */
 };
 
 /* A new model as its spec (text) says, with its initial parameters. Its key is 0: set it before it
@@ -71,6 +88,8 @@ MUST_USE enum err_kind session_new(struct api *a, const char *id, int64_t create
 MUST_USE enum err_kind session_load(struct api *a, const char *id, struct session **out,
                                     struct err *e);
 void session_free(struct session *s);
+/* What it takes of memory. In line. (api/footprint.c) */
+struct footprint session_footprint(const struct session *s);
 
 struct batch_rules session_rules(const struct session *s);
 /* Makes room in the list for one more batch, so that the next session_add_batch cannot fail.
@@ -133,6 +152,9 @@ void session_checkpoint(struct session *s);
 MUST_USE enum err_kind session_save(struct session *s, int64_t n, const char *label,
                                     int64_t created_at, const struct store_answer *answer,
                                     struct err *e);
+/* Keeps what is unsaved and waits for it, so that the model may leave memory. In line, or nobody
+ * else has it. errors IO · NOMEM */
+MUST_USE enum err_kind session_put_away(struct session *s, struct err *e);
 /* The size that a checkpoint has now. In line. */
 size_t session_checkpoint_bytes(const struct session *s);
 /* Back to the client's checkpoint n. Until session_save (n = 0) has kept that, a crash brings the

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/api.h"
 #include "engine/mem.h"
 #include "server/clock.h"
 #include "server/request.h"
@@ -35,11 +36,14 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **w
                           enum MHD_ConnectionNotificationCode code)
 {
     struct http *h = arg;
+    atomic_size_t *bytes = &api_gauges(h->shared.api)->connection_bytes;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        atomic_fetch_sub(bytes, CONNECTION_BYTES);
         watch_close(h->watch, *watched);
         *watched = NULL;
         return;
     }
+    atomic_fetch_add(bytes, CONNECTION_BYTES);
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     int64_t seconds = h->shared.config->header_seconds;

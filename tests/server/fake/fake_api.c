@@ -16,6 +16,7 @@ void (*fake_hook)(const char *model, const char *name, int slice);
 struct api {
     size_t max_body;
     bool fail_close;
+    struct api_gauges gauges;
     atomic_bool draining;
     atomic_int calls; /* an api must not be closed under a call */
 };
@@ -63,6 +64,11 @@ const char *api_isa(const struct api *a)
 {
     (void)a;
     return "fake";
+}
+
+struct api_gauges *api_gauges(struct api *a)
+{
+    return &a->gauges;
 }
 
 void api_drain(struct api *a)
