@@ -14,8 +14,8 @@
  * pages in turn. */
 #define SPARE_BYTES (8 << 20)
 
-/* One heap for all threads. With one a thread, what a worker frees is of no use to the others, and
- * memory that models come to and leave in turn grows to the sum of all their peaks. */
+/* And one heap for all threads: what one of them frees is there for the others, and what is free in
+ * it can be told (api/memory.c). Small blocks come from each thread's own cache all the same. */
 void mem_tune(void)
 {
     mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
