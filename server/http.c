@@ -32,18 +32,24 @@ static struct watched *watched_of(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
+/* libmicrohttpd maps the memory of a connection, and touches all of it when it makes it ready for
+ * another request: from the end of the first one on it counts. */
+static atomic_size_t *connection_bytes(struct http *h)
+{
+    return &api_gauges(h->shared.api)->connection_bytes;
+}
+
 static void on_connection(void *arg, struct MHD_Connection *connection, void **watched,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct http *h = arg;
-    atomic_size_t *bytes = &api_gauges(h->shared.api)->connection_bytes;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        atomic_fetch_sub(bytes, CONNECTION_BYTES);
+        if (watch_has_served(*watched))
+            atomic_fetch_sub(connection_bytes(h), CONNECTION_BYTES);
         watch_close(h->watch, *watched);
         *watched = NULL;
         return;
     }
-    atomic_fetch_add(bytes, CONNECTION_BYTES);
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     int64_t seconds = h->shared.config->header_seconds;
@@ -74,9 +80,12 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **re
 {
     struct http *h = arg;
     int64_t seconds = IDLE_SECONDS + h->shared.config->header_seconds;
+    struct watched *watched = watched_of(connection);
     request_end(*request, how);
     *request = NULL;
-    watch_set(watched_of(connection), WATCH_CLIENT_SENDS, clock_ns() + seconds * CLOCK_SECOND);
+    if (watch_served(watched))
+        atomic_fetch_add(connection_bytes(h), CONNECTION_BYTES);
+    watch_set(watched, WATCH_CLIENT_SENDS, clock_ns() + seconds * CLOCK_SECOND);
 }
 
 PRINTF_LIKE(2, 0)
