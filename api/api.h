@@ -17,6 +17,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,11 +32,13 @@ struct api_config {
     const char *data;           /* the store's file */
     bool network_files;         /* it may lie on a network file system */
     const char *backup_dir;     /* folder of the backups; NULL or "": the data's */
+    const char *version;        /* of the program, for /metrics */
     const char *isa;            /* "auto", or an instruction set's name */
     size_t max_body;            /* bytes of one request's body */
     size_t max_model_bytes;     /* of one model's parameters */
     int64_t max_batches;        /* pushed batches a model */
     size_t max_batch_bytes;     /* of a model's pushed batches together */
+    size_t memory;              /* bytes of models and batches that are kept in memory unused */
     int64_t checkpoint_steps;   /* a checkpoint at the latest after so many steps … */
     int64_t checkpoint_seconds; /* … or so long after the first change since the last one */
     size_t autograd_memory;     /* bytes that all programs may take together */
@@ -51,6 +54,12 @@ MUST_USE enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *
 const char *api_isa(const struct api *a);
 /* false: the storage failed, and nothing more is kept; only a new start helps. Any thread. */
 bool api_is_healthy(struct api *a);
+/* What the server alone can count, for /memory and /metrics: it writes, the api reads. */
+struct api_gauges {
+    atomic_size_t connection_bytes; /* [a] memory that the transport holds for open connections */
+};
+/* Borrowed from a. */
+struct api_gauges *api_gauges(struct api *a);
 /* From now on long calls end at their next slice, and /readyz says 503. Any thread. */
 void api_drain(struct api *a);
 
@@ -136,8 +145,9 @@ const char *call_origin(const struct call *c);
 #define API_NOTICE_BYTES 900
 bool api_next_notice(struct api *a, char out[API_NOTICE_BYTES]);
 
-/* The next internal call that is due (a background checkpoint), to be run like any other and
- * freed; NULL: none now. Called about once a second by one thread. */
+/* The next internal call that is due (a background checkpoint, models over the budget), to be run
+ * like any other and freed; NULL: none now. Called by one thread about once a second, until it says
+ * NULL, and sooner again if it did not do so at once. */
 MUST_USE struct call *api_due(struct api *a);
 
 /* ---- gradd backup: no api is open ---------------------------------------------------------- */

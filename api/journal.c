@@ -247,6 +247,18 @@ bool journal_is_long(const struct session *s)
            s->tail_ns > TAIL_NS_MIN + (int64_t)(TAIL_TIMES * write_ns);
 }
 
+/* A replay of some milliseconds is no delay; nor is one that takes as long as the checkpoint in its
+ * place would take to be written. */
+#define REPLAY_NS    ((int64_t)5000000)
+#define REPLAY_BYTES ((size_t)256 << 10)
+
+bool journal_is_worth_saving(const struct session *s)
+{
+    size_t state = session_checkpoint_bytes(s);
+    double write_ns = (double)state / CHECKPOINT_BYTES_PER_NS;
+    return s->tail_bytes > REPLAY_BYTES + state || s->tail_ns > REPLAY_NS + (int64_t)write_ns;
+}
+
 /* Data of this size is cheap whatever the model. */
 #define DATA_BYTES_MIN ((size_t)64 << 10)
 

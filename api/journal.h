@@ -70,6 +70,9 @@ double journal_loss(const struct change_row *row, int64_t i);
 
 /* Would a replay of what is behind the newest checkpoint take longer than it is worth? In line. */
 bool journal_is_long(const struct session *s);
+/* Would the replay take longer than a model that is put away should take to come back? In line, or
+ * nobody else has it. */
+bool journal_is_worth_saving(const struct session *s);
 /* Is a checkpoint cheaper to keep than the data of this change? In line. */
 bool journal_prefers_checkpoint(const struct session *s, const struct change *change);
 

@@ -7,12 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/limits.h"
+
 enum option_kind {
     OPTION_TEXT,
     OPTION_ADDRESS,
     OPTION_CHOICE, /* one of the words of `value`, which has | between them */
     OPTION_COUNT,  /* an integer; "auto" (kept as 0) where that is the default */
-    OPTION_BYTES,  /* an integer with k, M or G (powers of 1024) behind it */
+    OPTION_BYTES,  /* the same with k, M or G (powers of 1024) behind it */
 };
 
 struct option {
@@ -46,6 +48,9 @@ static const struct option options[] = {
      "form of the log's lines, on stderr"},
     {"isa", "auto|avx512|avx2|baseline", OPTION_CHOICE, FIELD(isa), "auto", 0, 0,
      "instruction set of the kernels; the results are the same bits"},
+    {"memory", "BYTES", OPTION_BYTES, FIELD(memory), "auto", 1 << 20, TIB,
+     "memory for models and batches, the least recently used of which are put away; auto: half of "
+     "what the cgroup or the machine has"},
     {"max-body", "BYTES", OPTION_BYTES, FIELD(max_body), "256M", 1024, TIB,
      "largest body of a request"},
     {"max-model-bytes", "BYTES", OPTION_BYTES, FIELD(max_model_bytes), "2G", 1024, TIB,
@@ -260,6 +265,8 @@ static void resolve(struct config *c)
         c->workers = cpus > 0 ? cpus : 1;
     if (c->http_threads == 0)
         c->http_threads = cpus >= 4 ? 2 : 1;
+    if (c->memory == 0)
+        c->memory = limits_memory("") / 2;
 }
 
 enum err_kind config_read(struct config *c, int argc, char **argv, char *(*env)(const char *),

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "engine/mem.h"
 #include "server/clock.h"
 #include "server/http.h"
 #include "server/log.h"
@@ -19,6 +20,8 @@
 /* … and requests that were on their way this time to come and be refused. */
 #define QUIET_NS (CLOCK_SECOND / 10)
 #define POLL_NS  (CLOCK_SECOND / 100)
+/* The daemon's own work is looked at once a second, or so soon again while there is some. */
+#define BUSY_NS (CLOCK_SECOND / 20)
 
 struct daemon {
     const struct config *config;
@@ -72,11 +75,13 @@ struct api_config serve_api_config(const struct config *c)
         .data = c->data,
         .backup_dir = c->backup_dir,
         .network_files = !strcmp(c->network_files, "allow"),
+        .version = GRADD_VERSION,
         .isa = c->isa,
         .max_body = (size_t)c->max_body,
         .max_model_bytes = (size_t)c->max_model_bytes,
         .max_batches = c->max_batches,
         .max_batch_bytes = (size_t)c->max_batch_bytes,
+        .memory = (size_t)c->memory,
         .checkpoint_steps = c->checkpoint_steps,
         .checkpoint_seconds = c->checkpoint_seconds,
         .autograd_memory = (size_t)c->autograd_memory,
@@ -117,17 +122,31 @@ static void log_notices(const struct daemon *d)
         log_text(&d->log, LOG_WARN, "%s", text);
 }
 
+/* Hands what is due to the pool. Returns whether there was anything, for then there may be more. */
+static bool submit_due(struct daemon *d)
+{
+    bool any = false;
+    for (struct call *c = api_due(d->api); c; c = api_due(d->api)) {
+        pool_submit(d->pool, c);
+        any = true;
+    }
+    return any;
+}
+
 /* Until a signal, or until the storage fails: then it is for a supervisor to start anew, which
  * finds out what the disk holds. */
 static enum err_kind run(struct daemon *d, struct err *e)
 {
-    while (!wait_signal(d, CLOCK_SECOND)) {
+    int64_t pause = CLOCK_SECOND, tick = 0;
+    while (!wait_signal(d, pause)) {
         if (!api_is_healthy(d->api))
             return err_set(e, ERR_IO, "", "the storage failed, and nothing more is kept: ending");
-        http_tick(d->http);
         log_notices(d);
-        for (struct call *c = api_due(d->api); c; c = api_due(d->api))
-            pool_submit(d->pool, c);
+        if (clock_ns() >= tick) {
+            http_tick(d->http);
+            tick = clock_ns() + CLOCK_SECOND * 9 / 10; /* of which a pause may be some part short */
+        }
+        pause = submit_due(d) ? BUSY_NS : CLOCK_SECOND;
     }
     return ERR_OK;
 }
@@ -206,6 +225,7 @@ int serve(const struct config *config)
         .log = {.json = !strcmp(config->log, "json"), .fd = STDERR_FILENO},
     };
     struct err e, late;
+    mem_tune();
     block_signals(&d);
     enum err_kind rc = start(&d, &e);
     if (rc) {

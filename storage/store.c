@@ -53,3 +53,8 @@ bool store_is_healthy(struct store *s)
 {
     return atomic_load(&s->db.healthy);
 }
+
+size_t store_memory(void)
+{
+    return (size_t)sqlite3_memory_used();
+}

@@ -5,6 +5,9 @@
 #include "storage/front.h"
 #include "storage/upkeep.h"
 
+/* Of a transaction's memory: thousands may wait, of a few actions each. */
+#define TXN_BYTES ((size_t)1 << 10)
+
 struct job {
     struct job *next;      /* [q] while queued, then [w] */
     struct store_txn *txn; /* NULL: a read */
@@ -37,8 +40,10 @@ struct store_txn {
 struct store_txn *store_txn_new(struct store *s)
 {
     struct store_txn *txn = mem_array(1, sizeof *txn);
-    if (txn)
+    if (txn) {
         txn->store = s;
+        txn->arena.least = TXN_BYTES;
+    }
     return txn;
 }
 

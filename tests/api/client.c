@@ -43,12 +43,14 @@ struct client *client_new(const char *isa)
 {
     struct client *c = calloc(1, sizeof *c);
     assert_non_null(c);
-    c->config = (struct api_config){.isa = isa,
+    c->config = (struct api_config){.version = "test",
+                                    .isa = isa,
                                     .network_files = true,
                                     .max_body = (size_t)64 << 20,
                                     .max_model_bytes = (size_t)64 << 20,
                                     .max_batches = 100,
                                     .max_batch_bytes = (size_t)64 << 20,
+                                    .memory = (size_t)1 << 30,
                                     .checkpoint_steps = 1000000,
                                     .checkpoint_seconds = 3600,
                                     .autograd_memory = (size_t)64 << 20,

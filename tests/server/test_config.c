@@ -55,6 +55,7 @@ static void test_defaults(void **state)
     assert_string_equal(c.backup_dir, "");
     assert_null(c.operand);
     assert_string_equal(c.allow_host, "");
+    assert_true(c.memory >= 1 << 20);
     assert_int_equal(c.max_body, 256 << 20);
     assert_int_equal(c.max_model_bytes, INT64_C(2) << 30);
     assert_int_equal(c.max_batches, 4096);
@@ -190,6 +191,7 @@ static void test_refusals(void **state)
         {"--workers", "1k", "1k"},
         {"--workers", "99999999999999999999", "--workers"},
         {"--queue", "auto", "--queue"},
+        {"--memory", "1023k", "--memory"},
         {"--max-body", "1T", "1T"},
         {"--max-body", "9223372036854775807G", "--max-body"},
         {"--max-body", "1kk", "1kk"},
@@ -258,6 +260,7 @@ static void test_help_names_every_option(void **state)
                                        "backup-dir",
                                        "log",
                                        "isa",
+                                       "memory",
                                        "max-body",
                                        "max-model-bytes",
                                        "max-batches",

@@ -17,6 +17,7 @@ void (*fake_hook)(const char *model, const char *name, int slice);
 struct api {
     size_t max_body;
     bool fail_close;
+    struct api_gauges gauges;
     atomic_bool draining, sick;
     atomic_int calls; /* an api must not be closed under a call */
 };
@@ -71,6 +72,11 @@ const char *api_isa(const struct api *a)
 bool api_is_healthy(struct api *a)
 {
     return !atomic_load(&a->sick);
+}
+
+struct api_gauges *api_gauges(struct api *a)
+{
+    return &a->gauges;
 }
 
 void api_drain(struct api *a)
