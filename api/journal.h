@@ -28,10 +28,10 @@ enum change_kind {
 /* A change that a session has just undergone. */
 struct change {
     enum change_kind kind;
-    int64_t steps;            /* STEP: applied */
+    int64_t steps;            /* STEP: applied; BACKWARD, APPLY: 1, or 0 if it diverged */
     int64_t batch;            /* STEP, BACKWARD: its number, or one of the above. PUSH, DELETE */
     const struct batch *data; /* of BATCH_INLINE */
-    const double *loss;       /* STEP: of each */
+    const double *loss;       /* of each */
     bool cleared;             /* STEP, BACKWARD: one more diverged; it left no gradients */
     int64_t from;             /* RESTORE: the change whose state is back, -1 if it is not known */
     int64_t work_ns;          /* it took: so long will its replay take */

@@ -205,7 +205,8 @@ void daemon_remove(struct daemon *d)
         kill(d->pid, SIGKILL);
         waitpid(d->pid, NULL, 0);
     }
-    DIR *dir = *d->dir ? opendir(d->dir) : NULL;
+    bool keep = getenv("GRADD_KEEP_DIR"); /* to look at what a failing test leaves */
+    DIR *dir = *d->dir && !keep ? opendir(d->dir) : NULL;
     for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
         char name[512];
         snprintf(name, sizeof name, "%s/%s", d->dir, entry->d_name);

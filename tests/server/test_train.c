@@ -464,7 +464,8 @@ static void test_every_route(void **state)
         ask(&m, 201, "POST", NULL, "/models/%s/checkpoints", id);
         fill_path(r->path, id, path, sizeof path);
         ask(&m, r->status, r->method, body_of(r), "%s", path);
-        assert_true(r->status == 204 ? m.reply->bytes == 0 : cJSON_IsObject(m.json));
+        bool json = r->status != 204 && strcmp(r->path, "/metrics") != 0;
+        assert_true(json ? cJSON_IsObject(m.json) : (r->status == 204) == (m.reply->bytes == 0));
         if (r->status == 201 && strcmp(r->path, "/admin/backup")) { /* a file has no address */
             assert_non_null(
                 strchr(http_header(m.reply, "Location", location, sizeof location), '/'));
