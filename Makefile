@@ -12,9 +12,10 @@ RINGS      ?= engine storage api server scripts
 TSAN_TESTS ?= storage/test_store_commit storage/test_store_backup storage/test_store_crash storage/test_store_here server/test_%
 # seconds for each fuzzer of fuzz-smoke
 FUZZ_TIME  ?= 15
-# how often make crash kills the daemon, and for how many seconds at most
+# how often make crash kills the daemon and stops it, and for how many seconds at most, each
 KILLS         ?= 1000
-CRASH_SECONDS ?= 1800
+STOPS         ?= 100
+CRASH_SECONDS ?= 1200
 # how much of it make parity tries: short or long
 PARITY     ?= short
 VERSION    := 0.1.0
@@ -155,10 +156,11 @@ fuzz-smoke: ## run each fuzzer for FUZZ_TIME seconds over its corpus
 	@tests/tools/fuzz.sh $(FUZZ_TIME) build/fuzz/tests/fuzz
 fuzzers: $(FUZZERS)
 
-crash: ## kill the daemon -9 under load, a thousand times; KILLS=, CRASH_SECONDS=, SEED=
+crash: ## kill the daemon under load a thousand times, and stop it a hundred; KILLS=, STOPS=, SEED=
 	$(call install_for,build test)
-	$(build) $(B)/gradd $(B)/tests/server/test_kill
+	$(build) $(B)/gradd $(B)/tests/server/test_kill $(B)/tests/server/test_drain
 	@$(B)/tests/server/test_kill $(KILLS) $(CRASH_SECONDS) $(SEED)
+	@$(B)/tests/server/test_drain $(STOPS) $(CRASH_SECONDS) $(SEED)
 
 parity: ## compare with PyTorch, op by op and program by program; PARITY=long for more of it
 	@docker/install.sh build parity

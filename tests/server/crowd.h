@@ -80,6 +80,7 @@ struct crowd {
     int round; /* of work */
     struct crowd_client client[CROWD_CLIENTS_MAX];
     struct crowd_counts counts;
+    bool working;     /* the clients' threads run */
     atomic_bool over; /* the clients finish what is on its way */
     pthread_mutex_t mutex;
     pthread_cond_t begun; /* a life, or the end of all */
@@ -94,6 +95,11 @@ void crowd_work(struct crowd *c, int ends);
 void crowd_prove(struct crowd *c);
 /* Removes the models, and what was done to them. */
 void crowd_forget(struct crowd *c);
+/* What has happened so far, as a line. */
+void crowd_tell(const struct crowd *c);
+/* Works, proves and forgets, in rounds of so many ends, until there were `ends` of them or the time
+ * is over; tells of each round. */
+void crowd_work_long(struct crowd *c, int ends, double seconds);
 /* Ends the daemon well, and leaves nothing. */
 void crowd_stop(struct crowd *c);
 /* The same after a failure: kills it. */
@@ -109,7 +115,9 @@ struct crowd_lie {
 /* What differs, for people; NULL: nothing. lie may be NULL. free() it. */
 char *crowd_difference(struct crowd *c, const struct crowd_lie *lie);
 
-/* For the clients: the first one counts. */
+/* A client's thread; arg: it. Ends when the work is over. */
+void *crowd_run_client(void *arg);
+/* The first one counts. */
 void crowd_note_trouble(struct crowd *c, const char *format, ...) PRINTF_LIKE(2, 3);
 bool crowd_has_trouble(struct crowd *c);
 /* What an answer is known by. */

@@ -90,12 +90,6 @@ static void repeat_all(struct crowd *c, const struct crowd_lie *lie)
         pthread_join(repeat[i].thread, NULL);
 }
 
-/* All that the model shows, times excepted; "" if it is not there. free() it. */
-static char *shown(struct model_client *m, const char *id)
-{
-    return try_ask(m, "GET", NULL, "/models/%s", id) == 404 ? strdup("") : model_text(m, id);
-}
-
 static void compare(struct crowd *c, const char *id, const char *one, const char *other)
 {
     size_t i = 0;
@@ -117,7 +111,8 @@ static void compare_models(struct crowd *c)
     for (int i = 0; i < c->plan.clients; i++)
         for (int k = 0; k < c->plan.models; k++) {
             const struct subject *m = &c->client[i].model[k].subject;
-            char *one = shown(&is, m->id), *other = shown(&should, m->id);
+            char *one = model_text_if_any(&is, m->id);
+            char *other = model_text_if_any(&should, m->id);
             compare(c, m->id, one, other);
             if (m->exists != (*one != '\0'))
                 crowd_note_trouble(c, "%s is %sthere", m->id, *one ? "" : "not ");

@@ -227,6 +227,12 @@ char *model_text(struct model_client *m, const char *id)
     return t.at;
 }
 
+char *model_text_if_any(struct model_client *m, const char *id)
+{
+    long status = try_ask(m, "GET", NULL, "/models/%s", id);
+    return status == 404 ? must(strdup("")) : model_text(m, id);
+}
+
 void assert_same_text(const char *a, const char *b)
 {
     size_t i = 0;

@@ -69,6 +69,8 @@ void text_add_timeless(struct text *t, const char *body);
  * batches with their data, checkpoints. Numbers are printed so that equal text means equal bits.
  * free() it. */
 char *model_text(struct model_client *m, const char *id);
+/* The same; "" if there is no such model. */
+char *model_text_if_any(struct model_client *m, const char *id);
 void assert_same_text(const char *a, const char *b);
 
 /* ---- data sets ----------------------------------------------------------------------------- */
