@@ -6,19 +6,9 @@
 #include "api/state.h"
 #include "engine/mem.h"
 
-#define BUCKETS_AT_FIRST ((size_t)1024)
 /* After a model could not be kept, and so not be put away: a full disk is asked again, but not all
  * the time. */
 #define REST_NS INT64_C(1000000000)
-
-struct registry_entry {
-    struct registry_entry *next;
-    struct session *session; /* NULL while it is being loaded */
-    size_t hash;
-    bool busy;   /* being loaded, deleted or put away: wait for `settled` */
-    bool wanted; /* … and somebody does */
-    char id[];
-};
 
 /* ---- lists --------------------------------------------------------------------------------- */
 
@@ -41,87 +31,12 @@ static void list_remove(struct registry *r, enum registry_list list, struct sess
     *(at->next ? &at->next->link[list].prev : &ends->prev) = at->prev;
 }
 
-/* ---- the table ----------------------------------------------------------------------------- */
-
-/* FNV-1a */
-static size_t hash_of(const char *id)
-{
-    uint64_t h = 14695981039346656037u;
-    for (; *id; id++)
-        h = (h ^ (unsigned char)*id) * 1099511628211u;
-    return (size_t)h;
-}
-
-/* The place of id's entry: it, or the NULL at the end of its bucket. */
-static struct registry_entry **find_locked(struct registry *r, const char *id) REQUIRES(r->lock)
-{
-    size_t hash = hash_of(id);
-    struct registry_entry **place = &r->bucket[hash & (r->buckets - 1)];
-    while (*place && ((*place)->hash != hash || strcmp((*place)->id, id) != 0))
-        place = &(*place)->next;
-    return place;
-}
-
-/* Without memory for it the table stays as it is: slower. */
-static void double_locked(struct registry *r) REQUIRES(r->lock)
-{
-    size_t more = 2 * r->buckets;
-    struct registry_entry **bucket = mem_array(more, sizeof *bucket);
-    if (!bucket)
-        return;
-    for (size_t i = 0; i < r->buckets; i++)
-        for (struct registry_entry *entry = r->bucket[i], *next; entry; entry = next) {
-            struct registry_entry **place = &bucket[entry->hash & (more - 1)];
-            next = entry->next;
-            entry->next = *place;
-            *place = entry;
-        }
-    mem_free(r->bucket);
-    r->bucket = bucket;
-    r->buckets = more;
-}
-
-/* A busy entry for an id that has none. false: no memory. */
-static bool reserve_locked(struct registry *r, const char *id) REQUIRES(r->lock)
-{
-    size_t bytes = strlen(id) + 1;
-    struct registry_entry *entry = mem_array(1, sizeof *entry + bytes);
-    if (!entry)
-        return false;
-    if (r->entries >= r->buckets)
-        double_locked(r);
-    memcpy(entry->id, id, bytes);
-    entry->hash = hash_of(id);
-    entry->busy = true;
-    *find_locked(r, id) = entry;
-    r->entries++;
-    return true;
-}
-
-static void remove_locked(struct registry *r, const char *id) REQUIRES(r->lock)
-{
-    struct registry_entry **place = find_locked(r, id), *entry = *place;
-    *place = entry->next;
-    r->entries--;
-    r->resident -= entry->session != NULL;
-    mem_free(entry);
-}
-
-/* The entry is busy no longer, or gone (NULL): whoever waits for it shall look. */
-static void settle_locked(struct registry *r, struct registry_entry *entry) REQUIRES(r->lock)
-{
-    if (entry)
-        entry->busy = entry->wanted = false;
-    pthread_cond_broadcast(&r->settled);
-}
-
 /* ---- life ---------------------------------------------------------------------------------- */
 
 enum err_kind registry_init(struct registry *r, struct api *a, struct err *e)
 {
-    *r = (struct registry){.api = a, .budget = a->config.memory, .buckets = BUCKETS_AT_FIRST};
-    r->bucket = mem_array(r->buckets, sizeof *r->bucket);
-    if (!r->bucket)
+    *r = (struct registry){.api = a, .budget = a->config.memory};
+    if (!roster_init(&r->roster))
         return err_set(e, ERR_NOMEM, "", "no memory for the models");
     lock_init(&r->lock);
     pthread_cond_init(&r->settled, NULL);
@@ -131,21 +46,19 @@ enum err_kind registry_init(struct registry *r, struct api *a, struct err *e)
 void registry_each(struct registry *r, void (*visit)(struct session *s, void *arg),
                    void *arg) UNCHECKED_LOCKS
 {
-    for (size_t i = 0; i < r->buckets; i++)
-        for (struct registry_entry *entry = r->bucket[i]; entry; entry = entry->next)
-            visit(entry->session, arg);
+    roster_each(&r->roster, visit, arg);
+}
+
+static void free_one(struct session *s, void *arg)
+{
+    (void)arg;
+    session_free(s);
 }
 
 void registry_close(struct registry *r) UNCHECKED_LOCKS
 {
-    for (size_t i = 0; i < r->buckets; i++)
-        while (r->bucket[i]) {
-            struct registry_entry *entry = r->bucket[i];
-            r->bucket[i] = entry->next;
-            session_free(entry->session);
-            mem_free(entry);
-        }
-    mem_free(r->bucket);
+    roster_each(&r->roster, free_one, NULL);
+    roster_close(&r->roster);
     pthread_cond_destroy(&r->settled);
     lock_close(&r->lock);
 }
@@ -167,11 +80,11 @@ static void count_locked(struct registry *r, struct session *s, struct footprint
     s->counted = now;
 }
 
-/* Of s with its entry, and that one's part of the table. */
+/* Of s with its entry. */
 static struct footprint footprint_of(const struct session *s)
 {
     struct footprint f = session_footprint(s);
-    f.model += sizeof(struct registry_entry) + strlen(s->id) + MEM_BLOCK_BYTES + sizeof(void *);
+    f.model += roster_entry_bytes(s->id);
     return f;
 }
 
@@ -206,6 +119,14 @@ struct registry_stats registry_stats(struct registry *r)
                                    .put_away = r->put_away};
     lock_give(&r->lock);
     return stats;
+}
+
+/* The entry is busy no longer, or gone (NULL): whoever waits for it shall look. */
+static void settle_locked(struct registry *r, struct roster_entry *entry) REQUIRES(r->lock)
+{
+    if (entry)
+        entry->busy = entry->wanted = false;
+    pthread_cond_broadcast(&r->settled);
 }
 
 /* ---- putting away -------------------------------------------------------------------------- */
@@ -250,7 +171,7 @@ static struct session *begin_put_away(struct registry *r)
     lock_take(&r->lock);
     struct session *s = is_over_locked(r) ? find_idle_locked(r) : NULL;
     if (s) {
-        (*find_locked(r, s->id))->busy = true;
+        roster_find(&r->roster, s->id)->busy = true;
         unlist_locked(r, s);
         r->leaving += sum(&s->counted);
     }
@@ -269,11 +190,12 @@ static void drop_due_locked(struct registry *r, struct session *s) REQUIRES(r->l
 static void end_put_away(struct registry *r, struct session *s, bool kept)
 {
     lock_take(&r->lock);
-    struct registry_entry *entry = *find_locked(r, s->id);
+    struct roster_entry *entry = roster_find(&r->roster, s->id);
     bool goes = kept && !entry->wanted;
     r->leaving -= sum(&s->counted);
     if (goes) {
-        remove_locked(r, s->id);
+        roster_remove(&r->roster, s->id);
+        r->resident--;
         drop_due_locked(r, s);
         count_locked(r, s, (struct footprint){0, 0});
         r->put_away++;
@@ -300,7 +222,7 @@ void registry_trim(struct registry *r)
 
 /* A session that the store is behind makes way for a fresh one, to be loaded into the entry; who
  * holds it may finish. Returns it if nobody does, to be freed. */
-static struct session *dismiss_locked(struct registry *r, struct registry_entry *entry)
+static struct session *dismiss_locked(struct registry *r, struct roster_entry *entry)
     REQUIRES(r->lock)
 {
     struct session *s = entry->session;
@@ -319,10 +241,10 @@ static struct session *dismiss_locked(struct registry *r, struct registry_entry 
 /* The resident model, held, or NULL and a busy entry of ours for it. false: no memory. */
 static bool find_or_reserve(struct registry *r, const char *id, struct session **out)
 {
-    struct registry_entry *entry;
+    struct roster_entry *entry;
     struct session *dismissed = NULL;
     lock_take(&r->lock);
-    while ((entry = *find_locked(r, id)) != NULL && entry->busy) {
+    while ((entry = roster_find(&r->roster, id)) != NULL && entry->busy) {
         entry->wanted = true;
         lock_wait(&r->lock, &r->settled);
     }
@@ -331,10 +253,11 @@ static bool find_or_reserve(struct registry *r, const char *id, struct session *
     *out = entry ? entry->session : NULL;
     if (*out)
         (*out)->references++;
-    bool ok = entry || reserve_locked(r, id);
+    else if (!entry && (entry = roster_add(&r->roster, id)) != NULL)
+        entry->busy = true;
     lock_give(&r->lock);
     session_free(dismissed);
-    return ok;
+    return entry != NULL;
 }
 
 /* Puts s into our busy entry, held once, or removes that. Nobody has used it yet: unless it is
@@ -343,7 +266,7 @@ static void settle(struct registry *r, const char *id, struct session *s, bool l
 {
     struct footprint footprint = s ? footprint_of(s) : (struct footprint){0, 0};
     lock_take(&r->lock);
-    struct registry_entry *entry = *find_locked(r, id);
+    struct roster_entry *entry = roster_find(&r->roster, id);
     if (s) {
         s->references = 1;
         entry->session = s;
@@ -351,7 +274,7 @@ static void settle(struct registry *r, const char *id, struct session *s, bool l
         r->resident++;
         r->loads += loaded;
     } else {
-        remove_locked(r, id);
+        roster_remove(&r->roster, id);
     }
     settle_locked(r, s ? entry : NULL);
     lock_give(&r->lock);
@@ -387,7 +310,7 @@ enum err_kind registry_get(struct registry *r, const char *id, struct session **
 struct session *registry_peek(struct registry *r, const char *id)
 {
     lock_take(&r->lock);
-    const struct registry_entry *entry = *find_locked(r, id);
+    const struct roster_entry *entry = roster_find(&r->roster, id);
     struct session *s = entry && !entry->busy ? entry->session : NULL;
     if (s && atomic_load(&s->lost))
         s = NULL;
@@ -452,7 +375,7 @@ void registry_end_create(struct registry *r, const char *id, struct session *s)
 void registry_begin_delete(struct registry *r, struct session *s)
 {
     lock_take(&r->lock);
-    (*find_locked(r, s->id))->busy = true;
+    roster_find(&r->roster, s->id)->busy = true;
     lock_give(&r->lock);
 }
 
@@ -460,12 +383,13 @@ void registry_end_delete(struct registry *r, struct session *s, bool deleted)
 {
     lock_take(&r->lock);
     if (deleted) {
-        remove_locked(r, s->id);
+        roster_remove(&r->roster, s->id);
+        r->resident--;
         unlist_locked(r, s);
         drop_due_locked(r, s);
         s->gone = true;
     }
-    settle_locked(r, deleted ? NULL : *find_locked(r, s->id));
+    settle_locked(r, deleted ? NULL : roster_find(&r->roster, s->id));
     lock_give(&r->lock);
 }
 

@@ -13,6 +13,7 @@
 #ifndef API_REGISTRY_H
 #define API_REGISTRY_H
 
+#include "api/roster.h"
 #include "api/session.h"
 #include "engine/lock.h"
 
@@ -20,17 +21,15 @@ struct registry {
     struct api *api; /* [I] */
     size_t budget;   /* [I] bytes */
     struct lock lock;
-    pthread_cond_t settled;         /* an entry is no longer busy */
-    struct registry_entry **bucket; /* [r] as many as a power of two */
-    size_t buckets, entries;        /* [r] */
-    struct session_links
-        list[REGISTRY_LISTS]; /* [r] their ends: next is the first, prev the last */
-    struct footprint total;   /* [r] of all models that are in memory */
-    size_t leaving;           /* [r] bytes of those that are being put away */
-    int64_t rest_until;       /* [r] ns: nothing is put away before, since a model
-                                 could not be kept */
-    size_t resident;          /* [r] models that can be found */
-    uint64_t loads, put_away; /* [r] since the start */
+    pthread_cond_t settled;                    /* an entry is no longer busy */
+    struct roster roster;                      /* [r] */
+    struct session_links list[REGISTRY_LISTS]; /* [r] next: the first, prev: the last */
+    struct footprint total;                    /* [r] of all models that are in memory */
+    size_t leaving;                            /* [r] bytes of those that are being put away */
+    int64_t rest_until;                        /* [r] ns: nothing is put away before, since a model
+                                                  could not be kept */
+    size_t resident;                           /* [r] models that can be found */
+    uint64_t loads, put_away;                  /* [r] since the start */
 };
 
 /* errors NOMEM */

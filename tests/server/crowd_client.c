@@ -122,7 +122,8 @@ static void take_answer(struct crowd_client *c, const struct change *change, int
     }
 }
 
-/* An answer that no client may get here. A call that was cut between two slices says how far it got.
+/* An answer that no client may get here. A call that was cut between two slices says how far it
+ * got.
  */
 static bool is_strange(const struct crowd_client *c, long status)
 {
