@@ -126,9 +126,9 @@ struct store_checkpoint {
     int64_t created_at;
     size_t bytes; /* reading: of all sections */
 };
-/* CONFLICT: the number n > 0 is taken. Of the automatic ones that are not beside a change the
- * newest two are kept, and everything since the older of them: an automatic one lets go what was
- * before. */
+/* CONFLICT: the number n > 0 is taken. UNAVAILABLE: the last change that it holds was not kept, or
+ * there are more. Of the automatic ones that are not beside a change the newest two are kept, and
+ * everything since the older of them: an automatic one lets go what was before. */
 void store_save_checkpoint(struct store_txn *txn, int64_t model, const struct store_checkpoint *c);
 /* NOT_FOUND: there is none. n > 0. */
 void store_delete_checkpoint(struct store_txn *txn, int64_t model, int64_t n);

@@ -70,6 +70,20 @@ static enum err_kind read_end(struct db *db, int64_t model, int64_t *last, struc
     return rc;
 }
 
+static enum err_kind gap(struct err *e)
+{
+    return err_set(e, ERR_UNAVAILABLE, "", "an earlier change was not kept");
+}
+
+enum err_kind journal_check_last(struct db *db, int64_t model, int64_t seq, struct err *e)
+{
+    int64_t last;
+    enum err_kind rc = read_end(db, model, &last, e);
+    if (rc == ERR_IO && atomic_load(&db->healthy))
+        return ERR_OK;
+    return rc || last == seq ? rc : gap(e);
+}
+
 /* Moves the end to seq, the change after the last one, so that nothing is appended behind a change
  * that is missing. */
 static enum err_kind move_end(struct db *db, int64_t model, const struct store_change *c,
@@ -93,7 +107,7 @@ static enum err_kind move_end(struct db *db, int64_t model, const struct store_c
     rc = read_end(db, model, &last, e);
     if (rc == ERR_IO && atomic_load(&db->healthy) && c->mends)
         return write_end(db, model, c->seq, e);
-    return rc ? rc : err_set(e, ERR_UNAVAILABLE, "", "an earlier change was not kept");
+    return rc ? rc : gap(e);
 }
 
 struct end {
@@ -258,7 +272,7 @@ struct walk {
     int64_t model, next, last;
     struct arena arena; /* of what the changes point to */
     struct store_change change[WALK_CHANGES];
-    size_t count;
+    size_t count, bytes;
     bool more;      /* there may be changes behind these */
     struct err why; /* the next one is damaged, if its kind is not OK */
 };
@@ -298,6 +312,7 @@ static enum err_kind load_row(struct db *db, struct walk *w, struct query *q, st
         rc = blob.bytes ? copy_blob(db, &w->arena, &blob, &c->data, e)
                         : copy(&w->arena, &c->data, c->data_bytes, e);
     w->count += !rc;
+    w->bytes += c->body_bytes + c->data_bytes;
     return rc;
 }
 
@@ -307,7 +322,7 @@ static enum err_kind load_some(struct db *db, void *arg, struct err *e)
     struct query q;
     bool row = true;
     enum err_kind rc = ERR_OK;
-    w->count = 0;
+    w->count = w->bytes = 0;
     arena_reset(&w->arena);
     query_start(&q, db,
                 "SELECT " CHANGE_COLUMNS " FROM journal WHERE model = ? AND seq BETWEEN ? AND ?"
@@ -318,7 +333,7 @@ static enum err_kind load_some(struct db *db, void *arg, struct err *e)
     bool room = true;
     while (!rc && room && !(rc = query_row(&q, &row, e)) && row) {
         rc = load_row(db, w, &q, e);
-        room = w->count < WALK_CHANGES && w->arena.total < WALK_BYTES;
+        room = w->count < WALK_CHANGES && w->bytes < WALK_BYTES;
     }
     query_end(&q);
     w->more = !rc && row;
