@@ -197,11 +197,13 @@ static enum err_kind redo_backward(struct replay *r, const struct change_row *ro
     struct batch *b;
     if (row->cleared)
         session_zero_grad(r->s);
-    if (row->diverged) /* it left nothing else */
+    if (row->steps == 0) /* it diverged, and left nothing else */
         return ERR_OK;
     enum err_kind rc = find_data(r, row, &b, e);
     if (!rc)
         rc = session_backward(r->s, r->scratch, b, &result, NULL, e);
+    if (!rc)
+        rc = check_loss(row, journal_loss(row, 0), result.loss, e);
     uint64_t digest = module_gradient_digest(r->s->module, r->s->api->kernels);
     if (!rc && is_comparable(row) && row->gradients != digest && !has_nan(r->s))
         rc = mismatch(row, "gradients", e);
