@@ -363,6 +363,7 @@ static void assert_place(const struct store_place *p, bool is_change, int64_t se
     assert_int_equal(p->step, 10 * seq);
     if (is_change) {
         assert_int_equal(p->from, from);
+        assert_int_equal(p->kind, from < 0 ? 9 : 1);
         return;
     }
     assert_int_equal(p->n, n);
