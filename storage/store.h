@@ -140,9 +140,9 @@ struct store_checkpoint {
     int64_t created_at;
     size_t bytes; /* reading: of all sections */
 };
-/* CONFLICT: the number n > 0 is taken. Of the automatic ones that are not beside a change the
- * newest two are kept, and everything since the older of them: an automatic one lets go what was
- * before. */
+/* CONFLICT: the number n > 0 is taken. UNAVAILABLE: the last change that it holds was not kept, or
+ * there are more. Of the automatic ones that are not beside a change the newest two are kept, and
+ * everything since the older of them: an automatic one lets go what was before. */
 void store_save_checkpoint(struct store_txn *txn, int64_t model, const struct store_checkpoint *c);
 /* NOT_FOUND: there is none. n > 0. */
 void store_delete_checkpoint(struct store_txn *txn, int64_t model, int64_t n);
@@ -228,7 +228,7 @@ MUST_USE enum err_kind store_last_numbers(struct store *s, int64_t model, int64_
                                           int64_t *batch, struct err *e);
 
 /* The last change of the model, 0: none. IO: the journal's end is damaged; *seq is the last change
- * that there is, which need not be the last there was. */
+ * that there is, or that a checkpoint holds, which need not be the last there was. */
 MUST_USE enum err_kind store_last_change(struct store *s, int64_t model, int64_t *seq,
                                          struct err *e);
 /* Calls visit for every kept change with first <= seq <= last, in order; what it points to lives
@@ -242,7 +242,8 @@ MUST_USE enum err_kind store_each_change(struct store *s, int64_t model, int64_t
 /* A way to a state of the past: a change or a checkpoint, without its content. */
 struct store_place {
     int64_t seq, step;
-    int64_t from;      /* of a change; see struct store_change */
+    int64_t from;      /* of a change: see struct store_change, … */
+    int kind;          /* … and the caller's */
     int64_t n, serial; /* of a checkpoint; serial 0: a client's, which n names */
     bool is_change;
 };

@@ -86,6 +86,18 @@ enum err_kind journal_find_end(struct db *db, int64_t model, const struct store_
     return write_end(db, model, *last, e);
 }
 
+enum err_kind journal_check_last(struct db *db, int64_t model, int64_t seq, struct err *e)
+{
+    int64_t last;
+    enum err_kind rc = front_last(db, model, &last, e);
+    if (!rc && last == 0)
+        rc = read_end(db, model, &last, e);
+    if (rc == ERR_IO && atomic_load(&db->healthy))
+        return ERR_OK;
+    return rc || last == seq ? rc
+                             : err_set(e, ERR_UNAVAILABLE, "", "an earlier change was not kept");
+}
+
 enum err_kind journal_move_end(struct db *db, int64_t model, int64_t last, bool *found,
                                struct err *e)
 {
@@ -116,9 +128,11 @@ static enum err_kind find_end(struct db *db, void *arg, struct err *e)
     rc = read_end(db, a->model, &a->last, e);
     if (rc != ERR_IO)
         return rc;
-    query_start(&q, db, "SELECT max(seq) FROM journal WHERE model = ? AND seq < ? AND kind > 0");
+    /* a checkpoint may be of a change that is lost, whose number is not to be used again */
+    query_start(&q, db,
+                "SELECT max(seq) FROM (SELECT seq FROM journal WHERE model = ?1 AND kind > 0"
+                " UNION ALL SELECT seq FROM checkpoints WHERE model = ?1)");
     query_put_i64(&q, a->model);
-    query_put_i64(&q, JOURNAL_END);
     a->last = !query_row(&q, &row, &ignored) && row ? query_i64(&q) : 0;
     query_end(&q);
     return rc;
@@ -441,7 +455,7 @@ static enum err_kind list_changes(struct db *db, struct places *p, struct err *e
     while (!rc && !(rc = query_row(&q, &row, e)) && row) {
         enum err_kind damaged = read_row(&q, p->model, &c, &blob, &why);
         struct store_place place = {
-            .seq = c.seq, .step = c.step, .from = c.from, .is_change = true};
+            .seq = c.seq, .step = c.step, .from = c.from, .kind = c.kind, .is_change = true};
         if (!damaged)
             rc = add_place(p, &place, e);
         else if (damaged != ERR_IO) {

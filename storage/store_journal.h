@@ -14,6 +14,8 @@
 
 /* The end of a model without changes. */
 MUST_USE enum err_kind journal_begin(struct db *db, int64_t model, struct err *e);
+/* UNAVAILABLE: change seq is not the last one there is. An end that is damaged says nothing. */
+MUST_USE enum err_kind journal_check_last(struct db *db, int64_t model, int64_t seq, struct err *e);
 /* Deletes the changes up to upto, with what they own; not the end. What a damaged row owned is
  * lost space: its chunk numbers may be another's. */
 MUST_USE enum err_kind journal_trim(struct db *db, int64_t model, int64_t upto, struct err *e);

@@ -13,9 +13,10 @@
 
 struct request {
     const char *method, *target;
-    const char *type; /* NULL: application/json if there is a body, none otherwise */
-    const char *body; /* NULL: none */
-    size_t bytes;     /* 0: strlen(body) */
+    const char *type;              /* NULL: application/json if there is a body, none otherwise */
+    const char *body;              /* NULL: none */
+    size_t bytes;                  /* 0: strlen(body) */
+    const char *header[2 * 4 + 1]; /* further names and values; NULL ends them */
 };
 
 #define CLIENT_REPLIES 16
@@ -41,6 +42,10 @@ void client_close(struct client *c);
 void client_reopen(struct client *c);
 /* Drops the api as a kill would: what is not in the store by now is lost. */
 void client_kill(struct client *c);
+/* The same, and sql is run on what is left before it is opened again. */
+void client_damage(struct client *c, const char *sql);
+/* The first number of what sql selects, from the file as it stands. */
+int64_t client_sql(struct client *c, const char *sql);
 
 /* One request from its first line to its answer. Makes no assertion. */
 void client_exchange(struct api *a, struct scratch *s, int64_t slice_ns, const struct request *q,
@@ -60,11 +65,16 @@ const struct reply *ask(struct client *c, const char *method, const char *target
 const struct reply *expect(struct client *c, int status, const char *method, const char *target,
                            const char *body, ...) PRINTF_LIKE(5, 6);
 
+/* One request with headers, "If-Match", "*", …, NULL at the end. */
+const struct reply *ask_headed(struct client *c, const struct request *q);
+
 /* A call by hand, slice by slice: client_slice until it says true, then client_finish. */
 struct call *client_start(struct client *c, const char *method, const char *target,
                           const char *body);
 bool client_slice(struct client *c, struct call *call);
 const struct reply *client_finish(struct client *c, struct call *call);
+/* Has the model checkpointed in the background, due or not, and waits until the store has it. */
+void client_checkpoint(struct client *c, const char *id);
 /* Runs the checkpoint that is due and waits until the store has it. false: none is due. */
 bool client_run_due(struct client *c);
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/api/client.h"
+#include "tests/api/twins.h"
 
 #define MOMENTUM                                                                                   \
     ",\"optimizer\":{\"type\":\"sgd\",\"lr\":0.1,\"momentum\":0.9,\"weight_decay\":0.01,"          \
@@ -21,29 +21,6 @@ static void steps(struct client *c, const char *id, int n)
     char body[40];
     snprintf(body, sizeof body, "{\"steps\":%d}", n);
     expect_of(c, 200, "POST", id, "/step", body);
-}
-
-/* All of a model but its id and times: parameters, gradients, history, options, turn. */
-static void assert_twins(struct client *a, const char *id_a, struct client *b, const char *id_b)
-{
-    static const char *const parts[] = {"/parameters", "/gradients", "/losses"};
-    static const char *const members[] = {"optimizer", "on_divergence", "durability", "parameters",
-                                          "step",      "loss_last",     "state"};
-    char first[96], second[96];
-    for (int i = 0; i < 3; i++) {
-        snprintf(first, sizeof first, "/models/%s%s", id_a, parts[i]);
-        snprintf(second, sizeof second, "/models/%s%s", id_b, parts[i]);
-        assert_same_answer(a, first, b, second);
-    }
-    const struct reply *x = expect_of(a, 200, "GET", id_a, "", NULL);
-    const struct reply *y = expect_of(b, 200, "GET", id_b, "", NULL);
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        char *want = json_text(cJSON_GetObjectItemCaseSensitive(y->json, members[i]));
-        char *got = json_text(cJSON_GetObjectItemCaseSensitive(x->json, members[i]));
-        assert_string_equal(got, want);
-        free(want);
-        free(got);
-    }
 }
 
 static void test_create_list_delete(void **state)
