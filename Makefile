@@ -9,9 +9,13 @@ VARIANT    ?= release
 # which tests: folders under tests/, and "scripts" for tests/*.sh
 RINGS      ?= engine storage api server scripts
 # and of these under tsan, where the others show nothing and last long: those that run threads
-TSAN_TESTS ?= storage/test_store_commit storage/test_store_crash server/test_%
+TSAN_TESTS ?= storage/test_store_commit storage/test_store_backup storage/test_store_crash storage/test_store_here server/test_%
 # seconds for each fuzzer of fuzz-smoke
 FUZZ_TIME  ?= 15
+# how often make crash kills the daemon and stops it, and for how many seconds at most, each
+KILLS         ?= 1000
+STOPS         ?= 100
+CRASH_SECONDS ?= 1200
 # how much of it make parity tries: short or long
 PARITY     ?= short
 VERSION    := 0.1.0
@@ -106,7 +110,7 @@ $(B)/tests/storage/test_%: $(B)/tests/storage/test_%.o $(call support,storage) $
 $(B)/tests/api/test_%:     $(B)/tests/api/test_%.o     $(call support,api)     $(FAULTS) $(B)/api.a $(B)/storage.a $(B)/engine.a ; $(call test_link,api storage)
 $(B)/tests/server/test_%:  $(B)/tests/server/test_%.o  $(call support,server)  $(LIBS) ; $(call test_link,server api storage)
 # The server's own tests run it over canned handlers in place of the api; `alone` builds that daemon.
-FAKED := $(patsubst %,$(B)/tests/server/test_%,config guard log pool transport shutdown)
+FAKED := $(patsubst %,$(B)/tests/server/test_%,config guard limits log pool transport shutdown)
 alone := $(B)/tests/server/fake/fake_api.o $(B)/server.a $(B)/engine.a
 $(FAKED): %: %.o $(call support,server) $(alone) ; $(call test_link,server api)
 $(B)/tests/server/fake/gradd: $(B)/server/main.o $(alone) ; $(call test_link,server)
@@ -154,6 +158,12 @@ fuzz-smoke: ## run each fuzzer for FUZZ_TIME seconds over its corpus
 	@tests/tools/fuzz.sh $(FUZZ_TIME) build/fuzz/tests/fuzz
 fuzzers: $(FUZZERS)
 
+crash: ## kill the daemon under load a thousand times, and stop it a hundred; KILLS=, STOPS=, SEED=
+	$(call install_for,build test)
+	$(build) $(B)/gradd $(B)/tests/server/test_kill $(B)/tests/server/test_drain
+	@$(B)/tests/server/test_kill $(KILLS) $(CRASH_SECONDS) $(SEED)
+	@$(B)/tests/server/test_drain $(STOPS) $(CRASH_SECONDS) $(SEED)
+
 parity: ## compare with PyTorch, op by op and program by program; PARITY=long for more of it
 	@docker/install.sh build parity
 	$(build) $(B)/gradd
@@ -186,6 +196,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: FORCE all run test fuzz-smoke fuzzers parity bench bench-quick benches lint image install clean help
+.PHONY: FORCE all run test crash fuzz-smoke fuzzers parity bench bench-quick benches lint image install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

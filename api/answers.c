@@ -42,6 +42,14 @@ void answers_close(struct answers *a) UNCHECKED_LOCKS
     lock_close(&a->lock);
 }
 
+size_t answers_memory(struct answers *a)
+{
+    lock_take(&a->lock);
+    size_t bytes = a->bytes + a->count * (sizeof(struct kept) + MEM_BLOCK_BYTES * 2);
+    lock_give(&a->lock);
+    return bytes;
+}
+
 /* Forgets the oldest answers that need not be kept until there is room. false: there is none. */
 static bool make_room_locked(struct answers *a) REQUIRES(a->lock)
 {

@@ -43,6 +43,9 @@ struct answers {
 void answers_init(struct answers *a);
 void answers_close(struct answers *a);
 
+/* What they take of memory. */
+size_t answers_memory(struct answers *a);
+
 /* Takes key for a request. Either *out is the key, running now, to be ended by one of the calls
  * below; or *out is NULL and *found is the answer that it had (mem_free its body).
  *   errors  CONFLICT  its request is running

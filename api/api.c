@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/admin.h"
 #include "api/call.h"
 #include "api/state.h"
 #include "engine/decimal.h"
@@ -24,50 +25,114 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
         rc = err_set(e, ERR_INVALID, "", "this machine cannot run the instruction set \"%s\"",
                      config->isa);
     if (!rc)
-        rc = store_open(config->data, &a->store, e);
+        rc = registry_init(&a->registry, a, e);
+    bool made = !rc;
+    if (!rc)
+        rc = store_open(config->data,
+                        &(struct store_options){.network_files = config->network_files}, &a->store,
+                        e);
+    if (!rc)
+        rc = admin_open(a, e);
     if (rc) {
+        if (made)
+            registry_close(&a->registry);
+        admin_close(a);
+        store_close(a->store);
         mem_free(a);
         return rc;
     }
     atomic_init(&a->autograd.left, config->autograd_memory);
-    registry_init(&a->registry, a);
     answers_init(&a->answers);
     lock_init(&a->notices.lock);
     *out = a;
     return ERR_OK;
 }
 
-/* Saves a changed model at the end; *arg keeps the first error. */
-static void save_changed(struct session *s, void *arg)
+/* ---- closing ------------------------------------------------------------------------------- */
+
+/* The end, and what of it failed first. */
+struct closing {
+    struct api *api;
+    bool (*hurry)(void *arg);
+    void *arg;
+    struct err first;
+};
+
+static bool is_hurried(struct closing *c)
 {
-    struct err *first = arg, e;
-    struct save save = {.created_at = clock_millis()};
-    bool unsaved = session_is_unsaved(s) || atomic_load(&s->saving);
-    if (!unsaved || s->damage || atomic_load(&s->lost))
-        return;
-    if (session_save(s, &save, &e) != ERR_OK && !first->kind)
-        *first = e;
+    return c->hurry && c->hurry(c->arg);
 }
 
-enum err_kind api_close(struct api *a, struct err *e)
+static void save(struct closing *c, struct session *s)
 {
-    struct err first = {.kind = ERR_OK};
+    struct save save = {.created_at = clock_millis()};
+    struct err e;
+    if (s->damage || atomic_load(&s->lost))
+        return;
+    if (session_save(s, &save, &e) != ERR_OK && !c->first.kind)
+        c->first = e;
+}
+
+/* A journal can be replayed later; what has none is saved however much haste there is. */
+static void save_changed(struct session *s, void *arg)
+{
+    struct closing *c = arg;
+    bool unsaved = session_is_unsaved(s) || atomic_load(&s->saving);
+    if (unsaved && !(session_is_journaled(s) && is_hurried(c)))
+        save(c, s);
+}
+
+/* Those that were put away with changes to replay. */
+static void save_tails(struct closing *c)
+{
+    char ids[64][STORE_ID_BYTES], after[STORE_ID_BYTES] = "";
+    size_t count = 1;
+    struct err e;
+    while (count > 0 && !store_list_tails(c->api->store, after, 64, ids, &count, &e)) {
+        for (size_t i = 0; i < count; i++) {
+            struct session *s;
+            if (is_hurried(c))
+                return;
+            memcpy(after, ids[i], sizeof after);
+            if (registry_get(&c->api->registry, ids[i], &s, &e))
+                continue; /* a damaged one stays as it is */
+            save(c, s);
+            registry_put(&c->api->registry, s);
+        }
+    }
+}
+
+enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *arg, struct err *e)
+{
+    struct closing c = {.api = a, .hurry = hurry, .arg = arg};
     if (!a)
         return ERR_OK;
-    registry_each(&a->registry, save_changed, &first);
+    registry_each(&a->registry, save_changed, &c);
+    save_tails(&c);
     store_close(a->store); /* before the sessions that its last callbacks may still name */
     registry_close(&a->registry);
     answers_close(&a->answers);
     lock_close(&a->notices.lock);
+    admin_close(a);
     mem_free(a);
-    if (first.kind)
-        *e = first;
-    return first.kind;
+    if (c.first.kind)
+        *e = c.first;
+    return c.first.kind;
 }
 
 const char *api_isa(const struct api *a)
 {
     return a->kernels->isa;
+}
+
+bool api_is_healthy(struct api *a)
+{
+    return store_is_healthy(a->store);
+}
+
+struct api_gauges *api_gauges(struct api *a)
+{
+    return &a->gauges;
 }
 
 void api_drain(struct api *a)
@@ -111,27 +176,76 @@ struct scratch *scratch_new(struct api *a)
         mem_free(s);
         return NULL;
     }
+    if (s) {
+        s->api = a;
+        scratch_count(s);
+    }
     return s;
 }
 
 void scratch_free(struct scratch *s)
 {
-    if (s)
-        tape_close(&s->tape);
+    if (!s)
+        return;
+    tape_close(&s->tape);
+    atomic_fetch_sub(&s->api->workspaces, s->counted);
     mem_free(s);
 }
 
-struct call *api_due(struct api *a)
+/* ---- what the daemon does on its own ------------------------------------------------------- */
+
+/* Calls of api_due that wait for a worker; more of them wait for the next round. */
+#define INTERNAL_MAX 1024
+/* The allocator is asked to give back what is free when so much was freed, and at most once in so
+ * long. */
+#define FREED_BYTES ((size_t)16 << 20)
+#define FREED_NS    INT64_C(1000000000)
+
+/* NULL: no memory, or too many. */
+static struct call *internal_new(struct api *a, const struct route *route)
+{
+    struct call *c = atomic_load(&a->internal) < INTERNAL_MAX ? call_new(a) : NULL;
+    if (!c)
+        return NULL;
+    atomic_fetch_add(&a->internal, 1);
+    c->internal = true;
+    c->route = route;
+    c->target = mem_array(1, STORE_ID_BYTES);
+    c->param[0] = c->target;
+    if (c->target)
+        return c;
+    call_free(c);
+    return NULL;
+}
+
+static struct call *checkpoint_new(struct api *a)
 {
     int64_t by = clock_ns() - a->config.checkpoint_seconds * 1000000000;
-    struct call *c = call_new(a);
-    if (c)
-        c->target = mem_array(1, STORE_ID_BYTES);
-    if (!c || !c->target || !registry_take_due(&a->registry, by, c->target)) {
-        call_free(c);
-        return NULL; /* without memory the model stays in the list */
-    }
-    c->route = &route_checkpoint_due;
-    c->param[0] = c->target;
+    struct call *c = internal_new(a, &route_checkpoint_due);
+    if (c && registry_take_due(&a->registry, by, c->target))
+        return c;
+    call_free(c);
+    return NULL;
+}
+
+static void give_back(struct api *a)
+{
+    int64_t now = clock_ns();
+    if (now < a->give_back_at || atomic_load(&a->freed) < FREED_BYTES)
+        return;
+    atomic_store(&a->freed, 0);
+    mem_trim();
+    a->give_back_at = now + FREED_NS;
+}
+
+/* A round: first what is over the budget, then the checkpoints, at last the allocator. Without
+ * memory for a call all of it stays due. */
+struct call *api_due(struct api *a)
+{
+    bool over = !a->swept && registry_is_over(&a->registry);
+    struct call *c = over ? internal_new(a, &route_put_away_due) : checkpoint_new(a);
+    a->swept = c != NULL;
+    if (!c)
+        give_back(a);
     return c;
 }

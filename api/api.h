@@ -7,7 +7,7 @@
  *     call_body*                                 only if call_admit said so
  *     call_mode, call_model                      where and in which line it runs
  *     call_work, again while it says so          on a worker, or at once for CALL_INLINE
- *     call_keep                                  only if call_work said so
+ *     call_keep, api_flush                       only if call_work said so
  *     call_answer                                status, headers, body
  *     call_free
  * Any of these that returns false has composed an answer: send it.
@@ -17,6 +17,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,11 +30,15 @@ struct scratch;
 
 struct api_config {
     const char *data;           /* the store's file */
+    bool network_files;         /* it may lie on a network file system */
+    const char *backup_dir;     /* folder of the backups; NULL or "": the data's */
+    const char *version;        /* of the program, for /metrics */
     const char *isa;            /* "auto", or an instruction set's name */
     size_t max_body;            /* bytes of one request's body */
     size_t max_model_bytes;     /* of one model's parameters */
     int64_t max_batches;        /* pushed batches a model */
     size_t max_batch_bytes;     /* of a model's pushed batches together */
+    size_t memory;              /* bytes of models and batches that are kept in memory unused */
     int64_t checkpoint_steps;   /* a checkpoint at the latest after so many steps … */
     int64_t checkpoint_seconds; /* … or so long after the first change since the last one */
     size_t autograd_memory;     /* bytes that all programs may take together */
@@ -42,12 +47,27 @@ struct api_config {
 
 /* Opens the store. errors: CONFLICT the file belongs to another daemon · IO · INVALID isa */
 MUST_USE enum err_kind api_open(const struct api_config *config, struct api **out, struct err *e);
-/* Writes a checkpoint of every changed model and closes the store. No call may be left.
- * IO: something could not be kept. NULL is fine. */
-MUST_USE enum err_kind api_close(struct api *a, struct err *e);
+/* Writes a checkpoint of every model that has changes to replay and closes the store. No call may
+ * be left. What hurry (NULL: never; called now and then) says true to is left for the next start to
+ * replay. IO: something could not be kept. a NULL is fine. */
+MUST_USE enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *arg, struct err *e);
 const char *api_isa(const struct api *a);
+/* false: the storage failed, and nothing more is kept; only a new start helps. Any thread. */
+bool api_is_healthy(struct api *a);
+/* What the server alone can count, for /memory and /metrics: it writes, the api reads. */
+struct api_gauges {
+    atomic_size_t connection_bytes; /* [a] memory that the transport holds for open connections */
+};
+/* Borrowed from a. */
+struct api_gauges *api_gauges(struct api *a);
 /* From now on long calls end at their next slice, and /readyz says 503. Any thread. */
 void api_drain(struct api *a);
+
+/* Reads all that the store holds and replays every journal, without changing anything. tell is
+ * called for everything that is wrong and, in the end, with a summary; *sound: nothing was.
+ *   errors  IO the store cannot be read on · NOMEM */
+MUST_USE enum err_kind api_verify(struct api *a, void (*tell)(void *arg, const char *line),
+                                  void *arg, bool *sound, struct err *e);
 
 /* Working memory of one thread that runs calls (tape, workspace); NULL: no memory. */
 MUST_USE struct scratch *scratch_new(struct api *a);
@@ -96,11 +116,12 @@ enum call_progress {
 /* Runs the handler for at most about slice_ns. scratch may be NULL for CALL_INLINE. */
 enum call_progress call_work(struct call *c, struct scratch *s, int64_t slice_ns);
 
-/* Has the change kept; then, or if it could not be (the answer is another one then), `kept` runs
- * once, on the store's thread or before this returns. Until then c may not be freed. */
+/* Hands the change over to be kept with the next api_flush, or sooner. Then, or if it could not be
+ * kept (the answer is another one then), `kept` runs once, on any thread, maybe before this
+ * returns; until then c may not be freed. */
 void call_keep(struct call *c, void (*kept)(void *arg), void *arg);
-/* The same here and now, if nobody is in the way. false: nothing has happened. */
-bool call_keep_here(struct call *c);
+/* Has all of them kept that were handed over, together: on this thread if that is quick. */
+void api_flush(struct api *a);
 
 /* Composes a problem+json answer in place of any other, for what the server decides itself.
  * retry_after: seconds, 0 for no such header. */
@@ -124,8 +145,23 @@ const char *call_origin(const struct call *c);
 #define API_NOTICE_BYTES 900
 bool api_next_notice(struct api *a, char out[API_NOTICE_BYTES]);
 
-/* The next internal call that is due (a background checkpoint), to be run like any other and
- * freed; NULL: none now. Called about once a second by one thread. */
+/* The next internal call that is due (a background checkpoint, models over the budget), to be run
+ * like any other and freed; NULL: none now. Called by one thread about once a second, until it says
+ * NULL, and sooner again if it did not do so at once. */
 MUST_USE struct call *api_due(struct api *a);
+
+/* ---- gradd backup: no api is open ---------------------------------------------------------- */
+
+/* Copies the data to a file at path, which must not exist. *bytes: its size. *in_use: another
+ * process has the data; it has to be asked.
+ *   errors  NOT_FOUND there is no data · CONFLICT it is in use, or path exists · INVALID · IO */
+MUST_USE enum err_kind api_backup(const struct api_config *config, const char *path, int64_t *bytes,
+                                  bool *in_use, struct err *e);
+/* The body of a POST /admin/backup that asks for the same; mem_free. errors IO · NOMEM */
+MUST_USE enum err_kind api_backup_ask(const struct api_config *config, const char *path,
+                                      char **body, struct err *e);
+/* What the answer to that says. errors UNAVAILABLE it was refused, in the daemon's words */
+MUST_USE enum err_kind api_backup_answer(int status, const char *body, size_t bytes,
+                                         int64_t *copied, struct err *e);
 
 #endif

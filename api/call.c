@@ -29,6 +29,25 @@ int64_t clock_millis(void)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+/* Moves a sum of the api's from what was counted before to now. */
+static void count(atomic_size_t *sum, size_t *counted, size_t now)
+{
+    atomic_fetch_add(sum, now - *counted);
+    *counted = now;
+}
+
+static void count_call(struct call *c)
+{
+    count(&c->api->requests, &c->counted,
+          mem_size(c) + mem_size(c->target) + mem_size(c->body) + mem_size(c->out.text));
+}
+
+void scratch_count(struct scratch *s)
+{
+    count(&s->api->workspaces, &s->counted,
+          mem_size(s) + mem_size(s->tape.workspace) + s->tape.arena.total);
+}
+
 struct call *call_new(struct api *a)
 {
     struct call *c = mem_array(1, sizeof *c);
@@ -36,11 +55,12 @@ struct call *call_new(struct api *a)
         return NULL;
     c->api = a;
     c->tag = -1;
-    c->number = atomic_fetch_add(&a->requests, 1);
+    c->number = atomic_fetch_add(&a->calls, 1);
     snprintf(c->request_id, sizeof c->request_id, "%llx-%llu", (unsigned long long)a->boot,
              (unsigned long long)c->number);
     for (int i = 0; i < ROUTE_PARAMS_MAX; i++)
         c->param[i] = "";
+    count_call(c);
     return c;
 }
 
@@ -53,6 +73,8 @@ void call_free(struct call *c)
     json_out_close(&c->extra);
     mem_free(c->replayed);
     mem_free(c->target);
+    count(&c->api->requests, &c->counted, 0);
+    atomic_fetch_sub(&c->api->internal, c->internal);
     mem_free(c);
 }
 
@@ -206,6 +228,7 @@ static enum err_kind admit(struct call *c, int64_t length, struct err *e)
     if (length > 0) {
         c->body = mem_array((size_t)length, 1);
         c->room = c->body ? (size_t)length : 0;
+        count_call(c);
     }
     return length > 0 && !c->body ? err_set(e, ERR_NOMEM, "", "no memory for the body") : ERR_OK;
 }
@@ -229,6 +252,7 @@ static enum err_kind append(struct call *c, const void *data, size_t bytes, stru
             return err_set(e, ERR_NOMEM, "", "no memory for the body");
         c->body = more;
         c->room = room;
+        count_call(c);
     }
     memcpy(c->body + c->bytes, data, bytes);
     c->bytes += bytes;
@@ -340,7 +364,18 @@ bool call_is_light(struct call *c)
         c->session = registry_peek(&c->api->registry, c->param[0]);
     if (!may_be || !c->session)
         return false;
-    return session_work(c->session, c->bytes, c->route->mode == CALL_CHANGE) <= LIGHT_WORK;
+    c->light = session_work(c->session, c->bytes, c->route->mode == CALL_CHANGE) <= LIGHT_WORK;
+    return c->light;
+}
+
+/* After a slice: what it has taken is counted, and makes room for itself. */
+static void settle_memory(struct call *c)
+{
+    count_call(c);
+    if (c->scratch)
+        scratch_count(c->scratch);
+    if (!c->light && c->route->mode != CALL_INLINE)
+        registry_trim(&c->api->registry);
 }
 
 enum call_progress call_work(struct call *c, struct scratch *scratch, int64_t slice_ns)
@@ -357,14 +392,15 @@ enum call_progress call_work(struct call *c, struct scratch *scratch, int64_t sl
         return CALL_ANSWERED;
     if (!rc)
         rc = c->route->handler(c, &e);
-    if (!rc && c->again)
-        return CALL_AGAIN;
-    c->again = false;
+    if (c->session && c->route->mode != CALL_READ)
+        registry_measure(&c->api->registry, c->session);
+    c->again = c->again && !rc;
     if (rc)
         respond_problem(c, &e);
-    else
+    else if (!c->again)
         respond_success(c);
-    return c->txn ? CALL_UNKEPT : CALL_ANSWERED;
+    settle_memory(c);
+    return c->again ? CALL_AGAIN : c->txn ? CALL_UNKEPT : CALL_ANSWERED;
 }
 
 bool call_slice_is_over(const struct call *c)

@@ -16,8 +16,13 @@
 
 /* A worker's memory. */
 struct scratch {
+    struct api *api;
     struct tape tape;
+    size_t counted; /* bytes of it, in api->workspaces */
 };
+
+/* Counts it anew: between two calls, by the thread that has it. */
+void scratch_count(struct scratch *s);
 
 #define CALL_QUERY_MAX      8
 #define CALL_REQUEST_ID_MAX 64
@@ -63,15 +68,19 @@ struct call {
     struct scratch *scratch;
     int64_t slice_end; /* nanoseconds: a long call stops here … */
     bool again;        /* … and says so */
+    bool light;        /* it runs where it was received, and must not wait for the store */
+    bool internal;     /* one of api_due */
     void *state;       /* of a long call, between its slices */
     void (*state_free)(void *state);
 
     struct json_out out;   /* the answer's body */
+    const char *type;      /* of that; NULL: application/json */
     struct json_out extra; /* further members of a problem: `{"step":3` without its end */
     char location[STORE_KEY_BYTES];
     char retry_after[16];
     char origin[96]; /* where the answered error was born, for the log */
     struct answer answer;
+    size_t counted; /* bytes of all this, in api->requests */
 };
 
 /* The value of ?name=, NULL if it is not there. */

@@ -107,9 +107,12 @@ enum err_kind post_restore(struct call *c, struct err *e)
     if (!rc)
         rc = load(c->session, n, &k, e);
     if (!rc)
-        rc = session_put(c->session, &k, e);
+        rc = session_keep_losses(c->session, e);
     if (!rc)
-        rc = call_keep_restored(c, k.seq > 0 ? k.seq : -1, e);
+        rc = session_put(c->session, &k, e);
+    bool known = k.seq > 0 && k.seq <= c->session->seq;
+    if (!rc)
+        rc = call_keep_restored(c, known ? k.seq : -1, e);
     store_checkpoint_close(&k);
     return rc;
 }

@@ -7,7 +7,11 @@
 typedef enum err_kind handler(struct call *c, struct err *e);
 
 /* api/health.c */
-handler get_healthz, get_readyz, checkpoint_due;
+handler get_healthz, get_readyz, checkpoint_due, put_away_due;
+/* api/memory.c */
+handler get_memory;
+/* api/metrics.c */
+handler get_metrics;
 /* api/models.c */
 handler post_models, get_models, get_model, patch_model, delete_model;
 /* api/batches.c */
@@ -27,6 +31,8 @@ handler post_checkpoints, get_checkpoints, post_restore, delete_checkpoint;
 
 /* api/rewind.c */
 handler post_restore_step, post_fork;
+/* api/admin.c */
+handler post_backup;
 
 /* The representation of a model, into an object of its own; returns the step it shows. Takes the
  * read lock. */
@@ -40,6 +46,8 @@ MUST_USE enum err_kind call_keep_restored(struct call *c, int64_t from, struct e
 MUST_USE enum err_kind call_choose_id(struct call *c, char id[STORE_ID_BYTES], struct err *e);
 /* A time in ms as RFC 3339 text. */
 void json_key_time(struct json_out *w, const char *key, int64_t millis);
+/* Do we take work: is the storage open, and nothing draining? */
+MUST_USE enum err_kind api_ready(struct api *a, struct err *e);
 /* ?limit=, with its default. */
 MUST_USE enum err_kind call_limit(const struct call *c, int64_t *out, struct err *e);
 

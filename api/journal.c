@@ -195,8 +195,11 @@ enum err_kind journal_append_to(struct store_txn *txn, struct session *s,
 {
     struct change c = *change;
     c.data = data_to_keep(s, change);
-    struct store_change row = {
-        .seq = s->seq + 1, .from = from_of(s, &c), .kind = (int)c.kind, .step = s->step};
+    struct store_change row = {.seq = s->seq + 1,
+                               .from = from_of(s, &c),
+                               .kind = (int)c.kind,
+                               .step = s->step,
+                               .mends = c.kind == CHANGE_RESTORE};
     row.body = pack(txn, s, &c, &row.body_bytes);
     if (!row.body)
         return err_set(e, ERR_NOMEM, "", "no memory for the model's journal");
@@ -242,6 +245,18 @@ bool journal_is_long(const struct session *s)
     double write_ns = (double)state / CHECKPOINT_BYTES_PER_NS;
     return s->tail_bytes > TAIL_BYTES_MIN + 2 * state ||
            s->tail_ns > TAIL_NS_MIN + (int64_t)(TAIL_TIMES * write_ns);
+}
+
+/* A replay of some milliseconds is no delay; nor is one that takes as long as the checkpoint in its
+ * place would take to be written. */
+#define REPLAY_NS    ((int64_t)5000000)
+#define REPLAY_BYTES ((size_t)256 << 10)
+
+bool journal_is_worth_saving(const struct session *s)
+{
+    size_t state = session_checkpoint_bytes(s);
+    double write_ns = (double)state / CHECKPOINT_BYTES_PER_NS;
+    return s->tail_bytes > REPLAY_BYTES + state || s->tail_ns > REPLAY_NS + (int64_t)write_ns;
 }
 
 /* Data of this size is cheap whatever the model. */

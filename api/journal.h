@@ -28,10 +28,10 @@ enum change_kind {
 /* A change that a session has just undergone. */
 struct change {
     enum change_kind kind;
-    int64_t steps;            /* STEP: applied. BACKWARD, APPLY: 1, or 0 if it diverged */
+    int64_t steps;            /* STEP: applied; BACKWARD, APPLY: 1, or 0 if it diverged */
     int64_t batch;            /* STEP, BACKWARD: its number, or one of the above. PUSH, DELETE */
     const struct batch *data; /* of BATCH_INLINE */
-    const double *loss;       /* of each of `steps` */
+    const double *loss;       /* of each */
     bool cleared;             /* STEP, BACKWARD: one more diverged; it left no gradients */
     int64_t from;             /* RESTORE: the change whose state is back, -1 if it is not known */
     int64_t work_ns;          /* it took: so long will its replay take */
@@ -70,6 +70,9 @@ double journal_loss(const struct change_row *row, int64_t i);
 
 /* Would a replay of what is behind the newest checkpoint take longer than it is worth? In line. */
 bool journal_is_long(const struct session *s);
+/* Would the replay take longer than a model that is put away should take to come back? In line, or
+ * nobody else has it. */
+bool journal_is_worth_saving(const struct session *s);
 /* Is a checkpoint cheaper to keep than the data of this change? In line. */
 bool journal_prefers_checkpoint(const struct session *s, const struct change *change);
 

@@ -49,6 +49,11 @@ static void put_char(struct json_out *w, char c)
         w->text[w->bytes++] = c;
 }
 
+void json_plain(struct json_out *w, const char *text)
+{
+    put(w, text, strlen(text));
+}
+
 /* Comes before each value and key. */
 static void separate(struct json_out *w)
 {

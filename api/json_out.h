@@ -40,6 +40,8 @@ void json_bool(struct json_out *w, bool x);
 void json_null(struct json_out *w);
 /* Text that is JSON already. */
 void json_raw(struct json_out *w, const char *json, size_t bytes);
+/* Text as it stands, with no comma before it: for an answer that is no JSON. */
+void json_plain(struct json_out *w, const char *text);
 /* Nested arrays of a row-major contiguous tensor; a rank of 0 writes the number. */
 void json_tensor(struct json_out *w, enum dtype dtype, const void *data, const int64_t *dim,
                  int rank);

@@ -219,10 +219,15 @@ struct snapshot {
     void *blocks;
     double *losses;
     int64_t first, last; /* steps of the losses */
+    size_t counted;      /* bytes of all this, in api->checkpoints */
 };
 
 static void snapshot_free(struct snapshot *p)
 {
+    if (p->session) {
+        atomic_fetch_sub(&p->session->api->checkpoints, p->counted);
+        atomic_fetch_add(&p->session->api->freed, p->counted);
+    }
     json_out_close(&p->state);
     mem_free(p->blocks);
     mem_free(p->losses);
@@ -254,6 +259,8 @@ static struct snapshot *snapshot_new(struct session *s)
     p->first = s->tail_first;
     p->last = s->step;
     p->session = s;
+    p->counted = mem_size(p) + mem_size(p->blocks) + mem_size(p->losses) + mem_size(p->state.text);
+    atomic_fetch_add(&s->api->checkpoints, p->counted);
     return p;
 }
 
@@ -271,7 +278,19 @@ static void snapshot_done(void *arg, const struct err *e)
     }
     atomic_store(&s->saving, false);
     snapshot_free(p);
-    registry_put(&s->api->registry, s);
+    registry_let_go(&s->api->registry, s);
+}
+
+enum err_kind session_keep_losses(struct session *s, struct err *e)
+{
+    struct store_txn *txn = store_txn_new(s->api->store);
+    if (!txn)
+        return err_set(e, ERR_NOMEM, "", "no memory for the losses");
+    store_replace_losses(txn, s->key, s->tail_first, s->tail, s->tail_count);
+    enum err_kind rc = store_commit(txn, e);
+    if (!rc)
+        atomic_store(&s->kept, s->step);
+    return rc;
 }
 
 bool session_is_unsaved(const struct session *s)
@@ -371,6 +390,16 @@ enum err_kind session_save(struct session *s, const struct save *what, struct er
     if (journal_is_long(s))
         registry_hurry(&s->api->registry, s);
     return ERR_OK;
+}
+
+enum err_kind session_put_away(struct session *s, struct err *e)
+{
+    struct save save = {.created_at = clock_millis()};
+    bool unsaved =
+        session_is_journaled(s) ? journal_is_worth_saving(s) : s->changed || s->unkept.first;
+    if (atomic_load(&s->lost) || s->damage || !(unsaved || atomic_load(&s->save_failed)))
+        return ERR_OK;
+    return session_save(s, &save, e);
 }
 
 /* ---- out of a checkpoint ------------------------------------------------------------------- */

@@ -153,24 +153,17 @@ static void not_kept(struct call *c, const struct err *why)
     respond_problem(c, &e);
 }
 
-static void settle(struct call *c, const struct err *e)
-{
-    struct session *s = c->session;
-    c->txn = NULL; /* it is committed, and freed */
-    if (e->kind) {
-        not_kept(c, e);
-        return;
-    }
-    if (c->wants_checkpoint)
-        registry_hurry(&s->api->registry, s);
-    respond_settle(c);
-}
-
-/* On the store's thread. */
 static void kept(void *arg, const struct err *e)
 {
     struct call *c = arg;
-    settle(c, e);
+    c->txn = NULL; /* it is committed, and freed */
+    if (e->kind) {
+        not_kept(c, e);
+    } else {
+        if (c->wants_checkpoint)
+            registry_hurry(&c->api->registry, c->session);
+        respond_settle(c);
+    }
     c->on_kept(c->on_kept_arg);
 }
 
@@ -178,14 +171,10 @@ void call_keep(struct call *c, void (*on_kept)(void *arg), void *arg)
 {
     c->on_kept = on_kept;
     c->on_kept_arg = arg;
-    store_commit_then(c->txn, kept, c);
+    store_commit_later(c->txn, kept, c);
 }
 
-bool call_keep_here(struct call *c)
+void api_flush(struct api *a)
 {
-    struct err e;
-    if (!store_commit_here(c->txn, &e))
-        return false;
-    settle(c, &e);
-    return true;
+    store_flush(a->store);
 }

@@ -178,7 +178,9 @@ enum err_kind get_model(struct call *c, struct err *e)
     return ERR_OK;
 }
 
-/* One of a list; one that was deleted meanwhile is left out. */
+/* One of a list; one that was deleted meanwhile is left out. One that is loaded for this alone goes
+ * first when the next one needs the room: a list keeps nothing in memory, and drives nothing out.
+ */
 static enum err_kind write_listed(struct call *c, const char *id, struct err *e)
 {
     struct session *s;
@@ -186,7 +188,7 @@ static enum err_kind write_listed(struct call *c, const char *id, struct err *e)
     if (rc)
         return rc == ERR_NOT_FOUND ? ERR_OK : rc;
     model_write(&c->out, s);
-    registry_put(&c->api->registry, s);
+    registry_let_go(&c->api->registry, s);
     return ERR_OK;
 }
 

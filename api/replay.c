@@ -456,11 +456,12 @@ static const struct store_place *find_change(const struct places *p, int64_t seq
     return found ? &p->place[low] : NULL;
 }
 
-/* A checkpoint of the state after change seq; the last in the list is the newest. */
+/* A checkpoint of the state after change seq; the last in the list is the newest. Those of before
+ * the journal are all of "change 0": it began at the newest automatic one. */
 static const struct store_place *find_base(const struct places *p, int64_t seq)
 {
     for (size_t i = p->count; i > 0 && !p->place[i - 1].is_change; i--)
-        if (p->place[i - 1].seq == seq)
+        if (p->place[i - 1].seq == seq && (seq > 0 || p->place[i - 1].n == 0))
             return &p->place[i - 1];
     return NULL;
 }
@@ -474,18 +475,27 @@ static int64_t step_after(const struct places *p, int64_t seq)
     return at ? at->step : seq == 0 ? 0 : -1;
 }
 
+/* Can it be made again, from the state after the change before it? */
+static bool is_redone(const struct store_place *at)
+{
+    return at->from == at->seq - 1 && at->kind != CHANGE_RESTORE;
+}
+
+/* The change that the model had gone through before; -1: it is not known. */
+static int64_t change_before(const struct store_place *at)
+{
+    return at->kind == CHANGE_STATE ? at->seq - 1 : at->from < at->seq ? at->from : -1;
+}
+
 /* Goes back from change seq, along what the model has gone through, to the change that led to step;
  * 0: that is gone. */
 static int64_t find_step(const struct places *p, int64_t seq, int64_t step)
 {
     const struct store_place *at;
-    for (; (at = find_change(p, seq)) != NULL; seq = at->from) {
-        bool went_back = at->from != seq - 1;
-        int64_t before = step_after(p, at->from);
-        if (!went_back && before >= 0 && before < step && step <= at->step)
+    for (; (at = find_change(p, seq)) != NULL; seq = change_before(at)) {
+        int64_t before = step_after(p, seq - 1);
+        if (is_redone(at) && before >= 0 && before < step && step <= at->step)
             return seq;
-        if (at->from < 0)
-            break;
     }
     return 0;
 }
@@ -495,7 +505,7 @@ static bool find_way(const struct places *p, int64_t seq, struct way *way)
 {
     way->last = seq;
     for (const struct store_place *at; (at = find_change(p, seq)) != NULL; seq--) {
-        if (at->from != seq - 1)
+        if (!is_redone(at))
             return false;
         way->first = seq;
         way->base = find_base(p, seq - 1);

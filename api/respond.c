@@ -231,7 +231,7 @@ static void sum_state(struct call *c)
 
 void respond_success(struct call *c)
 {
-    answer_body(c, c->route->status, "application/json");
+    answer_body(c, c->route->status, c->type ? c->type : "application/json");
     if (c->location[0] && c->answer.status < 400)
         add_header(c, "Location", c->location);
     sum_state(c);

@@ -10,6 +10,9 @@ const struct route routes[] = {
     {"GET",    "/healthz", get_healthz, CALL_INLINE, 200, BODY_NONE, 0,     {NULL}, "the process is alive"},
     {"GET",    "/readyz",  get_readyz,  CALL_INLINE, 200, BODY_NONE, 0,     {NULL}, "the storage is open and nothing is draining; 503 while not"},
 
+    {"GET",    "/memory",  get_memory,  CALL_READ,   200, BODY_NONE, 0,     {NULL}, "what the process's memory holds, by classes, in bytes"},
+    {"GET",    "/metrics", get_metrics, CALL_READ,   200, BODY_NONE, 0,     {NULL}, "the same, and what else a monitor watches, as Prometheus reads it"},
+
     {"POST",   "/autograd", post_autograd, CALL_READ, 200, BODY_DATA, 0,     {NULL}, "run a program; `return` names what to show, `graph` shows the graph"},
 
     {"POST",   "/models",      post_models,  CALL_READ,   201, BODY_DATA, 0,     {NULL}, "create a model"},
@@ -44,15 +47,16 @@ const struct route routes[] = {
     {"POST",   "/models/{id}/restore",                 post_restore_step, CALL_CHANGE, 200, BODY_JSON, MENDS, {NULL}, "go back to a `step`, bit for bit"},
     {"POST",   "/models/{id}/fork",                    post_fork,         CALL_CHANGE, 201, BODY_JSON, MENDS, {NULL}, "a second model, `id`, from here or from a `step`"},
     {"DELETE", "/models/{id}/checkpoints/{n}",         delete_checkpoint, CALL_CHANGE, 204, BODY_NONE, 0,     {NULL}, "remove it"},
+
+    {"POST",   "/admin/backup", post_backup, CALL_READ, 201, BODY_JSON, 0, {NULL}, "copy all that is kept to one file of `--backup-dir`, named by `file`"},
     {.method = NULL},
 };
 /* clang-format on */
 
-const struct route route_checkpoint_due = {.method = "-",
-                                           .path = "/models/{id}",
-                                           .handler = checkpoint_due,
-                                           .mode = CALL_CHANGE,
-                                           .status = 204};
+const struct route route_checkpoint_due = {
+    .method = "-", .path = "-", .handler = checkpoint_due, .mode = CALL_CHANGE, .status = 204};
+const struct route route_put_away_due = {
+    .method = "-", .path = "-", .handler = put_away_due, .mode = CALL_READ, .status = 204};
 
 #define SEGMENTS_MAX 8
 

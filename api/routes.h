@@ -34,8 +34,8 @@ struct route {
 };
 
 extern const struct route routes[]; /* a NULL method ends them */
-/* The background checkpoint, which no client can ask for. */
-extern const struct route route_checkpoint_due;
+/* What api_due hands out, and no client can ask for. */
+extern const struct route route_checkpoint_due, route_put_away_due;
 
 /* Finds the route of method and path. path is cut into pieces in place, param gets its variable
  * ones. NULL: none; allow (if not NULL) then holds the path's methods, "" if there is no such

@@ -413,7 +413,9 @@ enum err_kind session_backward(struct session *s, struct scratch *scratch, const
 {
     struct gradients before = {NULL, NULL};
     /* What has been accumulated must outlive a backward that diverges. */
-    enum err_kind rc = s->accumulated ? gradients_copy(s->module, &before, e) : ERR_OK;
+    enum err_kind rc = module_need_gradients(s->module, e);
+    if (!rc && s->accumulated)
+        rc = gradients_copy(s->module, &before, e);
     if (rc)
         return rc;
     r->dtype = b->output_type;

@@ -21,6 +21,22 @@
 struct api;
 struct scratch;
 
+/* Bytes of memory, the allocator's own included. */
+struct footprint {
+    size_t model, batches;
+};
+
+/* The registry's lists of sessions. */
+enum registry_list {
+    REGISTRY_USED, /* those that may be put away once nobody holds them, the least recently used
+                      one first */
+    REGISTRY_DUE,  /* those with unsaved changes */
+    REGISTRY_LISTS
+};
+struct session_links {
+    struct session *prev, *next;
+};
+
 struct session {
     struct api *api;         /* [I] */
     char id[STORE_ID_BYTES]; /* [I] */
@@ -70,11 +86,12 @@ struct session {
 
     struct unkept unkept; /* [k] answers that go with the next checkpoint */
 
-    struct session *next_due; /* [r] in the list of changed models */
-    int64_t due_since;        /* [r] ns: when it came into that list */
-    bool due;                 /* [r] it is in it */
-    int references;           /* [r] */
-    bool gone;                /* [r] deleted: nobody finds it any more */
+    struct session_links link[REGISTRY_LISTS]; /* [r] */
+    int64_t due_since;                         /* [r] ns: when it came into REGISTRY_DUE */
+    bool due, listed;                          /* [r] it is in REGISTRY_DUE, REGISTRY_USED */
+    int references;                            /* [r] */
+    bool gone;                                 /* [r] deleted: nobody finds it any more */
+    struct footprint counted;                  /* [r] written in line: of the registry's total */
 };
 
 /* A new model as its spec (text) says, with its initial parameters. Its key is 0: set it before it
@@ -86,6 +103,8 @@ MUST_USE enum err_kind session_new(struct api *a, const char *id, int64_t create
 MUST_USE enum err_kind session_load(struct api *a, const char *id, struct session **out,
                                     struct err *e);
 void session_free(struct session *s);
+/* What it takes of memory. In line. (api/footprint.c) */
+struct footprint session_footprint(const struct session *s);
 
 struct batch_rules session_rules(const struct session *s);
 /* Makes room in the list for one more batch, so that the next session_insert_batch cannot
@@ -173,8 +192,14 @@ struct save {
 /* Writes one and waits. In line.
  *   errors IO · FULL · NOMEM. With a change the session is lost then */
 MUST_USE enum err_kind session_save(struct session *s, const struct save *what, struct err *e);
+/* Writes the losses that the store may not have, and waits: before the session goes to another
+ * state, whose history they may be a part of. In line. errors IO · FULL · NOMEM */
+MUST_USE enum err_kind session_keep_losses(struct session *s, struct err *e);
 /* Is there anything that only this process knows, or that a replay would take? In line. */
 bool session_is_unsaved(const struct session *s);
+/* Keeps what is unsaved and waits for it, so that the model may leave memory. In line, or nobody
+ * else has it. errors IO · NOMEM */
+MUST_USE enum err_kind session_put_away(struct session *s, struct err *e);
 /* The size that a checkpoint has now. In line. */
 size_t session_checkpoint_bytes(const struct session *s);
 /* Fills s from a checkpoint of it. IO: it does not fit · NOMEM; then s is as it was */

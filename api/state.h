@@ -20,13 +20,23 @@ struct api {
     struct api_config config;      /* [I] */
     const struct kernels *kernels; /* [I] */
     struct store *store;           /* [I] */
+    char *data_file;               /* [I] absolute, without links */
+    char *backup_folder;           /* [I] the same */
     struct registry registry;
     struct answers answers;
     struct notices notices;
-    struct mem_budget autograd;    /* [a] bytes that programs may still take */
-    atomic_bool draining;          /* [a] */
-    atomic_uint_fast64_t requests; /* [a] made so far, for the request ids */
-    uint64_t boot;                 /* [I] tells one run's request ids from another's */
+    struct mem_budget autograd; /* [a] bytes that programs may still take */
+    struct api_gauges gauges;   /* [a] the server's */
+    atomic_bool draining;       /* [a] */
+    atomic_size_t requests;     /* [a] bytes of calls, with their bodies and answers */
+    atomic_size_t workspaces;   /* [a] bytes of those that run calls */
+    atomic_size_t checkpoints;  /* [a] bytes of checkpoints on their way to the store */
+    atomic_size_t freed;        /* [a] bytes, by models and checkpoints since the last mem_trim */
+    atomic_size_t internal;     /* [a] calls of api_due that have not ended */
+    bool swept;                 /* by api_due alone: this round has looked at the budget */
+    int64_t give_back_at;       /* by api_due alone: ns, mem_trim not before */
+    atomic_uint_fast64_t calls; /* [a] made so far, for the request ids */
+    uint64_t boot;              /* [I] tells one run's request ids from another's */
 };
 
 /* One more notice; when there are too many, it is left out. */

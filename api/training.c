@@ -313,12 +313,13 @@ static void backward_write(struct call *c, const struct step_result *r, int64_t 
 }
 
 /* Of a backward that went well, or diverged. */
-static enum err_kind keep_backward(struct call *c, const struct data *data, bool diverged,
-                                   const double *loss, int64_t began, struct err *e)
+static enum err_kind keep_backward(struct call *c, const struct data *data,
+                                   const struct step_result *r, bool diverged, int64_t began,
+                                   struct err *e)
 {
     struct change change = {.kind = CHANGE_BACKWARD,
                             .steps = !diverged,
-                            .loss = loss,
+                            .loss = &r->loss,
                             .cleared = diverged && c->session->accumulated == 0,
                             .work_ns = clock_ns() - began};
     if (!diverged)
@@ -368,7 +369,7 @@ enum err_kind post_backward(struct call *c, struct err *e)
     else
         backward_write(c, &r, b->n, want_dx, dx);
     if ((rc == ERR_OK || rc == ERR_DIVERGED) &&
-        keep_backward(c, c->state, rc != ERR_OK, &r.loss, began, &not_kept)) {
+        keep_backward(c, c->state, &r, rc != ERR_OK, began, &not_kept)) {
         *e = not_kept;
         return e->kind;
     }

@@ -1,7 +1,10 @@
+#define _DEFAULT_SOURCE /* madvise */
 #include "engine/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define ASAN 1
@@ -32,14 +35,44 @@ bool mem_mul(size_t a, size_t b, size_t *out)
     return !__builtin_mul_overflow(a, b, out);
 }
 
-/* Not zeroed; bytes is rounded up to whole lines, as aligned_alloc demands. */
+/* glibc's malloc keeps so much before each block, and ends a block where the next one's begins. */
+#define HEADER_BYTES sizeof(size_t)
+
+/* Such that a block with its header is whole lines: then aligned blocks lie side by side, where
+ * there would be gaps between them that nobody can use. */
+static size_t padded(size_t bytes)
+{
+#ifdef ASAN /* which sees what is read or written behind the end, if that is where it should be */
+    return bytes;
+#else
+    return (bytes + HEADER_BYTES + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN - HEADER_BYTES;
+#endif
+}
+
+#define HUGE_PAGE ((uintptr_t)2 << 20)
+
+/* A large block is a mapping of its own, new each time (engine/heap.c). To fetch it in large pages
+ * spares the most of what that costs; a system that has none leaves it as it is. */
+static void use_huge_pages(void *block, size_t bytes)
+{
+    uintptr_t first = ((uintptr_t)block + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t end = ((uintptr_t)block + bytes) / HUGE_PAGE * HUGE_PAGE;
+    if (first < end)
+        (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
+}
+
+/* Not zeroed. */
 static void *allocate(size_t bytes)
 {
-    if (bytes > SIZE_MAX - MEM_ALIGN || (mem_fault && mem_fault(bytes)))
+    void *block;
+    if (bytes > SIZE_MAX - 2 * MEM_ALIGN || (mem_fault && mem_fault(bytes)))
         return NULL;
     atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-    size_t lines = (bytes + MEM_ALIGN - 1) / MEM_ALIGN;
-    return aligned_alloc(MEM_ALIGN, (lines ? lines : 1) * MEM_ALIGN);
+    if (posix_memalign(&block, MEM_ALIGN, padded(bytes)))
+        return NULL;
+    if (bytes >= HUGE_PAGE)
+        use_huge_pages(block, bytes);
+    return block;
 }
 
 void *mem_array(size_t count, size_t size)
@@ -78,6 +111,11 @@ char *mem_string(const char *text)
 void mem_free(void *block)
 {
     free(block);
+}
+
+size_t mem_size(const void *block)
+{
+    return block ? malloc_usable_size((void *)block) + HEADER_BYTES : 0;
 }
 
 struct arena_chunk {
@@ -134,7 +172,8 @@ static bool add_chunk(struct arena *a, size_t bytes)
  * what is left ahead of need, so that little of it lies idle when it ends. */
 static bool grow(struct arena *a, size_t bytes)
 {
-    size_t want = a->total > CHUNK_BYTES ? a->total : CHUNK_BYTES;
+    size_t least = a->least && a->least < CHUNK_BYTES ? a->least : CHUNK_BYTES;
+    size_t want = a->total > least ? a->total : least;
     if (a->budget && want > atomic_load(&a->budget->left) / 8)
         want = atomic_load(&a->budget->left) / 8;
     return add_chunk(a, want > bytes ? want : bytes);

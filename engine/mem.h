@@ -29,11 +29,33 @@ MUST_USE void *mem_resize(void *block, size_t old, size_t count, size_t size);
 
 MUST_USE char *mem_string(const char *text);
 void mem_free(void *block);
+/* What a block takes of the process's memory, the allocator's own bytes and the rounding included;
+ * 0 for NULL. */
+size_t mem_size(const void *block);
+/* How much more that is than was asked for, on average, of a block that is not at hand. */
+#define MEM_BLOCK_BYTES (sizeof(size_t) + MEM_ALIGN / 2)
 
 /* Tests: called before each allocation; returning true makes it fail. NULL (default): never. */
 extern bool (*mem_fault)(size_t bytes);
 /* Allocations made so far in this process. */
 uint64_t mem_allocations(void);
+
+/* ---- the process's heap (engine/heap.c) ------------------------------------------------------ */
+
+/* Once, before there are threads: sets the allocator to give back what is freed. */
+void mem_tune(void);
+/* Gives back to the system what is held and used by nobody. Walks all free pieces, and keeps
+ * others from allocating meanwhile: for once in a while. */
+void mem_trim(void);
+
+/* Of all of the process, its libraries included; zeros where the allocator does not tell. */
+struct mem_heap {
+    size_t pieces; /* bytes handed out in pieces of the heap */
+    size_t mapped; /* bytes handed out as mappings of their own */
+};
+void mem_heap_read(struct mem_heap *out);
+
+/* ---- arenas ---------------------------------------------------------------------------------- */
 
 /* A block of memory handed out piece by piece and taken back all at once. After arena_reset a
  * round that needs no more than an earlier one allocates nothing. */
@@ -50,6 +72,7 @@ struct arena {
     struct arena_chunk *chunks; /* newest first; the newest is the one in use */
     size_t used;                /* bytes of the newest chunk */
     size_t total;               /* bytes of all chunks */
+    size_t least;               /* bytes of the first chunk, for who needs few; 0: 64 KiB */
     struct mem_budget *budget;  /* what all chunks are taken from; NULL: no bound but memory */
     size_t refused;             /* bytes that the budget, or any memory, could not hold; 0: none */
 };

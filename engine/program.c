@@ -3,6 +3,9 @@
 
 #include "engine/parser.h"
 
+/* Of a program's memory: most are a line or two, and models by expression keep theirs. */
+#define LEAST_BYTES ((size_t)2 << 10)
+
 const char *const tree_operator_text[TREE_OP_COUNT] = {
 #define TREE_OPERATOR(name, text) [TREE_OP_##name] = (text),
     TREE_OPERATORS(TREE_OPERATOR)
@@ -101,7 +104,7 @@ enum err_kind program_parse(const char *text, size_t bytes, struct program *out,
     struct cursor c;
     struct parser p;
     struct flaw flaw = {0};
-    memset(out, 0, sizeof *out);
+    *out = (struct program){.arena.least = LEAST_BYTES};
     *where = (struct place){1, 1};
     if (bytes > PROGRAM_BYTES_MAX)
         return err_set(e, ERR_INVALID, "", "a program has at most %zu bytes, this one has %zu",

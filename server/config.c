@@ -7,12 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/limits.h"
+
 enum option_kind {
     OPTION_TEXT,
     OPTION_ADDRESS,
     OPTION_CHOICE, /* one of the words of `value`, which has | between them */
     OPTION_COUNT,  /* an integer; "auto" (kept as 0) where that is the default */
-    OPTION_BYTES,  /* an integer with k, M or G (powers of 1024) behind it */
+    OPTION_BYTES,  /* the same with k, M or G (powers of 1024) behind it */
 };
 
 struct option {
@@ -34,6 +36,10 @@ static const struct option options[] = {
      "address to listen on, [::1]:8080 for IPv6; port 0 picks a free one"},
     {"data", "FILE", OPTION_TEXT, FIELD(data), "gradd.db", 0, 0,
      "file that holds everything; made if it is not there"},
+    {"network-files", "refuse|allow", OPTION_CHOICE, FIELD(network_files), "refuse", 0, 0,
+     "a data file on a network file system, where its locks may not hold and its log may be lost"},
+    {"backup-dir", "DIR", OPTION_TEXT, FIELD(backup_dir), "", 0, 0,
+     "folder in which POST /admin/backup makes backups; none: the data file's"},
     {"workers", "N", OPTION_COUNT, FIELD(workers), "auto", 1, 1024,
      "threads that train and predict; auto: one a CPU"},
     {"http-threads", "N", OPTION_COUNT, FIELD(http_threads), "auto", 1, 64,
@@ -42,6 +48,9 @@ static const struct option options[] = {
      "form of the log's lines, on stderr"},
     {"isa", "auto|avx512|avx2|baseline", OPTION_CHOICE, FIELD(isa), "auto", 0, 0,
      "instruction set of the kernels; the results are the same bits"},
+    {"memory", "BYTES", OPTION_BYTES, FIELD(memory), "auto", 1 << 20, TIB,
+     "memory for models and batches, the least recently used of which are put away; auto: half of "
+     "what the cgroup or the machine has"},
     {"max-body", "BYTES", OPTION_BYTES, FIELD(max_body), "256M", 1024, TIB,
      "largest body of a request"},
     {"max-model-bytes", "BYTES", OPTION_BYTES, FIELD(max_model_bytes), "2G", 1024, TIB,
@@ -57,9 +66,9 @@ static const struct option options[] = {
     {"max-connections", "N", OPTION_COUNT, FIELD(max_connections), "4096", 16, 1 << 20,
      "connections at a time"},
     {"checkpoint-steps", "N", OPTION_COUNT, FIELD(checkpoint_steps), "10000", 1, INT32_MAX,
-     "a checkpoint at the latest after so many steps"},
+     "without a journal (durability none): a checkpoint at the latest after so many steps"},
     {"checkpoint-seconds", "N", OPTION_COUNT, FIELD(checkpoint_seconds), "5", 1, 86400,
-     "a checkpoint at the latest so long after the first change"},
+     "without a journal: a checkpoint at the latest so long after the first change"},
     {"autograd-memory", "BYTES", OPTION_BYTES, FIELD(autograd_memory), "1G", 1024, TIB,
      "memory of all programs of /autograd together"},
     {"autograd-seconds", "N", OPTION_COUNT, FIELD(autograd_seconds), "20", 1, 86400,
@@ -175,25 +184,29 @@ static enum err_kind read_defaults(struct config *c, char *(*env)(const char *),
 
 /* ---- the command line ---------------------------------------------------------------------- */
 
-static const struct {
+/* What gradd does other than serving; the help says the same in this order. */
+static const struct command_row {
     const char *word;
     enum command command;
+    const char *operand; /* what the help calls it; NULL: it has none */
+    const char *help;    /* NULL: it is not mentioned */
 } commands[] = {
-    {"healthcheck", COMMAND_HEALTHCHECK},
-    {"--help", COMMAND_HELP},
-    {"--help=markdown", COMMAND_HELP_MARKDOWN},
-    {"--version", COMMAND_VERSION},
+    {"healthcheck", COMMAND_HEALTHCHECK, NULL, "exit 0 if the daemon at --listen answers"},
+    {"backup", COMMAND_BACKUP, "FILE", "copy --data to FILE; a daemon that runs on it is asked to"},
+    {"verify", COMMAND_VERIFY, "FILE", "check all that FILE holds and replay every journal in it"},
+    {"--version", COMMAND_VERSION, NULL, "print the version"},
+    {"--help", COMMAND_HELP, NULL, "print this"},
+    {"--help=markdown", COMMAND_HELP_MARKDOWN, NULL, NULL},
 };
+#define COMMANDS (sizeof commands / sizeof commands[0])
 
-static bool is_command(const char *word, enum command *out)
+/* NULL: it is none. */
+static const struct command_row *find_command(const char *word)
 {
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (!strcmp(word, commands[i].word)) {
-            *out = commands[i].command;
-            return true;
-        }
-    }
-    return false;
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (!strcmp(word, commands[i].word))
+            return &commands[i];
+    return NULL;
 }
 
 static const struct option *find_option(const char *flag, size_t bytes)
@@ -207,9 +220,9 @@ static const struct option *find_option(const char *flag, size_t bytes)
 /* Reads "--flag=value" or "--flag" "value" at *argv and steps over all but the last piece. */
 static enum err_kind read_flag(struct config *c, char ***argv, struct err *e)
 {
-    const char *word = **argv, *flag = word + 2;
+    const char *word = **argv, *flag = strncmp(word, "--", 2) ? "" : word + 2;
     size_t bytes = strcspn(flag, "=");
-    const struct option *o = strncmp(word, "--", 2) ? NULL : find_option(flag, bytes);
+    const struct option *o = find_option(flag, bytes);
     if (!o)
         return err_set(e, ERR_INVALID, "", "unknown option \"%s\"", word);
     const char *text = flag[bytes] ? flag + bytes + 1 : *++*argv;
@@ -220,6 +233,30 @@ static enum err_kind read_flag(struct config *c, char ***argv, struct err *e)
     return set_option(c, o, text, name, e);
 }
 
+/* An operand is the first word behind its command that is no option, whatever it says: a file may
+ * be called "healthcheck". Of several commands the last one counts. */
+static enum err_kind read_words(struct config *c, char **argv, struct err *e)
+{
+    const struct command_row *command = NULL;
+    enum err_kind rc = ERR_OK;
+    for (char **word = argv; !rc && *word; word++) {
+        bool open = command && command->operand && !c->operand;
+        const struct command_row *found = find_command(*word);
+        if (open && **word && **word != '-')
+            c->operand = *word;
+        else if (found)
+            command = found;
+        else
+            rc = read_flag(c, &word, e);
+    }
+    if (rc || !command)
+        return rc;
+    c->command = command->command;
+    if (command->operand && !c->operand)
+        return err_set(e, ERR_INVALID, "", "%s needs a %s", command->word, command->operand);
+    return ERR_OK;
+}
+
 /* What "auto" is on this machine. */
 static void resolve(struct config *c)
 {
@@ -228,6 +265,8 @@ static void resolve(struct config *c)
         c->workers = cpus > 0 ? cpus : 1;
     if (c->http_threads == 0)
         c->http_threads = cpus >= 4 ? 2 : 1;
+    if (c->memory == 0)
+        c->memory = limits_memory("") / 2;
 }
 
 enum err_kind config_read(struct config *c, int argc, char **argv, char *(*env)(const char *),
@@ -235,9 +274,8 @@ enum err_kind config_read(struct config *c, int argc, char **argv, char *(*env)(
 {
     *c = (struct config){.command = COMMAND_SERVE};
     enum err_kind rc = read_defaults(c, env, e);
-    for (char **word = argv + (argc > 0); !rc && *word; word++)
-        if (!is_command(*word, &c->command))
-            rc = read_flag(c, &word, e);
+    if (!rc)
+        rc = read_words(c, argv + (argc > 0), e);
     if (rc)
         return rc;
     if (c->max_body > c->queue_bytes)
@@ -251,12 +289,23 @@ enum err_kind config_read(struct config *c, int argc, char **argv, char *(*env)(
 
 /* ---- help ---------------------------------------------------------------------------------- */
 
+static void print_usage(FILE *out, const struct command_row *command)
+{
+    bool takes_options = strncmp(command->word, "--", 2) != 0;
+    fprintf(out, "  gradd %s", command->word);
+    if (command->operand)
+        fprintf(out, " %s", command->operand);
+    fprintf(out, "%s\n        %s\n", takes_options ? " [OPTION…]" : "", command->help);
+}
+
 void config_print_help(FILE *out)
 {
     fprintf(out, "gradd trains and serves small neural networks over HTTP.\n\n"
-                 "  gradd [OPTION…]              serve until SIGTERM\n"
-                 "  gradd healthcheck [OPTION…]  exit 0 if the daemon at --listen answers\n"
-                 "  gradd --version | --help\n\n");
+                 "  gradd [OPTION…]\n        serve until SIGTERM\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (commands[i].help)
+            print_usage(out, &commands[i]);
+    fprintf(out, "\n");
     for (size_t i = 0; i < OPTION_COUNT_ALL; i++) {
         const struct option *o = &options[i];
         fprintf(out, "  --%s %s\n        %s [%s]\n", o->flag, o->value, o->help,

@@ -17,6 +17,8 @@
 enum command {
     COMMAND_SERVE,
     COMMAND_HEALTHCHECK,
+    COMMAND_BACKUP,
+    COMMAND_VERIFY,
     COMMAND_HELP,
     COMMAND_HELP_MARKDOWN,
     COMMAND_VERSION,
@@ -24,14 +26,17 @@ enum command {
 
 struct config {
     enum command command;
+    const char *operand;    /* the command's, if it has one */
     struct address address; /* listen, read */
     const char *listen;     /* texts are borrowed from argv, the environment or the table */
     const char *data;
-    const char *log; /* "text" or "json" */
+    const char *backup_dir; /* "": the data's folder */
+    const char *log;        /* "text" or "json" */
     const char *isa;
-    const char *allow_host; /* names with commas between them, "*" for any, "" for none */
+    const char *network_files; /* "refuse" or "allow" */
+    const char *allow_host;    /* names with commas between them, "*" for any, "" for none */
     int64_t workers, http_threads;
-    int64_t max_body, max_model_bytes, max_batch_bytes, queue_bytes; /* bytes */
+    int64_t memory, max_body, max_model_bytes, max_batch_bytes, queue_bytes; /* bytes */
     int64_t max_batches, queue, max_connections;
     int64_t checkpoint_steps, checkpoint_seconds;
     int64_t autograd_memory; /* bytes */
@@ -40,7 +45,7 @@ struct config {
 };
 
 /* env looks a variable up (getenv).
- *   errors  INVALID an unknown option, a missing or wrong value: a line for the user */
+ *   errors  INVALID an unknown option, a missing or wrong value or operand: a line for the user */
 MUST_USE enum err_kind config_read(struct config *c, int argc, char **argv,
                                    char *(*env)(const char *name), struct err *e);
 void config_print_help(FILE *out);

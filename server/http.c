@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/api.h"
 #include "engine/mem.h"
 #include "server/clock.h"
 #include "server/request.h"
@@ -31,11 +32,20 @@ static struct watched *watched_of(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
+/* libmicrohttpd maps the memory of a connection, and touches all of it when it makes it ready for
+ * another request: from the end of the first one on it counts. */
+static atomic_size_t *connection_bytes(struct http *h)
+{
+    return &api_gauges(h->shared.api)->connection_bytes;
+}
+
 static void on_connection(void *arg, struct MHD_Connection *connection, void **watched,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct http *h = arg;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (watch_has_served(*watched))
+            atomic_fetch_sub(connection_bytes(h), CONNECTION_BYTES);
         watch_close(h->watch, *watched);
         *watched = NULL;
         return;
@@ -70,9 +80,12 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **re
 {
     struct http *h = arg;
     int64_t seconds = IDLE_SECONDS + h->shared.config->header_seconds;
+    struct watched *watched = watched_of(connection);
     request_end(*request, how);
     *request = NULL;
-    watch_set(watched_of(connection), WATCH_CLIENT_SENDS, clock_ns() + seconds * CLOCK_SECOND);
+    if (watch_served(watched))
+        atomic_fetch_add(connection_bytes(h), CONNECTION_BYTES);
+    watch_set(watched, WATCH_CLIENT_SENDS, clock_ns() + seconds * CLOCK_SECOND);
 }
 
 PRINTF_LIKE(2, 0)

@@ -6,7 +6,6 @@
 
 #include "engine/lock.h"
 #include "engine/mem.h"
-#include "server/clock.h"
 
 struct worker { /* [I] */
     struct pool *pool;
@@ -16,6 +15,7 @@ struct worker { /* [I] */
 
 /* [I] set before the workers start  [p] guarded by lock */
 struct pool {
+    struct api *api; /* [I] */
     struct lock lock;
     pthread_cond_t work;       /* [p] a turn waits, or stopping */
     pthread_cond_t all_kept;   /* [p] unkept is 0 */
@@ -29,7 +29,6 @@ struct pool {
     size_t calls;              /* [p] reserved, queued and running */
     size_t queued, running;    /* [p] */
     size_t unkept;             /* [p] answered, but their changes are on the way to the store */
-    int64_t here_ended_ns;     /* [p] when the last job that was run here ended */
     uint64_t done;             /* [p] */
     bool stopping;             /* [p] */
 };
@@ -168,12 +167,7 @@ static struct scratch *enter_here(struct pool *p, struct job *job) REQUIRES(p->l
     return p->spare[--p->spares];
 }
 
-/* Requests that follow each other this closely wait behind one another: then their changes are left
- * to the store's thread, which keeps them together while this one goes on. Else a change is kept
- * here, since waking that thread and being woken by it takes longer. */
-#define PRESSED_NS 15000
-
-static enum pool_here work_here(struct job *job, struct scratch *scratch, bool pressed)
+static enum pool_here work_here(struct job *job, struct scratch *scratch)
 {
     if (!call_is_light(job->call))
         return POOL_DECLINED;
@@ -185,24 +179,22 @@ static enum pool_here work_here(struct job *job, struct scratch *scratch, bool p
     case CALL_UNKEPT:
         break;
     }
-    return !pressed && call_keep_here(job->call) ? POOL_ANSWERED : POOL_UNKEPT;
+    return POOL_UNKEPT;
 }
 
 enum pool_here pool_run_here(struct pool *p, struct job *job)
 {
     lock_take(&p->lock);
     struct scratch *scratch = enter_here(p, job);
-    bool pressed = clock_ns() - p->here_ended_ns < PRESSED_NS;
     lock_give(&p->lock);
     if (!scratch)
         return POOL_DECLINED;
-    enum pool_here how = work_here(job, scratch, pressed);
+    enum pool_here how = work_here(job, scratch);
     lock_take(&p->lock);
     p->spare[p->spares++] = scratch;
     p->running--;
     p->done += how != POOL_DECLINED;
     p->unkept += how == POOL_UNKEPT;
-    p->here_ended_ns = clock_ns();
     if (how == POOL_ANSWERED)
         finish_here(p, job);
     refuse_if_stopping(p);
@@ -304,34 +296,39 @@ static void after_slice(struct pool *p, struct turn *turn, struct job *job, bool
     }
 }
 
+/* Answered, and maybe gone once the lock is given. */
+static void end_slice(struct pool *p, struct job *job, bool unkept) REQUIRES(p->lock)
+{
+    job->left = true;
+    bool last = !unkept || job->kept;
+    lock_give(&p->lock);
+    if (unkept && last)
+        tell_kept(p, job);
+    else if (last)
+        job->done(job, true);
+    else
+        api_flush(p->api);
+    lock_take(&p->lock);
+}
+
 static void run_slice(struct pool *p, struct turn *turn, struct scratch *scratch) REQUIRES(p->lock)
 {
     struct job *job = turn->line ? line_first(turn->line) : turn->job;
     p->queued--;
     p->running++;
-    bool pressed = p->queued > 0;
     lock_give(&p->lock);
     enum call_progress progress = call_work(job->call, scratch, p->config.slice_ns);
-    if (progress == CALL_UNKEPT && !pressed && call_keep_here(job->call))
-        progress = CALL_ANSWERED;
-    if (progress == CALL_UNKEPT) {
-        lock_take(&p->lock);
-        p->unkept++;
+    bool unkept = progress == CALL_UNKEPT;
+    lock_take(&p->lock);
+    p->unkept += unkept;
+    if (unkept) {
         lock_give(&p->lock);
         send(p, job);
+        lock_take(&p->lock);
     }
-    lock_take(&p->lock);
     after_slice(p, turn, job, progress != CALL_AGAIN);
-    job->left = true;
-    bool last = progress == CALL_UNKEPT && job->kept;
-    if (progress == CALL_AGAIN || (progress == CALL_UNKEPT && !last))
-        return;
-    lock_give(&p->lock);
-    if (last)
-        tell_kept(p, job);
-    else
-        job->done(job, true);
-    lock_take(&p->lock);
+    if (progress != CALL_AGAIN)
+        end_slice(p, job, unkept);
 }
 
 static void *worker_main(void *arg)
@@ -417,6 +414,7 @@ enum err_kind pool_new(struct api *a, const struct pool_config *config, struct p
         mem_free(worker);
         return err_set(e, ERR_NOMEM, "", "no memory for %zu workers", config->workers);
     }
+    p->api = a;
     p->config = *config;
     p->worker = worker;
     lock_init(&p->lock);

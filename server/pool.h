@@ -40,8 +40,8 @@ enum pool_here {
 };
 /* Runs a reserved job here and now, for a short slice, if it is light and nobody is in its line. */
 enum pool_here pool_run_here(struct pool *p, struct job *job);
-/* After POOL_UNKEPT, soon: its line is held. done is called once the change is kept, maybe before
- * this returns. */
+/* After POOL_UNKEPT, soon: its line is held. done is called once the change is kept, which is with
+ * the next api_flush. */
 void pool_keep(struct pool *p, struct job *job);
 /* Puts a reserved job in its place. From here on job may be done, and gone, at any moment. */
 void pool_commit(struct pool *p, struct job *job);

@@ -14,11 +14,18 @@
 #define INLINE_SLICE_NS (5 * CLOCK_SECOND / 1000)
 
 enum request_state {
-    REQUEST_NEW,      /* the headers are being read */
-    REQUEST_BODY,     /* taken on, the body is being read */
-    REQUEST_DISCARD,  /* refused, what comes of the body is thrown away */
-    REQUEST_SLEEPING, /* in the pool, the connection suspended */
+    REQUEST_NEW,     /* the headers are being read */
+    REQUEST_BODY,    /* taken on, the body is being read */
+    REQUEST_DISCARD, /* refused, what comes of the body is thrown away */
+    REQUEST_WAITING, /* in the pool */
     REQUEST_ANSWERED,
+};
+
+/* The pool and the connection's thread meet here: who comes second wakes the connection. */
+enum wait {
+    WAIT_AWAKE,  /* libmicrohttpd comes back in its next round */
+    WAIT_ASLEEP, /* the connection is suspended */
+    WAIT_OVER,   /* the pool is done with it */
 };
 
 struct request {
@@ -28,7 +35,7 @@ struct request {
     struct watched *watched; /* NULL: no memory for one */
     struct call *call;       /* NULL until the headers are there */
     enum request_state state;
-    atomic_bool finished; /* the pool is done with it */
+    atomic_int wait; /* enum wait: of a waiting one */
     bool owed;
     bool close;       /* the connection ends with the answer */
     bool chunked;     /* the body's length is not known */
@@ -228,13 +235,14 @@ static void wake(struct job *job, bool ran)
     struct MHD_Connection *connection = r->connection;
     if (!ran)
         call_refuse(r->call, ERR_UNAVAILABLE, 1, "the daemon is stopping");
-    atomic_store(&r->finished, true);
-    MHD_resume_connection(connection); /* from here on r may be gone */
+    if (atomic_exchange(&r->wait, WAIT_OVER) == WAIT_ASLEEP)
+        MHD_resume_connection(connection);
+    /* from here on r may be gone */
 }
 
 /* What is light and first in its line is done at once: waking another thread would take longer.
  * All else: reserve, sleep, commit: the pool can wake only who sleeps already, and a connection put
- * to sleep must be certain to be woken. */
+ * to sleep must be certain to be woken. A change that was made here is kept in the next round. */
 static enum MHD_Result run(struct request *r)
 {
     struct err e;
@@ -253,13 +261,32 @@ static enum MHD_Result run(struct request *r)
     enum pool_here how = pool_run_here(r->shared->pool, &r->job);
     if (how == POOL_ANSWERED)
         return send_answer(r);
-    r->state = REQUEST_SLEEPING;
+    r->state = REQUEST_WAITING;
     watch_set(r->watched, WATCH_CLIENT_TAKES, WATCH_NEVER);
-    MHD_suspend_connection(r->connection);
-    if (how == POOL_UNKEPT)
+    if (how == POOL_UNKEPT) {
         pool_keep(r->shared->pool, &r->job);
-    else
-        pool_commit(r->shared->pool, &r->job);
+        return MHD_YES;
+    }
+    atomic_store(&r->wait, WAIT_ASLEEP);
+    MHD_suspend_connection(r->connection);
+    pool_commit(r->shared->pool, &r->job);
+    return MHD_YES;
+}
+
+/* libmicrohttpd has been round all connections that had something to say since this one's change
+ * was made: the changes of that round are now kept as one. If that takes another thread, sleep. */
+static enum MHD_Result wait_on(struct request *r)
+{
+    int awake = WAIT_AWAKE;
+    if (atomic_load(&r->wait) == WAIT_AWAKE)
+        api_flush(r->shared->api);
+    if (atomic_load(&r->wait) == WAIT_OVER)
+        return send_answer(r);
+    if (atomic_load(&r->wait) == WAIT_ASLEEP) /* libmicrohttpd may call once too often */
+        return MHD_YES;
+    MHD_suspend_connection(r->connection);
+    if (!atomic_compare_exchange_strong(&r->wait, &awake, WAIT_ASLEEP))
+        MHD_resume_connection(r->connection);
     return MHD_YES;
 }
 
@@ -278,8 +305,8 @@ enum MHD_Result request_continue(struct request *r, const char *method, const ch
         return run(r);
     case REQUEST_DISCARD:
         return send_answer(r);
-    case REQUEST_SLEEPING: /* woken; libmicrohttpd may also call once too often */
-        return atomic_load(&r->finished) ? send_answer(r) : MHD_YES;
+    case REQUEST_WAITING:
+        return wait_on(r);
     case REQUEST_NEW:
     case REQUEST_ANSWERED:
         break;
@@ -333,6 +360,10 @@ void request_end(struct request *r, enum MHD_RequestTerminationCode how)
     if (!r)
         return;
     struct transport *t = r->shared;
+    while (r->state == REQUEST_WAITING && atomic_load(&r->wait) != WAIT_OVER) {
+        api_flush(t->api); /* the client has gone before its change was kept */
+        nanosleep(&(struct timespec){.tv_nsec = CLOCK_SECOND / 1000}, NULL);
+    }
     log_request(r, how);
     call_free(r->call);
     atomic_fetch_sub(&t->body_bytes, r->held);

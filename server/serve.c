@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "engine/mem.h"
 #include "server/clock.h"
 #include "server/http.h"
 #include "server/log.h"
@@ -19,6 +20,8 @@
 /* … and requests that were on their way this time to come and be refused. */
 #define QUIET_NS (CLOCK_SECOND / 10)
 #define POLL_NS  (CLOCK_SECOND / 100)
+/* The daemon's own work is looked at once a second, or so soon again while there is some. */
+#define BUSY_NS (CLOCK_SECOND / 20)
 
 struct daemon {
     const struct config *config;
@@ -36,6 +39,7 @@ static void block_signals(struct daemon *d)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL); /* a file that grows too large is an error of the write */
     sigemptyset(&d->signals);
     sigaddset(&d->signals, SIGTERM);
     sigaddset(&d->signals, SIGINT);
@@ -65,22 +69,24 @@ static void raise_file_limit(const struct daemon *d)
                  (uint64_t)limit.rlim_cur);
 }
 
-static enum err_kind open_api(struct daemon *d, struct err *e)
+struct api_config serve_api_config(const struct config *c)
 {
-    const struct config *c = d->config;
-    const struct api_config api = {
+    return (struct api_config){
         .data = c->data,
+        .backup_dir = c->backup_dir,
+        .network_files = !strcmp(c->network_files, "allow"),
+        .version = GRADD_VERSION,
         .isa = c->isa,
         .max_body = (size_t)c->max_body,
         .max_model_bytes = (size_t)c->max_model_bytes,
         .max_batches = c->max_batches,
         .max_batch_bytes = (size_t)c->max_batch_bytes,
+        .memory = (size_t)c->memory,
         .checkpoint_steps = c->checkpoint_steps,
         .checkpoint_seconds = c->checkpoint_seconds,
         .autograd_memory = (size_t)c->autograd_memory,
         .autograd_seconds = c->autograd_seconds,
     };
-    return api_open(&api, &d->api, e);
 }
 
 static enum err_kind start_pool(struct daemon *d, struct err *e)
@@ -98,7 +104,8 @@ static enum err_kind start_pool(struct daemon *d, struct err *e)
 static enum err_kind start(struct daemon *d, struct err *e)
 {
     raise_file_limit(d);
-    enum err_kind rc = open_api(d, e);
+    const struct api_config api = serve_api_config(d->config);
+    enum err_kind rc = api_open(&api, &d->api, e);
     if (!rc)
         rc = start_pool(d, e);
     if (!rc)
@@ -115,14 +122,33 @@ static void log_notices(const struct daemon *d)
         log_text(&d->log, LOG_WARN, "%s", text);
 }
 
-static void run(struct daemon *d)
+/* Hands what is due to the pool. Returns whether there was anything, for then there may be more. */
+static bool submit_due(struct daemon *d)
 {
-    while (!wait_signal(d, CLOCK_SECOND)) {
-        http_tick(d->http);
-        log_notices(d);
-        for (struct call *c = api_due(d->api); c; c = api_due(d->api))
-            pool_submit(d->pool, c);
+    bool any = false;
+    for (struct call *c = api_due(d->api); c; c = api_due(d->api)) {
+        pool_submit(d->pool, c);
+        any = true;
     }
+    return any;
+}
+
+/* Until a signal, or until the storage fails: then it is for a supervisor to start anew, which
+ * finds out what the disk holds. */
+static enum err_kind run(struct daemon *d, struct err *e)
+{
+    int64_t pause = CLOCK_SECOND, tick = 0;
+    while (!wait_signal(d, pause)) {
+        if (!api_is_healthy(d->api))
+            return err_set(e, ERR_IO, "", "the storage failed, and nothing more is kept: ending");
+        log_notices(d);
+        if (clock_ns() >= tick) {
+            http_tick(d->http);
+            tick = clock_ns() + CLOCK_SECOND * 9 / 10; /* of which a pause may be some part short */
+        }
+        pause = submit_due(d) ? BUSY_NS : CLOCK_SECOND;
+    }
+    return ERR_OK;
 }
 
 /* ---- stopping ------------------------------------------------------------------------------ */
@@ -168,12 +194,28 @@ static void drain(struct daemon *d)
     wait_for_quiet(d);
 }
 
+struct hurry {
+    const struct daemon *daemon;
+    int64_t deadline;
+};
+
+/* A second signal, or --drain-seconds over once more: what is left is replayed at the next start.
+ */
+static bool is_hurried(void *arg)
+{
+    struct hurry *h = arg;
+    if (clock_ns() >= h->deadline || wait_signal(h->daemon, 0))
+        h->deadline = 0;
+    return h->deadline == 0;
+}
+
 /* What was started, in reverse; what was not is NULL. */
 static enum err_kind stop(struct daemon *d, struct err *e)
 {
+    struct hurry hurry = {d, clock_ns() + d->config->drain_seconds * CLOCK_SECOND};
     http_stop(d->http);
     pool_free(d->pool);
-    return api_close(d->api, e);
+    return api_close(d->api, is_hurried, &hurry, e);
 }
 
 int serve(const struct config *config)
@@ -183,6 +225,7 @@ int serve(const struct config *config)
         .log = {.json = !strcmp(config->log, "json"), .fd = STDERR_FILENO},
     };
     struct err e, late;
+    mem_tune();
     block_signals(&d);
     enum err_kind rc = start(&d, &e);
     if (rc) {
@@ -191,7 +234,8 @@ int serve(const struct config *config)
         log_text(&d.log, LOG_INFO, "gradd %s: %s, %" PRId64 " workers, kernels %s", GRADD_VERSION,
                  config->data, config->workers, api_isa(d.api));
         log_text(&d.log, LOG_INFO, "listening on http://%s", http_address(d.http));
-        run(&d);
+        if ((rc = run(&d, &e)))
+            log_text(&d.log, LOG_ERROR, "%s", e.message);
         drain(&d);
     }
     enum err_kind end = stop(&d, &late);

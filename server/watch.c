@@ -6,13 +6,14 @@
 #include "engine/lock.h"
 #include "engine/mem.h"
 
-/* [w] guarded by the watch's lock  [I] immutable  [a] atomic */
+/* [w] guarded by the watch's lock  [I] immutable  [a] atomic  [c] the connection's thread's */
 struct watched {
     struct watched *prev, *next;   /* [w] */
     int fd;                        /* [I] */
     atomic_int_least64_t deadline; /* [a] */
     atomic_bool sends;             /* [a] we wait for the client's bytes */
     atomic_bool gone;              /* [a] a sweep has found that none will come */
+    bool served;                   /* [c] a request has ended */
 };
 
 struct watch {
@@ -66,6 +67,19 @@ void watch_close(struct watch *w, struct watched *c)
         w->first = c->next;
     lock_give(&w->lock);
     mem_free(c);
+}
+
+bool watch_served(struct watched *c)
+{
+    bool first = c && !c->served;
+    if (first)
+        c->served = true;
+    return first;
+}
+
+bool watch_has_served(const struct watched *c)
+{
+    return c && c->served;
 }
 
 void watch_set(struct watched *c, enum watch_phase phase, int64_t deadline_ns)

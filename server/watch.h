@@ -10,6 +10,7 @@
 #ifndef SERVER_WATCH_H
 #define SERVER_WATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,10 @@ void watch_free(struct watch *w);       /* all connections are closed by then; N
 MUST_USE struct watched *watch_open(struct watch *w, int fd, int64_t deadline_ns);
 /* NULL is fine. */
 void watch_close(struct watch *w, struct watched *c);
+/* A request of it has ended. true: its first. NULL is fine: false. */
+bool watch_served(struct watched *c);
+/* Has one? */
+bool watch_has_served(const struct watched *c);
 /* What the client is at: sending us something, or taking an answer (or waiting for it). */
 enum watch_phase { WATCH_CLIENT_SENDS, WATCH_CLIENT_TAKES };
 /* deadline_ns: on clock_ns. NULL is fine. */

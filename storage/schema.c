@@ -1,12 +1,12 @@
 #include "storage/schema.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/mem.h"
+#include "storage/filesystem.h"
+#include "storage/front.h"
 #include "storage/store_journal.h"
 #include "storage/upkeep.h"
 
@@ -25,6 +25,7 @@
  *              ends
  *   answers    by Idempotency-Key; serial is their age
  *   journal    changes and each model's end (store_journal.h)
+ *   front      the newest changes, in groups (front.h)
  *   garbage    chunks that nobody owns any more, waiting to be deleted piece by piece */
 static const struct {
     const char *sql;
@@ -131,6 +132,13 @@ static const struct {
      "  seal INTEGER NOT NULL,"
      "  PRIMARY KEY (model, seq)"
      ") STRICT, WITHOUT ROWID;"
+     "CREATE TABLE front ("
+     "  serial INTEGER PRIMARY KEY,"
+     "  last INTEGER NOT NULL,"
+     "  heads BLOB,"
+     "  rows BLOB,"
+     "  seal INTEGER NOT NULL"
+     ") STRICT;"
      "ALTER TABLE answers ADD COLUMN tag INTEGER NOT NULL DEFAULT -1;"
      "ALTER TABLE checkpoints ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE checkpoints ADD COLUMN beside INTEGER NOT NULL DEFAULT 0;"
@@ -304,25 +312,6 @@ static enum err_kind migrate(struct db *db, int64_t version, struct err *e)
     return rc;
 }
 
-/* The name of a new file is safe only when its folder is synced too. */
-static enum err_kind sync_folder(const char *path, struct err *e)
-{
-    const char *slash = strrchr(path, '/');
-    size_t length = slash ? (size_t)(slash - path) + 1 : 1;
-    char *folder = mem_array(length + 1, 1);
-    if (!folder)
-        return err_set(e, ERR_NOMEM, "", "no memory for a file's name");
-    memcpy(folder, slash ? path : ".", length);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum err_kind rc = ERR_OK;
-    if (fd < 0 || fsync(fd))
-        rc = err_set(e, ERR_IO, "", "its folder cannot be synced");
-    if (fd >= 0)
-        close(fd);
-    mem_free(folder);
-    return rc;
-}
-
 static enum err_kind open_steps(struct db *db, const char *path, struct err *e)
 {
     int64_t version;
@@ -345,7 +334,9 @@ static enum err_kind open_steps(struct db *db, const char *path, struct err *e)
     upkeep_watch(db);
     if ((rc = migrate(db, version, e)))
         return rc;
-    return fresh ? sync_folder(path, e) : ERR_OK;
+    if ((rc = front_open(db, e)))
+        return rc;
+    return fresh ? filesystem_sync_folder(path, e) : ERR_OK;
 }
 
 enum err_kind schema_open(struct db *db, const char *path, struct err *e)

@@ -25,14 +25,34 @@
 
 #define DB_STATEMENTS_MAX 96 /* there are fewer statements in the whole layer */
 
+/* Defined here because a db holds one; what its fields say is front.c's. */
+struct front_end;
+struct front_head;
+struct front {
+    /* Of the transaction under way, not written yet: */
+    unsigned char *packed; /* changes */
+    size_t bytes, room;
+    struct front_head *head;
+    size_t heads, head_room;
+    /* Of the file: */
+    int64_t last;   /* group */
+    size_t rows;    /* changes in it */
+    size_t settled; /* … of which the last try to settle left so many */
+    size_t kept_bytes;
+    bool known;            /* the above, and … */
+    struct front_end *end; /* … the last change of each model that has some here: a hash table */
+    size_t ends, end_room;
+};
+
 struct db {
     sqlite3 *handle;
     atomic_bool healthy;         /* false once a write, a sync or the file itself proved bad */
     struct timespec dirty_since; /* CLOCK_MONOTONIC, while dirty */
     bool dirty;                  /* committed, but maybe not on the disk yet */
     int wal_pages;
-    int64_t new_model; /* key of the one inserted last (STORE_NEW_MODEL) */
-    bool has_garbage;  /* rows may wait in `garbage` (blob.h) */
+    int64_t new_model;  /* key of the one inserted last (STORE_NEW_MODEL) */
+    struct front front; /* the journal's newest changes (front.h) */
+    bool has_garbage;   /* rows may wait in `garbage` (blob.h) */
     int statements;
     struct {
         const char *sql; /* the literal itself: the cache compares addresses */

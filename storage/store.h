@@ -36,15 +36,24 @@
 
 struct store;
 
-/* Opens or creates the file and takes it for this process alone.
+struct store_options {
+    bool network_files; /* take a file on a network file system too (storage/filesystem.h) */
+};
+
+/* Opens or creates the file and takes it for this process alone. options NULL: all false.
  *   errors  CONFLICT another process has it · IO it cannot be opened, is damaged, is no gradd
- *           file, or was written by a newer gradd; it is never replaced by an empty one */
-MUST_USE enum err_kind store_open(const char *path, struct store **out, struct err *e);
+ *           file, was written by a newer gradd, or lies on a network file system; it is never
+ *           replaced by an empty one */
+MUST_USE enum err_kind store_open(const char *path, const struct store_options *options,
+                                  struct store **out, struct err *e);
 /* Commits what is queued, checkpoints the WAL, closes. NULL is fine. */
 void store_close(struct store *s);
 /* false once a write or sync failed in a way that leaves durability in doubt: from then on every
  * commit answers IO. A full disk does not count: it may pass. */
 bool store_is_healthy(struct store *s);
+/* Bytes that the database engine has allocated: its page cache, the log's index, statements. Of all
+ * stores of the process. */
+size_t store_memory(void);
 
 /* ---- writing: one transaction -------------------------------------------------------------- */
 
@@ -58,14 +67,19 @@ MUST_USE void *store_txn_alloc(struct store_txn *txn, size_t bytes);
 /* Commits and frees txn; waits until it is kept.
  *   errors  the first failed action's, after which nothing of txn is kept */
 MUST_USE enum err_kind store_commit(struct store_txn *txn, struct err *e);
-/* Queues the commit and returns; frees txn. `done` runs once, on the writer thread, after the
- * commit or its failure (e->kind OK or not), before any commit queued later is answered; it must
- * be short and must not call the store. */
+/* Queues the commit and returns; frees txn. `done` runs once, on the thread that has the
+ * connection (the writer, or one in store_flush), after the commit or its failure (e->kind OK or
+ * not), before any commit queued later is answered; it must be short and must not call the store.
+ */
 void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
                        void *arg);
-/* Commits and frees txn on this thread, without waiting: false if another has the connection, and
- * txn is as it was. A commit here spares the two hand-overs that one of the writer's takes. */
-MUST_USE bool store_commit_here(struct store_txn *txn, struct err *e);
+/* As store_commit_then, but the writer is not woken for it: the commit waits for the next
+ * store_flush, or for whatever wakes the writer, with which it is kept. */
+void store_commit_later(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
+                        void *arg);
+/* Does all that is queued on this thread, which spares two hand-overs; what would keep it long (a
+ * commit to be synced, or somebody else has the connection) is left to the writer. */
+void store_flush(struct store *s);
 /* Its commit is synced to the disk before it is answered. */
 void store_txn_sync(struct store_txn *txn);
 /* Waits until all commits that were queued before have been answered. */
@@ -126,9 +140,9 @@ struct store_checkpoint {
     int64_t created_at;
     size_t bytes; /* reading: of all sections */
 };
-/* CONFLICT: the number n > 0 is taken. Of the automatic ones that are not beside a change the
- * newest two are kept, and everything since the older of them: an automatic one lets go what was
- * before. */
+/* CONFLICT: the number n > 0 is taken. UNAVAILABLE: the last change that it holds was not kept, or
+ * there are more. Of the automatic ones that are not beside a change the newest two are kept, and
+ * everything since the older of them: an automatic one lets go what was before. */
 void store_save_checkpoint(struct store_txn *txn, int64_t model, const struct store_checkpoint *c);
 /* NOT_FOUND: there is none. n > 0. */
 void store_delete_checkpoint(struct store_txn *txn, int64_t model, int64_t n);
@@ -144,9 +158,10 @@ struct store_change {
     size_t body_bytes;
     const void *data; /* what it used, of any length; NULL: nothing */
     size_t data_bytes;
+    bool mends; /* writing: it needs nothing that was before, and so may follow a damaged end */
 };
-/* UNAVAILABLE: the change before it is not there: it was not kept. One that goes back (from is not
- * seq - 1) mends a damaged end of the journal. */
+/* UNAVAILABLE: the change before it is not there: it was not kept. IO: the journal's end is
+ * damaged. */
 void store_append_change(struct store_txn *txn, int64_t model, const struct store_change *change);
 
 /* Makes loss[0..count) the history of steps first, first+1, …, and forgets what was kept for any
@@ -181,6 +196,10 @@ MUST_USE enum err_kind store_find_model(struct store *s, const char *id, struct 
 MUST_USE enum err_kind store_list_models(struct store *s, const char *after, size_t limit,
                                          char (*ids)[STORE_ID_BYTES], size_t *count, struct err *e);
 
+/* The same for those whose opening has changes to replay. */
+MUST_USE enum err_kind store_list_tails(struct store *s, const char *after, size_t limit,
+                                        char (*ids)[STORE_ID_BYTES], size_t *count, struct err *e);
+
 /* Calls visit for every batch of the model in order of n, also those that the journal keeps; what
  * it points to lives until it returns; a return other than OK ends the walk with that error. Runs
  * on the caller's thread. */
@@ -209,7 +228,7 @@ MUST_USE enum err_kind store_last_numbers(struct store *s, int64_t model, int64_
                                           int64_t *batch, struct err *e);
 
 /* The last change of the model, 0: none. IO: the journal's end is damaged; *seq is the last change
- * that there is, which need not be the last there was. */
+ * that there is, or that a checkpoint holds, which need not be the last there was. */
 MUST_USE enum err_kind store_last_change(struct store *s, int64_t model, int64_t *seq,
                                          struct err *e);
 /* Calls visit for every kept change with first <= seq <= last, in order; what it points to lives
@@ -223,7 +242,8 @@ MUST_USE enum err_kind store_each_change(struct store *s, int64_t model, int64_t
 /* A way to a state of the past: a change or a checkpoint, without its content. */
 struct store_place {
     int64_t seq, step;
-    int64_t from;      /* of a change; see struct store_change */
+    int64_t from;      /* of a change: see struct store_change, … */
+    int kind;          /* … and the caller's */
     int64_t n, serial; /* of a checkpoint; serial 0: a client's, which n names */
     bool is_change;
 };
@@ -238,8 +258,32 @@ typedef bool store_visit_losses(void *arg, int64_t first, const double *loss, si
 MUST_USE enum err_kind store_each_loss(struct store *s, int64_t model, int64_t first, int64_t last,
                                        store_visit_losses *visit, void *arg, struct err *e);
 
+/* Reads all answers there are, whole. IO: one is damaged; *count were sound before it. */
+MUST_USE enum err_kind store_check_answers(struct store *s, int64_t *count, struct err *e);
 /* *found false: there is none, or its day is over. out->body is the caller's: mem_free. */
 MUST_USE enum err_kind store_find_answer(struct store *s, const char *key, struct store_answer *out,
                                          bool *found, struct err *e);
+
+/* ---- backup -------------------------------------------------------------------------------- */
+
+struct store_backup;
+
+/* Begins a copy of the whole store in one file at path, made beside it (path.part) and put there
+ * when it is whole and safe on the disk; what is there is never overwritten. Commits go on: the
+ * copy is the store as it was at some moment after the last call of store_backup_step began.
+ *   errors  CONFLICT path or path.part exists, or another backup of the store is open · INVALID
+ *           path is no name for one · IO the copy cannot be written, which does not end the
+ *           store's health */
+MUST_USE enum err_kind store_backup_begin(struct store *s, const char *path,
+                                          struct store_backup **out, struct err *e);
+/* Copies some MiB. *bytes: the size of the file, which is done; 0: go on. After an error there is
+ * only store_backup_end.
+ *   errors  as above · UNAVAILABLE the store was closed meanwhile */
+MUST_USE enum err_kind store_backup_step(struct store_backup *b, int64_t *bytes, struct err *e);
+/* Frees it; a copy that is not done is removed. NULL is fine. The store may be closed already. */
+void store_backup_end(struct store_backup *b);
+/* All of these in one. */
+MUST_USE enum err_kind store_backup(struct store *s, const char *path, int64_t *bytes,
+                                    struct err *e);
 
 #endif

@@ -95,16 +95,17 @@ static enum err_kind read_row(struct query *q, int64_t model, struct store_batch
 
 /* ---- delete -------------------------------------------------------------------------------- */
 
-/* Drops the blob of the row that the query stands on. */
+/* Drops the blob of the row that the query stands on. *damaged: see the header. */
 static enum err_kind drop_blob(struct db *db, struct query *q, int64_t model, int64_t *n,
-                               struct err *e)
+                               bool *damaged, struct err *e)
 {
     struct store_batch b;
     struct blob blob;
     enum err_kind rc = read_row(q, model, &b, &blob, e);
     *n = b.n;
-    if (rc == ERR_IO)
-        return ERR_OK; /* a damaged row: see the header */
+    *damaged = rc == ERR_IO;
+    if (*damaged)
+        return ERR_OK;
     return rc ? rc : blob_drop(db, &blob, e);
 }
 
@@ -112,12 +113,12 @@ enum err_kind batches_drop_blobs(struct db *db, int64_t model, struct err *e)
 {
     struct query q;
     int64_t n;
-    bool row = true;
+    bool row = true, damaged;
     enum err_kind rc = ERR_OK;
     query_start(&q, db, "SELECT " BATCH_COLUMNS " FROM batches WHERE model = ?");
     query_put_i64(&q, model);
     while (!rc && !(rc = query_row(&q, &row, e)) && row)
-        rc = drop_blob(db, &q, model, &n, e);
+        rc = drop_blob(db, &q, model, &n, &damaged, e);
     query_end(&q);
     return rc;
 }
@@ -136,7 +137,7 @@ enum err_kind batches_trim(struct db *db, int64_t model, int64_t upto, struct ta
 {
     struct query q;
     int64_t n;
-    bool row = true;
+    bool row = true, damaged;
     enum err_kind rc = ERR_OK;
     query_start(&q, db,
                 "SELECT " BATCH_COLUMNS
@@ -144,9 +145,11 @@ enum err_kind batches_trim(struct db *db, int64_t model, int64_t upto, struct ta
     query_put_i64(&q, model);
     query_put_i64(&q, upto);
     while (!rc && !(rc = query_row(&q, &row, e)) && row) {
-        if ((rc = drop_blob(db, &q, model, &n, e)) || (rc = delete_row(db, model, n, e)))
-            break;
-        tally->batch_roll -= roll_of(n);
+        rc = drop_blob(db, &q, model, &n, &damaged, e);
+        if (rc || damaged) /* that it was deleted may be the damage: the next load tells */
+            continue;
+        if (!(rc = delete_row(db, model, n, e)))
+            tally->batch_roll -= roll_of(n);
     }
     query_end(&q);
     return rc;
@@ -182,7 +185,8 @@ static enum err_kind remove_now(struct db *db, struct query *q, const struct rem
                                 struct tally *tally, struct err *e)
 {
     int64_t n;
-    enum err_kind rc = drop_blob(db, q, a->model, &n, e);
+    bool damaged;
+    enum err_kind rc = drop_blob(db, q, a->model, &n, &damaged, e);
     if (rc || (rc = delete_row(db, a->model, a->n, e)))
         return rc;
     tally->batch_roll -= roll_of(a->n);

@@ -11,7 +11,8 @@ MUST_USE enum err_kind batches_drop_blobs(struct db *db, int64_t model, struct e
 
 struct tally;
 
-/* Deletes the batches that a change up to upto took away, and counts them off. */
+/* Deletes the batches that a change up to upto took away, and counts them off; not a damaged one.
+ */
 MUST_USE enum err_kind batches_trim(struct db *db, int64_t model, int64_t upto, struct tally *tally,
                                     struct err *e);
 

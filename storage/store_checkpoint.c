@@ -155,9 +155,10 @@ static enum err_kind apply_save(struct db *db, void *arg, struct err *e)
 {
     struct record *r = arg;
     struct tally tally;
+    enum err_kind rc;
     r->model = model_key(db, r->model);
-    enum err_kind rc = tally_read(db, r->model, &tally, e);
-    if (rc)
+    if ((rc = tally_read(db, r->model, &tally, e)) ||
+        (rc = journal_check_last(db, r->model, r->c.seq, e)))
         return rc;
     rc = r->c.n ? save_client(db, r, &tally, e) : save_automatic(db, r, &tally, e);
     if (rc)

@@ -5,16 +5,17 @@
 #include "engine/mem.h"
 #include "storage/blob.h"
 #include "storage/checksum.h"
+#include "storage/front.h"
 #include "storage/record.h"
 #include "storage/store_model.h"
 #include "storage/writer.h"
 
 /* Data up to this size stands in the change's own row. */
-#define INLINE_BYTES ((size_t)64 << 10)
+#define INLINE_BYTES ((size_t)16 << 10)
 
 #define CHANGE_COLUMNS "seq, prior, kind, step, body, data, first_chunk, bytes, digest, seal"
 
-static uint32_t change_seal(int64_t model, const struct store_change *c, const struct blob *blob)
+uint32_t journal_seal(int64_t model, const struct store_change *c, const struct blob *blob)
 {
     uint32_t seal = checksum_i64(0, model);
     seal = checksum_i64(seal, c->seq);
@@ -70,27 +71,45 @@ static enum err_kind read_end(struct db *db, int64_t model, int64_t *last, struc
     return rc;
 }
 
-/* Moves the end to seq, the change after the last one, so that nothing is appended behind a change
- * that is missing. */
-static enum err_kind move_end(struct db *db, int64_t model, const struct store_change *c,
-                              struct err *e)
+enum err_kind journal_find_end(struct db *db, int64_t model, const struct store_change *c,
+                               int64_t *last, struct err *e)
+{
+    struct tally tally;
+    enum err_kind rc = read_end(db, model, last, e);
+    if (rc != ERR_IO || !atomic_load(&db->healthy))
+        return rc;
+    if (tally_read(db, model, &tally, e) == ERR_NOT_FOUND)
+        return e->kind;
+    if (!c->mends)
+        return read_end(db, model, last, e);
+    *last = c->seq - 1;
+    return write_end(db, model, *last, e);
+}
+
+enum err_kind journal_check_last(struct db *db, int64_t model, int64_t seq, struct err *e)
+{
+    int64_t last;
+    enum err_kind rc = front_last(db, model, &last, e);
+    if (!rc && last == 0)
+        rc = read_end(db, model, &last, e);
+    if (rc == ERR_IO && atomic_load(&db->healthy))
+        return ERR_OK;
+    return rc || last == seq ? rc
+                             : err_set(e, ERR_UNAVAILABLE, "", "an earlier change was not kept");
+}
+
+enum err_kind journal_move_end(struct db *db, int64_t model, int64_t last, bool *found,
+                               struct err *e)
 {
     struct query q;
-    int64_t last;
-    query_start(&q, db,
-                "UPDATE journal SET step = ?, seal = ? WHERE model = ? AND seq = ? AND step = ?");
-    query_put_i64(&q, c->seq);
-    query_put_i64(&q, end_seal(model, c->seq));
+    query_start(&q, db, "UPDATE journal SET step = ?, seal = ? WHERE model = ? AND seq = ?");
+    query_put_i64(&q, last);
+    query_put_i64(&q, end_seal(model, last));
     query_put_i64(&q, model);
     query_put_i64(&q, JOURNAL_END);
-    query_put_i64(&q, c->seq - 1);
     enum err_kind rc = query_run(&q, e);
-    if (rc || db_changes(db) == 1)
-        return rc;
-    rc = read_end(db, model, &last, e);
-    if (rc == ERR_IO && atomic_load(&db->healthy) && c->from != c->seq - 1)
-        return write_end(db, model, c->seq, e);
-    return rc ? rc : err_set(e, ERR_UNAVAILABLE, "", "an earlier change was not kept");
+    *found = !rc && db_changes(db) == 1;
+    return rc;
 }
 
 struct end {
@@ -103,12 +122,17 @@ static enum err_kind find_end(struct db *db, void *arg, struct err *e)
     struct query q;
     struct err ignored;
     bool row;
-    enum err_kind rc = read_end(db, a->model, &a->last, e);
+    enum err_kind rc = front_last(db, a->model, &a->last, e);
+    if (rc || a->last)
+        return rc;
+    rc = read_end(db, a->model, &a->last, e);
     if (rc != ERR_IO)
         return rc;
-    query_start(&q, db, "SELECT max(seq) FROM journal WHERE model = ? AND seq < ?");
+    /* a checkpoint may be of a change that is lost, whose number is not to be used again */
+    query_start(&q, db,
+                "SELECT max(seq) FROM (SELECT seq FROM journal WHERE model = ?1 AND kind > 0"
+                " UNION ALL SELECT seq FROM checkpoints WHERE model = ?1)");
     query_put_i64(&q, a->model);
-    query_put_i64(&q, JOURNAL_END);
     a->last = !query_row(&q, &row, &ignored) && row ? query_i64(&q) : 0;
     query_end(&q);
     return rc;
@@ -131,7 +155,7 @@ enum err_kind journal_begin_all(struct db *db, struct err *e)
     while (!rc && !(rc = query_row(&q, &row, e)) && row)
         rc = journal_begin(db, query_i64(&q), e);
     query_end(&q);
-    return rc;
+    return rc ? rc : front_begin(db, e);
 }
 
 /* ---- append -------------------------------------------------------------------------------- */
@@ -141,15 +165,14 @@ struct append {
     struct store_change change;
 };
 
-static enum err_kind insert_row(struct db *db, const struct append *a, const struct blob *blob,
-                                struct err *e)
+enum err_kind journal_insert(struct db *db, int64_t model, const struct store_change *c,
+                             const struct blob *blob, struct err *e)
 {
-    const struct store_change *c = &a->change;
     struct query q;
     query_start(&q, db,
                 "INSERT INTO journal (model, " CHANGE_COLUMNS
                 ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    query_put_i64(&q, a->model);
+    query_put_i64(&q, model);
     query_put_i64(&q, c->seq);
     query_put_i64(&q, c->from);
     query_put_i64(&q, c->kind);
@@ -157,7 +180,7 @@ static enum err_kind insert_row(struct db *db, const struct append *a, const str
     query_put_blob(&q, c->body, c->body_bytes);
     query_put_blob(&q, blob->bytes ? NULL : c->data, blob->bytes ? 0 : c->data_bytes);
     blob_put(&q, blob);
-    query_put_i64(&q, change_seal(a->model, c, blob));
+    query_put_i64(&q, journal_seal(model, c, blob));
     return query_run(&q, e);
 }
 
@@ -165,15 +188,17 @@ static enum err_kind apply_append(struct db *db, void *arg, struct err *e)
 {
     const struct append *a = arg;
     struct blob blob = {0};
-    enum err_kind rc = move_end(db, a->model, &a->change, e);
-    if (!rc && a->change.data_bytes > INLINE_BYTES)
+    enum err_kind rc = ERR_OK;
+    if (a->change.data_bytes > INLINE_BYTES)
         rc = blob_write(db, a->change.data, a->change.data_bytes, &blob, e);
-    return rc ? rc : insert_row(db, a, &blob, e);
+    return rc ? rc : front_append(db, a->model, &a->change, &blob, e);
 }
 
 void store_append_change(struct store_txn *txn, int64_t model, const struct store_change *change)
 {
-    struct append *a = txn_add(txn, apply_append, sizeof *a);
+    bool plain = change->data_bytes <= INLINE_BYTES;
+    struct append *a =
+        plain ? txn_add_plain(txn, apply_append, sizeof *a) : txn_add(txn, apply_append, sizeof *a);
     if (a)
         *a = (struct append){model, *change};
 }
@@ -194,7 +219,7 @@ static enum err_kind read_row(struct query *q, int64_t model, struct store_chang
     *blob = blob_get(q);
     int64_t seal = query_i64(q);
     enum err_kind rc = query_check(q, e);
-    if (!rc && seal != change_seal(model, c, blob))
+    if (!rc && seal != journal_seal(model, c, blob))
         rc = err_set(e, ERR_IO, "", "change %lld is damaged", (long long)c->seq);
     if (!rc && blob->bytes)
         c->data_bytes = (size_t)blob->bytes;
@@ -236,7 +261,12 @@ static enum err_kind delete_rows(struct db *db, int64_t model, int64_t upto, str
 
 enum err_kind journal_trim(struct db *db, int64_t model, int64_t upto, struct err *e)
 {
-    enum err_kind rc = drop_blobs(db, model, upto, e);
+    int64_t in_front;
+    enum err_kind rc = front_last(db, model, &in_front, e);
+    if (!rc && in_front)
+        rc = front_settle(db, e);
+    if (!rc)
+        rc = drop_blobs(db, model, upto, e);
     return rc ? rc : delete_rows(db, model, upto, e);
 }
 
@@ -255,7 +285,7 @@ struct walk {
     int64_t model, next, last;
     struct arena arena; /* of what the changes point to */
     struct store_change change[WALK_CHANGES];
-    size_t count;
+    size_t count, bytes;
     bool more;      /* there may be changes behind these */
     struct err why; /* the next one is damaged, if its kind is not OK */
 };
@@ -284,41 +314,75 @@ static enum err_kind copy_blob(struct db *db, struct arena *arena, const struct 
     return rc;
 }
 
-static enum err_kind load_row(struct db *db, struct walk *w, struct query *q, struct err *e)
+/* Copies a change, and what is in its blob. */
+static enum err_kind load_change(struct db *db, struct walk *w, const struct store_change *from,
+                                 const struct blob *blob, struct err *e)
 {
     struct store_change *c = &w->change[w->count];
-    struct blob blob;
-    enum err_kind rc = read_row(q, w->model, c, &blob, e);
+    *c = *from;
+    enum err_kind rc = copy(&w->arena, &c->body, c->body_bytes, e);
     if (!rc)
-        rc = copy(&w->arena, &c->body, c->body_bytes, e);
-    if (!rc)
-        rc = blob.bytes ? copy_blob(db, &w->arena, &blob, &c->data, e)
-                        : copy(&w->arena, &c->data, c->data_bytes, e);
+        rc = blob->bytes ? copy_blob(db, &w->arena, blob, &c->data, e)
+                         : copy(&w->arena, &c->data, c->data_bytes, e);
     w->count += !rc;
+    w->bytes += c->body_bytes + c->data_bytes;
     return rc;
 }
 
-static enum err_kind load_some(struct db *db, void *arg, struct err *e)
+static bool has_room(const struct walk *w)
 {
-    struct walk *w = arg;
+    return w->count < WALK_CHANGES && w->bytes < WALK_BYTES;
+}
+
+static enum err_kind load_settled(struct db *db, struct walk *w, struct err *e)
+{
     struct query q;
+    struct store_change c;
+    struct blob blob;
     bool row = true;
     enum err_kind rc = ERR_OK;
-    w->count = 0;
-    arena_reset(&w->arena);
     query_start(&q, db,
                 "SELECT " CHANGE_COLUMNS " FROM journal WHERE model = ? AND seq BETWEEN ? AND ?"
                 " ORDER BY seq");
     query_put_i64(&q, w->model);
     query_put_i64(&q, w->next);
     query_put_i64(&q, w->last);
-    bool room = true;
-    while (!rc && room && !(rc = query_row(&q, &row, e)) && row) {
-        rc = load_row(db, w, &q, e);
-        room = w->count < WALK_CHANGES && w->arena.total < WALK_BYTES;
-    }
+    while (!rc && has_room(w) && !(rc = query_row(&q, &row, e)) && row)
+        if (!(rc = read_row(&q, w->model, &c, &blob, e)))
+            rc = load_change(db, w, &c, &blob, e);
     query_end(&q);
     w->more = !rc && row;
+    return rc;
+}
+
+struct from_front {
+    struct db *db;
+    struct walk *walk;
+};
+
+static enum err_kind load_fresh(void *arg, const struct store_change *c, const struct blob *blob,
+                                bool damaged, struct err *e)
+{
+    struct walk *w = ((struct from_front *)arg)->walk;
+    int64_t next = w->count ? w->change[w->count - 1].seq + 1 : w->next;
+    if (c->seq < next || c->seq > w->last)
+        return ERR_OK;
+    w->more = w->more || !has_room(w);
+    if (w->more)
+        return ERR_OK;
+    if (damaged)
+        return err_set(e, ERR_IO, "", "change %lld is damaged", (long long)c->seq);
+    return load_change(((struct from_front *)arg)->db, w, c, blob, e);
+}
+
+static enum err_kind load_some(struct db *db, void *arg, struct err *e)
+{
+    struct walk *w = arg;
+    w->count = w->bytes = 0;
+    arena_reset(&w->arena);
+    enum err_kind rc = load_settled(db, w, e);
+    if (!rc && !w->more)
+        rc = front_each(db, w->model, load_fresh, &(struct from_front){db, w}, e);
     if (rc == ERR_IO && atomic_load(&db->healthy)) { /* what is before it is still sound */
         model_wrap(db, w->model, e, "its journal");
         w->why = *e;
@@ -391,7 +455,7 @@ static enum err_kind list_changes(struct db *db, struct places *p, struct err *e
     while (!rc && !(rc = query_row(&q, &row, e)) && row) {
         enum err_kind damaged = read_row(&q, p->model, &c, &blob, &why);
         struct store_place place = {
-            .seq = c.seq, .step = c.step, .from = c.from, .is_change = true};
+            .seq = c.seq, .step = c.step, .from = c.from, .kind = c.kind, .is_change = true};
         if (!damaged)
             rc = add_place(p, &place, e);
         else if (damaged != ERR_IO) {
@@ -401,6 +465,14 @@ static enum err_kind list_changes(struct db *db, struct places *p, struct err *e
     }
     query_end(&q);
     return rc;
+}
+
+static enum err_kind add_fresh(void *arg, const struct store_change *c, const struct blob *blob,
+                               bool damaged, struct err *e)
+{
+    (void)blob;
+    struct store_place place = {.seq = c->seq, .step = c->step, .from = c->from, .is_change = true};
+    return damaged ? ERR_OK : add_place(arg, &place, e);
 }
 
 static enum err_kind list_checkpoints(struct db *db, struct places *p, struct err *e)
@@ -428,8 +500,11 @@ static enum err_kind list_checkpoints(struct db *db, struct places *p, struct er
 
 static enum err_kind list_places(struct db *db, void *arg, struct err *e)
 {
-    enum err_kind rc = list_changes(db, arg, e);
-    return rc ? rc : list_checkpoints(db, arg, e);
+    struct places *p = arg;
+    enum err_kind rc = list_changes(db, p, e);
+    if (!rc)
+        rc = front_each(db, p->model, add_fresh, p, e);
+    return rc ? rc : list_checkpoints(db, p, e);
 }
 
 enum err_kind store_list_places(struct store *s, int64_t model, struct store_place **out,

@@ -6,6 +6,7 @@
 
 #include "engine/mem.h"
 #include "storage/checksum.h"
+#include "storage/front.h"
 #include "storage/store.h"
 #include "storage/store_batch.h"
 #include "storage/store_checkpoint.h"
@@ -273,6 +274,7 @@ enum err_kind store_find_model(struct store *s, const char *id, struct store_mod
 }
 
 struct list {
+    const char *sql; /* of key, id, created_at, spec_digest, seal */
     const char *after;
     size_t limit;
     char (*ids)[STORE_ID_BYTES];
@@ -287,9 +289,7 @@ static enum err_kind list_models(struct db *db, void *arg, struct err *e)
     bool row = true;
     int64_t digest;
     enum err_kind rc = ERR_OK;
-    query_start(&q, db,
-                "SELECT key, id, created_at, spec_digest, seal FROM models WHERE id > ?"
-                " ORDER BY id");
+    query_start(&q, db, l->sql);
     query_put_text(&q, l->after);
     while (!rc && row && *l->count < l->limit) {
         rc = query_row(&q, &row, e);
@@ -304,8 +304,29 @@ static enum err_kind list_models(struct db *db, void *arg, struct err *e)
 enum err_kind store_list_models(struct store *s, const char *after, size_t limit,
                                 char (*ids)[STORE_ID_BYTES], size_t *count, struct err *e)
 {
+    static const char sql[] = "SELECT key, id, created_at, spec_digest, seal FROM models"
+                              " WHERE id > ? ORDER BY id";
     *count = 0;
-    return store_read(s, list_models, &(struct list){after, limit, ids, count}, e);
+    return store_read(s, list_models, &(struct list){sql, after, limit, ids, count}, e);
+}
+
+static enum err_kind list_tails(struct db *db, void *arg, struct err *e)
+{
+    enum err_kind rc = front_settle_now(db, e); /* which moves the ends */
+    return rc ? rc : list_models(db, arg, e);
+}
+
+enum err_kind store_list_tails(struct store *s, const char *after, size_t limit,
+                               char (*ids)[STORE_ID_BYTES], size_t *count, struct err *e)
+{
+    static const char sql[] =
+        "SELECT key, id, m.created_at, spec_digest, m.seal FROM models m"
+        " JOIN journal j ON j.model = m.key AND j.seq = 9223372036854775807" /* JOURNAL_END */
+        " WHERE id > ? AND j.step >"
+        " coalesce((SELECT max(seq) FROM checkpoints c WHERE c.model = m.key AND c.n = 0), 0)"
+        " ORDER BY id";
+    *count = 0;
+    return store_read(s, list_tails, &(struct list){sql, after, limit, ids, count}, e);
 }
 
 struct numbers {

@@ -1,9 +1,10 @@
 #include "storage/upkeep.h"
 
 #include "storage/blob.h"
+#include "storage/front.h"
 
-/* Pages in the log before they are copied to the main file: 16 MiB of 4 KiB each. */
-#define WAL_PAGES_MAX 4096
+/* Pages in the log before they are copied to the main file: 4 MiB of 4 KiB each. */
+#define WAL_PAGES_MAX 1024
 
 static void mark_dirty(struct db *db)
 {
@@ -74,6 +75,8 @@ void upkeep_run(struct db *db)
     struct err e;
     if (!atomic_load(&db->healthy))
         return;
+    if (front_settle_if_due(db, &e)) /* a full disk passes */
+        return;
     if (db->wal_pages >= WAL_PAGES_MAX)
         checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
     else if (db->dirty && is_past(sync_time(db)))
@@ -84,7 +87,7 @@ void upkeep_run(struct db *db)
 
 bool upkeep_next(const struct db *db, struct timespec *at)
 {
-    bool now = db->has_garbage || db->wal_pages >= WAL_PAGES_MAX;
+    bool now = db->has_garbage || front_is_due(db) || db->wal_pages >= WAL_PAGES_MAX;
     *at = now ? (struct timespec){0} : sync_time(db);
     return atomic_load(&db->healthy) && (now || db->dirty);
 }
@@ -92,8 +95,11 @@ bool upkeep_next(const struct db *db, struct timespec *at)
 void upkeep_finish(struct db *db)
 {
     /* a log in doubt is left for the next start to judge */
+    struct err e;
     if (!atomic_load(&db->healthy))
         return;
+    if (front_settle_now(db, &e) && !atomic_load(&db->healthy))
+        return; /* a full disk passes: the next start settles it */
     checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
     if (atomic_load(&db->healthy))
         sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);

@@ -2,7 +2,11 @@
 
 #include <string.h>
 
+#include "storage/front.h"
 #include "storage/upkeep.h"
+
+/* Of a transaction's memory: thousands may wait, of a few actions each. */
+#define TXN_BYTES ((size_t)1 << 10)
 
 struct job {
     struct job *next;      /* [q] while queued, then [w] */
@@ -24,6 +28,7 @@ struct store_txn {
     struct arena arena;
     struct action *first, *last;
     bool no_memory;                               /* an action could not be added */
+    bool tables;                                  /* it has actions that touch tables */
     bool sync;                                    /* on the disk before it is answered */
     void (*done)(void *arg, const struct err *e); /* NULL: store_commit waits */
     void *arg;
@@ -35,8 +40,10 @@ struct store_txn {
 struct store_txn *store_txn_new(struct store *s)
 {
     struct store_txn *txn = mem_array(1, sizeof *txn);
-    if (txn)
+    if (txn) {
         txn->store = s;
+        txn->arena.least = TXN_BYTES;
+    }
     return txn;
 }
 
@@ -62,6 +69,12 @@ void *store_txn_alloc(struct store_txn *txn, size_t bytes)
 
 void *txn_add(struct store_txn *txn, db_job *apply, size_t bytes)
 {
+    txn->tables = true;
+    return txn_add_plain(txn, apply, bytes);
+}
+
+void *txn_add_plain(struct store_txn *txn, db_job *apply, size_t bytes)
+{
     struct action *a = arena_alloc(&txn->arena, sizeof *a);
     void *arg = arena_alloc(&txn->arena, bytes);
     if (!a || !arg) {
@@ -81,23 +94,43 @@ static enum err_kind apply_actions(struct db *db, const struct store_txn *txn, s
 {
     if (txn->no_memory)
         return err_set(e, ERR_NOMEM, "", "no memory for a transaction");
-    enum err_kind rc = db_exec(db, "SAVEPOINT txn", e);
+    enum err_kind rc = txn->tables ? db_exec(db, "SAVEPOINT txn", e) : ERR_OK;
     for (const struct action *a = txn->first; !rc && a; a = a->next)
         rc = a->apply(db, a->arg, e);
-    return rc ? rc : db_exec(db, "RELEASE txn", e);
+    return rc || !txn->tables ? rc : db_exec(db, "RELEASE txn", e);
 }
 
 /* ---- group commit -------------------------------------------------------------------------- */
 
 /* Undoes what the failed transaction did so far; if that fails, so does the whole group. */
-static void undo(struct db *db)
+static void undo(struct db *db, const struct store_txn *txn, const struct front_mark *mark)
 {
     struct err e;
+    front_undo(db, mark);
     /* some failures (a full disk, no memory) make SQLite roll back everything by itself */
-    if (!db_in_transaction(db))
+    if (!txn->tables || !db_in_transaction(db))
         return;
     if (db_exec(db, "ROLLBACK TO txn", &e) || db_exec(db, "RELEASE txn", &e))
         db_rollback(db);
+}
+
+/* One transaction of the group. What is returned is why the whole group is lost. */
+static enum err_kind commit_one(struct db *db, struct job *job, struct err *e)
+{
+    /* what earlier ones added to the front is written before this one's savepoint */
+    enum err_kind rc = job->txn->tables || front_is_full(db) ? front_flush(db, e) : ERR_OK;
+    if (rc)
+        return rc;
+    struct front_mark mark = front_mark(db);
+    /* what is returned counts: an action may have got over an error that it was told */
+    job->err.kind = apply_actions(db, job->txn, &job->err);
+    if (!job->err.kind || job->txn->no_memory)
+        return ERR_OK;
+    undo(db, job->txn, &mark);
+    if (db_in_transaction(db) && atomic_load(&db->healthy))
+        return ERR_OK;
+    *e = job->err;
+    return e->kind;
 }
 
 /* Applies count jobs in one transaction. One that fails has its error in job->err and is undone
@@ -105,21 +138,16 @@ static void undo(struct db *db)
 static enum err_kind commit_together(struct db *db, struct job *job, size_t count, struct err *e)
 {
     enum err_kind rc = db_exec(db, "BEGIN IMMEDIATE", e);
-    for (; !rc && count > 0; job = job->next, count--) {
-        /* what is returned counts: an action may have got over an error that it was told */
-        job->err.kind = apply_actions(db, job->txn, &job->err);
-        if (!job->err.kind || job->txn->no_memory)
-            continue;
-        undo(db);
-        if (!db_in_transaction(db) || !atomic_load(&db->healthy)) {
-            *e = job->err;
-            rc = e->kind;
-        }
-    }
+    for (; !rc && count > 0; job = job->next, count--)
+        rc = commit_one(db, job, e);
+    if (!rc)
+        rc = front_flush(db, e);
     if (!rc)
         rc = db_exec(db, "COMMIT", e);
-    if (rc)
+    if (rc) {
         db_rollback(db);
+        front_undo(db, NULL);
+    }
     return rc;
 }
 
@@ -165,19 +193,37 @@ static void commit_group(struct db *db, struct job *job, size_t count)
 
 static void push_locked(struct store *s, struct job *job) REQUIRES(s->lock)
 {
+    job->next = NULL;
     if (s->first)
         s->last->next = job;
     else
         s->first = job;
     s->last = job;
-    pthread_cond_signal(&s->work);
+    s->to_sync += job->txn && job->txn->sync;
 }
 
-/* For one who would not wait: is the connection free, with nothing queued before it? */
+static struct job *take_queue_locked(struct store *s) REQUIRES(s->lock)
+{
+    struct job *jobs = s->first;
+    s->first = NULL;
+    s->to_sync = 0;
+    return jobs;
+}
+
+static bool is_time(struct store *s) REQUIRES(s->lock)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return s->timed && (now.tv_sec > s->upkeep_at.tv_sec ||
+                        (now.tv_sec == s->upkeep_at.tv_sec && now.tv_nsec >= s->upkeep_at.tv_nsec));
+}
+
+/* For one who would not wait: is the connection free, with nothing queued before it? The upkeep
+ * goes first too: the log would grow without end while one such caller follows another. */
 static bool own_at_once(struct store *s)
 {
     lock_take(&s->lock);
-    bool free = !s->owned && !s->first && !s->closing;
+    bool free = !s->owned && !s->first && !s->closing && !is_time(s);
     s->owned = s->owned || free;
     lock_give(&s->lock);
     return free;
@@ -190,7 +236,7 @@ static void disown(struct store *s)
     struct timespec at;
     bool timed = upkeep_next(&s->db, &at);
     lock_take(&s->lock);
-    bool news = timed && (!s->timed || at.tv_sec < s->upkeep_at.tv_sec);
+    bool news = timed && (s->asleep || at.tv_sec < s->upkeep_at.tv_sec);
     s->owned = false;
     s->timed = timed;
     s->upkeep_at = at;
@@ -199,10 +245,12 @@ static void disown(struct store *s)
     lock_give(&s->lock);
 }
 
-static void push(struct store *s, struct job *job)
+static void push(struct store *s, struct job *job, bool wake)
 {
     lock_take(&s->lock);
     push_locked(s, job);
+    if (wake)
+        pthread_cond_signal(&s->work);
     lock_give(&s->lock);
 }
 
@@ -211,20 +259,13 @@ static enum err_kind push_and_wait(struct store *s, struct job *job, struct err 
 {
     lock_take(&s->lock);
     push_locked(s, job);
+    pthread_cond_signal(&s->work);
     while (!job->answered)
         lock_wait(&s->lock, &s->answered);
     lock_give(&s->lock);
     if (job->err.kind)
         *e = job->err;
     return job->err.kind;
-}
-
-static bool is_time(struct store *s) REQUIRES(s->lock)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return s->timed && (now.tv_sec > s->upkeep_at.tv_sec ||
-                        (now.tv_sec == s->upkeep_at.tv_sec && now.tv_nsec >= s->upkeep_at.tv_nsec));
 }
 
 /* Gives the connection away, waits until it is free and a job or the upkeep has come, and takes it
@@ -234,15 +275,16 @@ static bool take_jobs(struct store *s, struct job **jobs)
     disown(s);
     lock_take(&s->lock);
     while (s->owned || !(s->first || s->closing || is_time(s))) {
-        if (s->timed && !s->owned)
-            lock_wait_until(&s->lock, &s->work, &s->upkeep_at);
-        else
+        s->asleep = s->owned || !s->timed; /* until the connection comes back, or there is news */
+        if (s->asleep)
             lock_wait(&s->lock, &s->work);
+        else
+            lock_wait_until(&s->lock, &s->work, &s->upkeep_at);
+        s->asleep = false;
     }
     s->owned = true;
     bool more = s->first || !s->closing;
-    *jobs = s->first;
-    s->first = NULL;
+    *jobs = take_queue_locked(s);
     lock_give(&s->lock);
     return more;
 }
@@ -278,27 +320,22 @@ enum err_kind store_commit(struct store_txn *txn, struct err *e)
     return rc;
 }
 
-bool store_commit_here(struct store_txn *txn, struct err *e)
-{
-    struct store *s = txn->store;
-    struct job *job = &txn->job;
-    if (!own_at_once(s))
-        return false;
-    job->txn = txn;
-    commit_group(&s->db, job, 1);
-    disown(s);
-    *e = job->err;
-    store_txn_drop(txn);
-    return true;
-}
-
 void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
                        void *arg)
 {
     txn->job.txn = txn;
     txn->done = done;
     txn->arg = arg;
-    push(txn->store, &txn->job);
+    push(txn->store, &txn->job, true);
+}
+
+void store_commit_later(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
+                        void *arg)
+{
+    txn->job.txn = txn;
+    txn->done = done;
+    txn->arg = arg;
+    push(txn->store, &txn->job, false);
 }
 
 /* ---- the thread ---------------------------------------------------------------------------- */
@@ -365,6 +402,21 @@ static void run_jobs(struct store *s, struct job *job)
     }
     run_commits(s, &commits);
     run_reads(s, &reads);
+}
+
+void store_flush(struct store *s)
+{
+    lock_take(&s->lock);
+    bool here = s->first && !s->owned && s->to_sync == 0 && !is_time(s);
+    struct job *jobs = here ? take_queue_locked(s) : NULL;
+    s->owned = s->owned || here;
+    if (s->first && !s->owned)
+        pthread_cond_signal(&s->work); /* else its owner sees to it */
+    lock_give(&s->lock);
+    if (!here)
+        return;
+    run_jobs(s, jobs);
+    disown(s);
 }
 
 static void *writer_main(void *arg)

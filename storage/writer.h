@@ -6,7 +6,8 @@
  * was answered before it was queued.
  *
  * The connection is one thread's at a time: its owner's. That is the writer, or a caller who found
- * nobody owning it and nothing queued, and so need not wake another thread to be served.
+ * nobody owning it, nothing queued and no upkeep due, and so need not wake another thread to be
+ * served.
  *
  * Lock: store.lock, a leaf; not held while SQLite or a callback runs.
  */
@@ -28,13 +29,17 @@ struct store {
     pthread_cond_t answered;   /* [q] some job was */
     struct job *first;         /* [q] */
     struct job *last;          /* [q] of no meaning while first is NULL */
+    size_t to_sync;            /* [q] of the queued commits, those that are to be synced */
     bool owned;                /* [q] somebody has the connection */
+    bool asleep;               /* [q] the writer waits, and no time ends that */
     bool timed;                /* [q] there is upkeep to do … */
     struct timespec upkeep_at; /* [q] … then, CLOCK_MONOTONIC */
     bool closing;              /* [q] */
     struct db db;              /* [w], but for db.healthy [a] */
     pthread_t thread;          /* [I] */
     int lock_file;             /* [I] */
+    /* [q] the one that is open, see store_backup.c; NULL: none */
+    struct store_backup *backup;
 };
 
 /* Starts the thread. errors: NOMEM */
@@ -51,5 +56,9 @@ MUST_USE enum err_kind store_read(struct store *s, db_job *job, void *arg, struc
 /* Adds an action to a transaction and returns its argument, bytes of zeros to be filled in, which
  * live as long as the transaction; NULL: no memory, which the commit will tell. */
 void *txn_add(struct store_txn *txn, db_job *apply, size_t bytes);
+
+/* The same for one that touches no table itself, but only adds a change to the front: a transaction
+ * of such alone needs no undoing in the database. */
+void *txn_add_plain(struct store_txn *txn, db_job *apply, size_t bytes);
 
 #endif

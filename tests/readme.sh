@@ -9,7 +9,7 @@ gradd=$(realpath "${GRADD:-build/release/gradd}")
 work=$(mktemp -d)
 trap 'kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; rm -rf "$work"' EXIT
 
-"$gradd" --listen 127.0.0.1:0 --data "$work/gradd.db" 2>"$work/log" &
+"$gradd" --listen 127.0.0.1:0 --data "$work/gradd.db" --network-files allow 2>"$work/log" &
 pid=$!
 for _ in $(seq 100); do
     address=$(sed -n 's/.*listening on http:\/\///p' "$work/log")

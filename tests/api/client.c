@@ -2,12 +2,14 @@
 
 #include <dirent.h>
 #include <semaphore.h>
-#include <stdatomic.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+
+#include "api/state.h"
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -33,7 +35,7 @@ enum err_kind client_try_close(struct client *c, struct err *e)
 {
     scratch_free(c->scratch);
     c->scratch = NULL;
-    enum err_kind rc = api_close(c->api, e);
+    enum err_kind rc = api_close(c->api, NULL, NULL, e);
     c->api = NULL;
     return rc;
 }
@@ -55,11 +57,14 @@ struct client *client_new(const char *isa)
 {
     struct client *c = calloc(1, sizeof *c);
     assert_non_null(c);
-    c->config = (struct api_config){.isa = isa,
+    c->config = (struct api_config){.version = "test",
+                                    .isa = isa,
+                                    .network_files = true,
                                     .max_body = (size_t)64 << 20,
                                     .max_model_bytes = (size_t)64 << 20,
                                     .max_batches = 100,
                                     .max_batch_bytes = (size_t)64 << 20,
+                                    .memory = (size_t)1 << 30,
                                     .checkpoint_steps = 1000000,
                                     .checkpoint_seconds = 3600,
                                     .autograd_memory = (size_t)64 << 20,
@@ -122,22 +127,68 @@ static void copy_file(const char *from, const char *to)
     assert_int_equal(fclose(out), 0);
 }
 
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *db;
+    char *why = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, &why))
+        fail_msg("%s: %s", sql, why);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 /* The file and its WAL as they stand now are what a killed process leaves behind. */
+static void copy_store(struct client *c, const char *name)
+{
+    char wal[100], copy[100], copy_wal[112];
+    snprintf(wal, sizeof wal, "%s-wal", c->path);
+    snprintf(copy, sizeof copy, "%s/%s", c->folder, name);
+    snprintf(copy_wal, sizeof copy_wal, "%s-wal", copy);
+    copy_file(c->path, copy);
+    if (access(wal, F_OK) == 0)
+        copy_file(wal, copy_wal);
+}
+
+static void put_store_back(struct client *c, const char *name)
+{
+    char wal[100], copy[100], copy_wal[112];
+    snprintf(wal, sizeof wal, "%s-wal", c->path);
+    snprintf(copy, sizeof copy, "%s/%s", c->folder, name);
+    snprintf(copy_wal, sizeof copy_wal, "%s-wal", copy);
+    assert_int_equal(rename(copy, c->path), 0);
+    if (access(copy_wal, F_OK) == 0)
+        assert_int_equal(rename(copy_wal, wal), 0);
+}
+
+void client_damage(struct client *c, const char *sql)
+{
+    copy_store(c, "kept");
+    client_close(c);
+    put_store_back(c, "kept");
+    if (sql)
+        run_sql(c->path, sql);
+    client_open(c);
+}
+
 void client_kill(struct client *c)
 {
-    char wal[100], kept[100], kept_wal[100];
-    snprintf(wal, sizeof wal, "%s-wal", c->path);
-    snprintf(kept, sizeof kept, "%s/kept", c->folder);
-    snprintf(kept_wal, sizeof kept_wal, "%s/kept-wal", c->folder);
-    copy_file(c->path, kept);
-    bool has_wal = access(wal, F_OK) == 0;
-    if (has_wal)
-        copy_file(wal, kept_wal);
-    client_close(c);
-    assert_int_equal(rename(kept, c->path), 0);
-    if (has_wal)
-        assert_int_equal(rename(kept_wal, wal), 0);
-    client_open(c);
+    client_damage(c, NULL);
+}
+
+int64_t client_sql(struct client *c, const char *sql)
+{
+    char copy[100];
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    copy_store(c, "looked-at");
+    snprintf(copy, sizeof copy, "%s/looked-at", c->folder);
+    assert_int_equal(sqlite3_open(copy, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    int64_t number = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    return number;
 }
 
 /* ---- one request --------------------------------------------------------------------------- */
@@ -152,8 +203,12 @@ static void copy_header(struct reply *r, const char *name, const char *value)
         snprintf(r->allow, sizeof r->allow, "%s", value);
     else if (!strcasecmp(name, "Retry-After"))
         snprintf(r->retry_after, sizeof r->retry_after, "%s", value);
+    else if (!strcasecmp(name, "ETag"))
+        snprintf(r->etag, sizeof r->etag, "%s", value);
+    else if (!strcasecmp(name, "X-State-Digest"))
+        snprintf(r->digest, sizeof r->digest, "%s", value);
     else if (!strcasecmp(name, "Idempotent-Replayed"))
-        r->replayed = true;
+        r->replayed = !strcmp(value, "true");
 }
 
 static void copy_answer(const struct call *c, struct reply *r)
@@ -173,8 +228,12 @@ static bool submit(struct call *c, const struct request *q)
     size_t bytes = q->body && !q->bytes ? strlen(q->body) : q->bytes;
     const char *type = q->type ? q->type : "application/json";
     if (!call_target(c, q->method, q->target) || !call_header(c, "Host", "localhost") ||
-        (q->key && !call_header(c, "Idempotency-Key", q->key)) ||
-        (q->body && !call_header(c, "Content-Type", type)) || !call_admit(c, (int64_t)bytes))
+        (q->body && !call_header(c, "Content-Type", type)))
+        return false;
+    for (int i = 0; q->header[i]; i += 2)
+        if (!call_header(c, q->header[i], q->header[i + 1]))
+            return false;
+    if (!call_admit(c, (int64_t)bytes))
         return false;
     size_t half = bytes / 2; /* a body comes in pieces */
     return !bytes || (call_body(c, q->body, half) && call_body(c, q->body + half, bytes - half));
@@ -185,18 +244,16 @@ static void post_kept(void *arg)
     sem_post(arg);
 }
 
-/* Both ways of keeping are gone, in turn. */
 bool client_work(struct call *call, struct scratch *s, int64_t slice_ns)
 {
-    static atomic_uint turn;
     sem_t kept;
     enum call_progress progress = call_work(call, s, slice_ns);
     if (progress != CALL_UNKEPT)
         return progress == CALL_ANSWERED;
-    if (atomic_fetch_add(&turn, 1) % 2 && call_keep_here(call))
-        return true;
+    struct api *api = call->api;
     sem_init(&kept, 0, 0);
     call_keep(call, post_kept, &kept);
+    api_flush(api);
     while (sem_wait(&kept))
         continue;
     sem_destroy(&kept);
@@ -236,14 +293,18 @@ static void parse(struct reply *r)
     }
 }
 
+const struct reply *ask_headed(struct client *c, const struct request *q)
+{
+    struct reply *r = next_reply(c);
+    client_exchange(c->api, c->scratch, c->slice_ns, q, r);
+    parse(r);
+    return r;
+}
+
 const struct reply *ask_plain(struct client *c, const char *method, const char *target,
                               const char *body)
 {
-    struct request q = {.method = method, .target = target, .body = body};
-    struct reply *r = next_reply(c);
-    client_exchange(c->api, c->scratch, c->slice_ns, &q, r);
-    parse(r);
-    return r;
+    return ask_headed(c, &(struct request){.method = method, .target = target, .body = body});
 }
 
 static const struct reply *ask_with(struct client *c, const char *method, const char *target,
@@ -315,6 +376,16 @@ const struct reply *client_finish(struct client *c, struct call *call)
     call_free(call);
     parse(r);
     return r;
+}
+
+void client_checkpoint(struct client *c, const char *id)
+{
+    struct session *s;
+    struct err e;
+    assert_int_equal(registry_get(&c->api->registry, id, &s, &e), ERR_OK);
+    session_checkpoint(s);
+    registry_put(&c->api->registry, s);
+    store_wait(c->api->store);
 }
 
 bool client_run_due(struct client *c)

@@ -13,10 +13,10 @@
 
 struct request {
     const char *method, *target;
-    const char *type; /* NULL: application/json if there is a body, none otherwise */
-    const char *body; /* NULL: none */
-    size_t bytes;     /* 0: strlen(body) */
-    const char *key;  /* Idempotency-Key; NULL: none */
+    const char *type;              /* NULL: application/json if there is a body, none otherwise */
+    const char *body;              /* NULL: none */
+    size_t bytes;                  /* 0: strlen(body) */
+    const char *header[2 * 4 + 1]; /* further names and values; NULL ends them */
 };
 
 #define CLIENT_REPLIES 16
@@ -46,6 +46,10 @@ enum err_kind client_try_open(struct client *c, struct err *e);
 enum err_kind client_try_close(struct client *c, struct err *e);
 /* Drops the api as a kill would: what is not in the store by now is lost. */
 void client_kill(struct client *c);
+/* The same, and sql is run on what is left before it is opened again. */
+void client_damage(struct client *c, const char *sql);
+/* The first number of what sql selects, from the file as it stands. */
+int64_t client_sql(struct client *c, const char *sql);
 
 /* One request from its first line to its answer. Makes no assertion. */
 void client_exchange(struct api *a, struct scratch *s, int64_t slice_ns, const struct request *q,
@@ -65,11 +69,16 @@ const struct reply *ask(struct client *c, const char *method, const char *target
 const struct reply *expect(struct client *c, int status, const char *method, const char *target,
                            const char *body, ...) PRINTF_LIKE(5, 6);
 
+/* One request with headers, "If-Match", "*", …, NULL at the end. */
+const struct reply *ask_headed(struct client *c, const struct request *q);
+
 /* A call by hand, slice by slice: client_slice until it says true, then client_finish. */
 struct call *client_start(struct client *c, const char *method, const char *target,
                           const char *body);
 bool client_slice(struct client *c, struct call *call);
 const struct reply *client_finish(struct client *c, struct call *call);
+/* Has the model checkpointed in the background, due or not, and waits until the store has it. */
+void client_checkpoint(struct client *c, const char *id);
 /* Runs the checkpoint that is due and waits until the store has it. false: none is due. */
 bool client_run_due(struct client *c);
 

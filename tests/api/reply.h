@@ -19,10 +19,11 @@
 struct reply {
     int status;
     char type[64], location[192], allow[64], retry_after[16];
-    bool replayed; /* it is an earlier answer to the same Idempotency-Key */
-    char *text;    /* NUL-terminated */
-    cJSON *json;   /* NULL for an empty body */
-    int slices;    /* calls of call_work that it took */
+    char etag[32], digest[48]; /* ETag, X-State-Digest */
+    bool replayed;             /* Idempotent-Replayed */
+    char *text;                /* NUL-terminated */
+    cJSON *json;               /* NULL for an empty body */
+    int slices;                /* calls of call_work that it took */
 };
 void reply_close(struct reply *r);
 

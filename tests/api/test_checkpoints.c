@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/api/client.h"
+#include "tests/api/twins.h"
 
 #define MOMENTUM                                                                                   \
     ",\"optimizer\":{\"type\":\"sgd\",\"lr\":0.1,\"momentum\":0.9,\"weight_decay\":0.01,"          \
@@ -21,29 +21,6 @@ static void steps(struct client *c, const char *id, int n)
     char body[40];
     snprintf(body, sizeof body, "{\"steps\":%d}", n);
     expect_of(c, 200, "POST", id, "/step", body);
-}
-
-/* All of a model but its id and times: parameters, gradients, history, options, turn. */
-static void assert_twins(struct client *a, const char *id_a, struct client *b, const char *id_b)
-{
-    static const char *const parts[] = {"/parameters", "/gradients", "/losses"};
-    static const char *const members[] = {"optimizer", "on_divergence", "durability", "parameters",
-                                          "step",      "loss_last",     "state"};
-    char first[96], second[96];
-    for (int i = 0; i < 3; i++) {
-        snprintf(first, sizeof first, "/models/%s%s", id_a, parts[i]);
-        snprintf(second, sizeof second, "/models/%s%s", id_b, parts[i]);
-        assert_same_answer(a, first, b, second);
-    }
-    const struct reply *x = expect_of(a, 200, "GET", id_a, "", NULL);
-    const struct reply *y = expect_of(b, 200, "GET", id_b, "", NULL);
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        char *want = json_text(cJSON_GetObjectItemCaseSensitive(y->json, members[i]));
-        char *got = json_text(cJSON_GetObjectItemCaseSensitive(x->json, members[i]));
-        assert_string_equal(got, want);
-        free(want);
-        free(got);
-    }
 }
 
 static void test_create_list_delete(void **state)
@@ -219,7 +196,9 @@ static void test_put_and_patch_outlive_a_restart(void **state)
     free(after);
 }
 
-/* ---- in the background --------------------------------------------------------------------- */
+/* ---- in the background, without a journal -------------------------------------------------- */
+
+#define NO_JOURNAL ",\"durability\":\"none\""
 
 static void set_checkpoints(struct client *c, int64_t after_steps, int64_t after_seconds)
 {
@@ -234,8 +213,8 @@ static void test_due_is_what_a_kill_leaves(void **state)
 {
     struct client *c = *state;
     set_checkpoints(c, 1000000, 0);
-    create(c, "a", MOMENTUM);
-    create(c, "twin", MOMENTUM);
+    create(c, "a", MOMENTUM NO_JOURNAL);
+    create(c, "twin", MOMENTUM NO_JOURNAL);
     assert_false(client_run_due(c)); /* nothing has changed yet */
     steps(c, "a", 5);
     assert_true(client_run_due(c));
@@ -254,7 +233,7 @@ static void test_not_due_before_its_time(void **state)
 {
     struct client *c = *state;
     set_checkpoints(c, 1000000, 3600);
-    create(c, "a", "");
+    create(c, "a", NO_JOURNAL);
     steps(c, "a", 5);
     assert_false(client_run_due(c));
 }
@@ -263,8 +242,8 @@ static void test_every_so_many_steps(void **state)
 {
     struct client *c = *state;
     set_checkpoints(c, 10, 3600);
-    create(c, "a", MOMENTUM);
-    create(c, "twin", MOMENTUM);
+    create(c, "a", MOMENTUM NO_JOURNAL);
+    create(c, "twin", MOMENTUM NO_JOURNAL);
     c->slice_ns = 0; /* a checkpoint is begun at the end of a slice */
     steps(c, "a", 10);
     expect_of(c, 200, "GET", "a", "/checkpoints", NULL); /* the store answers in order */
@@ -279,7 +258,7 @@ static void test_every_change_is_due(void **state)
 {
     struct client *c = *state;
     set_checkpoints(c, 1000000, 0);
-    create(c, "a", "");
+    create(c, "a", NO_JOURNAL);
     char *inline_batch = batch_text(1);
     struct {
         const char *method, *rest, *body;

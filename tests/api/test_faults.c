@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/state.h"
 #include "engine/mem.h"
 #include "tests/api/client.h"
 
@@ -76,7 +77,7 @@ static const struct act scenario[] = {
     {"POST", "/models", EXPRESSION, 201, "/models", "\"id\":\"e\""},
     {"POST", "/models/e/step", "{\"inputs\":[1,2],\"targets\":[3,4]}", 200, "/models/e",
      "\"step\":1,"},
-    {"DELETE", "/models/e", NULL, 204, "/models", "\"models\":[{\"id\":\"a\""},
+    {"DELETE", "/models/e", NULL, 204, "/models?after=a", "\"models\":[]"},
 };
 #define ACTS (sizeof scenario / sizeof *scenario)
 
@@ -138,21 +139,27 @@ static char *undisturbed(struct client *c)
     return text;
 }
 
+/* Of the scenario's model a, at the least. */
+#define SIZE_OF_A ((size_t)4096)
+
 /* In each round the n-th allocation of every single request fails, for n from 1 on, until no
  * request has that many. */
-static void test_every_allocation(void **state)
+static void fail_every_allocation(struct client *c)
 {
-    struct client *c = *state;
     bool reached = true;
     mem_fault = fail_one;
     char *want = undisturbed(c);
     for (long n = 1; reached; n++) {
         reached = false;
-        for (size_t i = 0; i < ACTS; i++)
+        for (size_t i = 0; i < ACTS; i++) {
+            c->api->registry.rest_until = 0; /* though a model could not be put away just now */
             reached = act_without_memory(c, &scenario[i], n) || reached;
+        }
         char *got = end_of(c);
         assert_string_equal(got, want);
         free(got);
+        if (c->config.memory < SIZE_OF_A) /* it has come and gone all the time */
+            assert_true(registry_stats(&c->api->registry).put_away > ACTS / 2);
         client_reopen(c); /* what is kept is the same */
         got = end_of(c);
         assert_string_equal(got, want);
@@ -163,6 +170,21 @@ static void test_every_allocation(void **state)
     }
     mem_fault = NULL;
     free(want);
+}
+
+static void test_every_allocation(void **state)
+{
+    fail_every_allocation(*state);
+}
+
+/* The same where each request loads its model and puts it away again. */
+static void test_every_allocation_of_a_cache(void **state)
+{
+    struct client *c = *state;
+    client_close(c);
+    c->config.memory = SIZE_OF_A - 1;
+    client_open(c);
+    fail_every_allocation(c);
 }
 
 /* A background checkpoint that found no memory is made later, when there is some. */
@@ -389,9 +411,8 @@ static void test_models_come_and_go(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ROW(test_every_allocation),
-        ROW(test_due_without_memory),
-        ROW(test_reads_beside_training),
+        ROW(test_every_allocation),   ROW(test_every_allocation_of_a_cache),
+        ROW(test_due_without_memory), ROW(test_reads_beside_training),
         ROW(test_models_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

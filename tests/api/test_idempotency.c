@@ -108,8 +108,25 @@ static void every_post_has_one_effect(void **state)
         cJSON_GetArraySize(at(expect(c, 200, "GET", "/models/net/batches", NULL), "/batches")), 1);
 }
 
-/* After a kill a key and its effect are both there, or neither. */
+#define NO_JOURNAL "{\"durability\":\"none\"}"
+
+/* After a kill a key and its effect are both there, … */
 static void key_and_effect_share_their_fate(void **state)
+{
+    struct client *c = *state;
+    post(c, "make", "/models", NET);
+    post(c, "push", "/models/net/batches", BATCH);
+    struct said first = post(c, "kept", "/models/net/step", "{\"steps\":5}");
+    client_kill(c);
+    struct said again = post(c, "kept", "/models/net/step", "{\"steps\":5}");
+    assert_again(&first, &again);
+    assert_int_equal(step_of(c, "net"), 5);
+    assert_true(post(c, "push", "/models/net/batches", BATCH).replayed);
+    assert_true(post(c, "make", "/models", NET).replayed);
+}
+
+/* … or neither, where only a checkpoint keeps the effect. */
+static void without_a_journal_too(void **state)
 {
     struct client *c = *state;
     client_close(c);
@@ -117,6 +134,7 @@ static void key_and_effect_share_their_fate(void **state)
     client_open(c);
     post(c, "make", "/models", NET);
     post(c, "push", "/models/net/batches", BATCH);
+    expect(c, 200, "PATCH", "/models/net", NO_JOURNAL);
     struct said kept = post(c, "kept", "/models/net/step", "{\"steps\":5}");
     assert_true(client_run_due(c));
     struct said lost = post(c, "lost", "/models/net/step", "{\"steps\":2}");
@@ -184,15 +202,38 @@ static void errors(void **state)
     assert_int_equal(step_of(c, "net"), step);
 }
 
-static void a_call_that_never_ends_frees_its_key(void **state)
+/* What its slices did is kept, and so is how far they got: a repeat is told, and does nothing. */
+static void a_call_that_never_ends_keeps_its_slices(void **state)
 {
     struct client *c = *state;
     post(c, "make", "/models", NET);
     post(c, "push", "/models/net/batches", BATCH);
     struct call *running = start(c, "run", "/models/net/step", "{\"steps\":3}");
     assert_false(client_work(running, c->scratch, 0));
+    assert_false(client_work(running, c->scratch, 0));
     call_free(running);
-    assert_false(post(c, "run", "/models/net/step", "{\"steps\":3}").replayed);
+    for (int i = 0; i < 2; i++) {
+        struct said again = post(c, "run", "/models/net/step", "{\"steps\":3}");
+        assert_true(again.replayed);
+        assert_int_equal(again.status, 503);
+        assert_non_null(strstr(again.body, "\"steps_done\":2,\"step\":2"));
+        assert_int_equal(step_of(c, "net"), 2);
+        client_kill(c);
+    }
+    struct said other = post(c, "run", "/models/net/step", "{\"steps\":1}");
+    assert_int_equal(other.status, 422);
+}
+
+/* Nothing was kept of it, so its key is free. */
+static void before_its_first_slice_a_call_frees_its_key(void **state)
+{
+    struct client *c = *state;
+    post(c, "make", "/models", NET);
+    post(c, "push", "/models/net/batches", BATCH);
+    call_free(start(c, "run", "/models/net/step", "{\"steps\":3}"));
+    struct said said = post(c, "run", "/models/net/step", "{\"steps\":3}");
+    assert_int_equal(said.status, 200);
+    assert_false(said.replayed);
 }
 
 static void a_key_outlives_its_model(void **state)
@@ -235,10 +276,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_post_has_one_effect),
         TEST(key_and_effect_share_their_fate),
+        TEST(without_a_journal_too),
         TEST(another_request_is_refused),
         TEST(in_flight_is_a_conflict),
         TEST(errors),
-        TEST(a_call_that_never_ends_frees_its_key),
+        TEST(a_call_that_never_ends_keeps_its_slices),
+        TEST(before_its_first_slice_a_call_frees_its_key),
         TEST(a_key_outlives_its_model),
         TEST(odd_keys),
     };

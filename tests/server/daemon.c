@@ -55,12 +55,14 @@ static void file_of(const struct daemon *d, const char *name, char *out, size_t 
     snprintf(out, bytes, "%s/%s", d->dir, name);
 }
 
-/* The child's variables would be options too. */
-static void clear_options(void)
+/* The child's variables would be options too. And the tests run on whatever file system there is.
+ */
+static void set_options(void)
 {
     static const char *const name[] = {"GRADD_LISTEN", "GRADD_DATA", "GRADD_LOG", "GRADD_WORKERS"};
     for (size_t i = 0; i < sizeof name / sizeof name[0]; i++)
         unsetenv(name[i]);
+    setenv("GRADD_NETWORK_FILES", "allow", 1);
 }
 
 /* The log is written anew by each start. */
@@ -76,7 +78,7 @@ static void spawn(struct daemon *d, char **argv)
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is killed, or ends by exit, leaves none */
         dup2(fd, STDOUT_FILENO);
         dup2(fd, STDERR_FILENO);
-        clear_options();
+        set_options();
         execv(argv[0], argv);
         _exit(127);
     }
@@ -112,7 +114,7 @@ static bool is_listening(struct daemon *d)
     return at;
 }
 
-void daemon_start(struct daemon *d, const char *binary, const char *const *args)
+void daemon_launch(struct daemon *d, const char *binary, const char *const *args)
 {
     char path[600], data[256];
     char *argv[ARGS_MAX] = {path, "--listen", "127.0.0.1:0", "--data", data};
@@ -123,6 +125,10 @@ void daemon_start(struct daemon *d, const char *binary, const char *const *args)
     for (; args && *args && n < ARGS_MAX - 1; args++)
         argv[n++] = (char *)*args;
     spawn(d, argv);
+}
+
+void daemon_await(struct daemon *d)
+{
     for (int i = 0; i < WAIT_SECONDS * 200 && !is_listening(d); i++) {
         if (waitpid(d->pid, NULL, WNOHANG) == d->pid) {
             char *log = daemon_log(d);
@@ -132,6 +138,12 @@ void daemon_start(struct daemon *d, const char *binary, const char *const *args)
         rest();
     }
     assert_true(is_listening(d));
+}
+
+void daemon_start(struct daemon *d, const char *binary, const char *const *args)
+{
+    daemon_launch(d, binary, args);
+    daemon_await(d);
 }
 
 void daemon_signal(struct daemon *d, int signal)
@@ -193,7 +205,8 @@ void daemon_remove(struct daemon *d)
         kill(d->pid, SIGKILL);
         waitpid(d->pid, NULL, 0);
     }
-    DIR *dir = *d->dir ? opendir(d->dir) : NULL;
+    bool keep = getenv("GRADD_KEEP_DIR"); /* to look at what a failing test leaves */
+    DIR *dir = *d->dir && !keep ? opendir(d->dir) : NULL;
     for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
         char name[512];
         snprintf(name, sizeof name, "%s/%s", d->dir, entry->d_name);

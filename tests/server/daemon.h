@@ -26,6 +26,9 @@ struct daemon {
 /* Starts it on the data of d->dir (made if it is "") and waits until it listens.
  * args: further options, NULL ends them; NULL for none. */
 void daemon_start(struct daemon *d, const char *binary, const char *const *args);
+/* The two halves of daemon_start, for who wants to end one that has not come to listen yet. */
+void daemon_launch(struct daemon *d, const char *binary, const char *const *args);
+void daemon_await(struct daemon *d);
 void daemon_signal(struct daemon *d, int signal);
 /* Waits for the end. Returns the exit status, or 128 + the signal that killed it. */
 int daemon_wait(struct daemon *d);

@@ -79,11 +79,19 @@ void model_client_close(struct model_client *m)
     *m = (struct model_client){0};
 }
 
-static long send_json(struct model_client *m, const char *method, const char *body,
-                      const char *path)
+long try_keyed(struct model_client *m, const char *method, const char *key, const char *body,
+               const char *path)
 {
-    static const char *const json[] = {"Content-Type: application/json", NULL};
-    m->reply = http_try(m->http, method, path, body ? json : NULL, body, body ? strlen(body) : 0);
+    char line[128];
+    const char *header[3] = {NULL};
+    int headers = 0;
+    if (body)
+        header[headers++] = "Content-Type: application/json";
+    if (key) {
+        snprintf(line, sizeof line, "Idempotency-Key: %s", key);
+        header[headers++] = line;
+    }
+    m->reply = http_try(m->http, method, path, header, body, body ? strlen(body) : 0);
     cJSON_Delete(m->json);
     m->json = m->reply ? cJSON_Parse(m->reply->body) : NULL;
     return m->reply ? m->reply->status : 0;
@@ -96,7 +104,7 @@ long try_ask(struct model_client *m, const char *method, const char *body, const
     va_start(args, format);
     vsnprintf(path, sizeof path, format, args);
     va_end(args);
-    return send_json(m, method, body, path);
+    return try_keyed(m, method, NULL, body, path);
 }
 
 const cJSON *ask(struct model_client *m, long status, const char *method, const char *body,
@@ -107,7 +115,7 @@ const cJSON *ask(struct model_client *m, long status, const char *method, const 
     va_start(args, format);
     vsnprintf(path, sizeof path, format, args);
     va_end(args);
-    long got = send_json(m, method, body, path);
+    long got = try_keyed(m, method, NULL, body, path);
     if (got != status)
         fail_msg("%s %s: %ld, not %ld: %.1000s", method, path, got, status,
                  m->reply ? m->reply->body : "no answer");
@@ -169,8 +177,7 @@ void assert_problem(const struct model_client *m, const char *slug, const char *
         assert_string_equal(string(m->json, "pointer"), pointer);
 }
 
-/* Adds a body without its times. */
-static void add_timeless(struct text *t, const char *body)
+void text_add_timeless(struct text *t, const char *body)
 {
     static const char *const key[] = {"\"created_at\":\"", "\"updated_at\":\""};
     while (*body) {
@@ -189,7 +196,7 @@ static void add_timeless(struct text *t, const char *body)
 static void add_answer(struct model_client *m, struct text *t, const char *id, const char *what)
 {
     ask(m, 200, "GET", NULL, "/models/%s%s", id, what);
-    add_timeless(t, m->reply->body);
+    text_add_timeless(t, m->reply->body);
 }
 
 static void add_batches(struct model_client *m, struct text *t, const char *id)
@@ -218,6 +225,12 @@ char *model_text(struct model_client *m, const char *id)
         add_answer(m, &t, id, parts[i]);
     add_batches(m, &t, id);
     return t.at;
+}
+
+char *model_text_if_any(struct model_client *m, const char *id)
+{
+    long status = try_ask(m, "GET", NULL, "/models/%s", id);
+    return status == 404 ? must(strdup("")) : model_text(m, id);
 }
 
 void assert_same_text(const char *a, const char *b)

@@ -45,7 +45,10 @@ void model_client_close(struct model_client *m);
  * answer. */
 long try_ask(struct model_client *m, const char *method, const char *body, const char *format, ...)
     PRINTF_LIKE(4, 5);
-/* The same; any other status fails the test with the answer. Returns m->json. */
+/* The same with an Idempotency-Key (NULL: none). */
+long try_keyed(struct model_client *m, const char *method, const char *key, const char *body,
+               const char *path);
+/* As try_ask; any other status fails the test with the answer. Returns m->json. */
 const cJSON *ask(struct model_client *m, long status, const char *method, const char *body,
                  const char *format, ...) PRINTF_LIKE(5, 6);
 
@@ -60,10 +63,14 @@ void assert_close(double value, double expected, double relative);
 /* The answer is this problem ("diverged"), at this pointer (NULL: any). */
 void assert_problem(const struct model_client *m, const char *slug, const char *pointer);
 
+/* Adds the text of a body without its times, and a line's end. */
+void text_add_timeless(struct text *t, const char *body);
 /* All that a model shows of itself but times: representation, parameters, gradients, losses,
  * batches with their data, checkpoints. Numbers are printed so that equal text means equal bits.
  * free() it. */
 char *model_text(struct model_client *m, const char *id);
+/* The same; "" if there is no such model. */
+char *model_text_if_any(struct model_client *m, const char *id);
 void assert_same_text(const char *a, const char *b);
 
 /* ---- data sets ----------------------------------------------------------------------------- */

@@ -14,15 +14,25 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-int raw_connect(int port)
+int raw_try_connect(int port)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     struct timeval limit = {.tv_sec = 20};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(fd >= 0);
+    if (fd < 0)
+        return -1;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+int raw_connect(int port)
+{
+    int fd = raw_try_connect(port);
+    assert_true(fd >= 0);
     return fd;
 }
 

@@ -8,6 +8,8 @@
 
 /* A connected socket whose reads give up after 20 s; the caller closes it. */
 int raw_connect(int port);
+/* The same for threads other than the test's own: -1 if it cannot be connected. */
+int raw_try_connect(int port);
 /* false: the other side has closed. */
 bool raw_send(int fd, const void *data, size_t bytes);
 /* Reads until the other side closes, or the time is over (-1). Returns the bytes read, at most

@@ -51,7 +51,11 @@ static void test_defaults(void **state)
     assert_string_equal(c.data, "gradd.db");
     assert_string_equal(c.log, "text");
     assert_string_equal(c.isa, "auto");
+    assert_string_equal(c.network_files, "refuse");
+    assert_string_equal(c.backup_dir, "");
+    assert_null(c.operand);
     assert_string_equal(c.allow_host, "");
+    assert_true(c.memory >= 1 << 20);
     assert_int_equal(c.max_body, 256 << 20);
     assert_int_equal(c.max_model_bytes, INT64_C(2) << 30);
     assert_int_equal(c.max_batches, 4096);
@@ -113,6 +117,51 @@ static void test_forms(void **state)
     assert_int_equal(c.command, COMMAND_VERSION);
 }
 
+static void test_operands(void **state)
+{
+    struct config c;
+    struct err e;
+    (void)state;
+    assert_int_equal(read_args(&c, &e, ARGS("backup", "copy.db")), ERR_OK);
+    assert_int_equal(c.command, COMMAND_BACKUP);
+    assert_string_equal(c.operand, "copy.db");
+    assert_int_equal(read_args(&c, &e, ARGS("--data", "x.db", "backup", "--log=json", "a b")),
+                     ERR_OK);
+    assert_string_equal(c.operand, "a b");
+    assert_string_equal(c.data, "x.db");
+    assert_string_equal(c.log, "json");
+    assert_int_equal(read_args(&c, &e, ARGS("backup", "healthcheck")), ERR_OK);
+    assert_int_equal(c.command, COMMAND_BACKUP);
+    assert_string_equal(c.operand, "healthcheck");
+    assert_int_equal(read_args(&c, &e, ARGS("backup", "--help")), ERR_OK);
+    assert_int_equal(c.command, COMMAND_HELP);
+}
+
+static void test_wrong_operands(void **state)
+{
+    static const struct {
+        const char *word[3];
+        const char *mention;
+    } bad[] = {
+        {{"backup"}, "backup needs a FILE"},
+        {{"backup", "--log", "json"}, "backup needs a FILE"},
+        {{"backup", ""}, "\"\""},
+        {{"backup", "a", "b"}, "\"b\""},
+        {{"backup", "-x"}, "\"-x\""},
+        {{"healthcheck", "a"}, "\"a\""},
+        {{"copy.db", "backup"}, "\"copy.db\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct config c;
+        struct err e;
+        const char *const args[] = {bad[i].word[0], bad[i].word[1], bad[i].word[2], NULL};
+        assert_int_equal(read_args(&c, &e, args), ERR_INVALID);
+        if (!strstr(e.message, bad[i].mention))
+            fail_msg("%s: \"%s\"", bad[i].mention, e.message);
+    }
+}
+
 static void test_units(void **state)
 {
     static const struct {
@@ -142,6 +191,7 @@ static void test_refusals(void **state)
         {"--workers", "1k", "1k"},
         {"--workers", "99999999999999999999", "--workers"},
         {"--queue", "auto", "--queue"},
+        {"--memory", "1023k", "--memory"},
         {"--max-body", "1T", "1T"},
         {"--max-body", "9223372036854775807G", "--max-body"},
         {"--max-body", "1kk", "1kk"},
@@ -151,6 +201,7 @@ static void test_refusals(void **state)
         {"--log", "tex", "text|json"},
         {"--log", "", "text|json"},
         {"--isa", "text|json", "avx512"},
+        {"--network-files", "maybe", "refuse|allow"},
         {"--listen", "8080", "HOST:PORT"},
         {"--listen", ":8080", "HOST:PORT"},
         {"--listen", "::1:8080", "HOST:PORT"},
@@ -160,6 +211,7 @@ static void test_refusals(void **state)
         {"--drain-seconds", "1.5", "--drain-seconds"},
         {"--workerz", "1", "--workerz"},
         {"-w", "1", "-w"},
+        {"-", NULL, "\"-\""},
         {"serve", "1", "serve"},
         {"--", "1", "--"},
         {"--data", NULL, "FILE"},
@@ -204,8 +256,11 @@ static void test_help_names_every_option(void **state)
                                        "data",
                                        "workers",
                                        "http-threads",
+                                       "network-files",
+                                       "backup-dir",
                                        "log",
                                        "isa",
+                                       "memory",
                                        "max-body",
                                        "max-model-bytes",
                                        "max-batches",
@@ -228,6 +283,8 @@ static void test_help_names_every_option(void **state)
         assert_non_null(strstr(help, text));
         assert_non_null(strstr(table, row));
     }
+    assert_non_null(strstr(help, "\n  gradd backup FILE [OPTION…]\n"));
+    assert_non_null(strstr(help, "\n  gradd healthcheck [OPTION…]\n"));
     assert_non_null(strstr(table, "`GRADD_MAX_MODEL_BYTES` | 2G"));
     assert_non_null(strstr(table, "text\\|json"));
     free(help);
@@ -240,6 +297,8 @@ int main(void)
         cmocka_unit_test_setup(test_defaults, no_environment),
         cmocka_unit_test_setup(test_flag_wins_over_environment, no_environment),
         cmocka_unit_test_setup(test_forms, no_environment),
+        cmocka_unit_test_setup(test_operands, no_environment),
+        cmocka_unit_test_setup(test_wrong_operands, no_environment),
         cmocka_unit_test_setup(test_units, no_environment),
         cmocka_unit_test_setup(test_refusals, no_environment),
         cmocka_unit_test_setup(test_wrong_variable_is_named, no_environment),

@@ -161,7 +161,7 @@ static int tear_down(void **state)
     open_gate();
     pool_free(pool);
     pool = NULL;
-    return api_close(api, &e) ? -1 : 0;
+    return api_close(api, NULL, NULL, &e) ? -1 : 0;
 }
 
 /* ---- the tests ----------------------------------------------------------------------------- */

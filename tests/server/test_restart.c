@@ -16,6 +16,7 @@
 
 #include "tests/server/daemon.h"
 #include "tests/server/http_client.h"
+#include "tests/server/machine.h"
 #include "tests/server/model_client.h"
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -169,6 +170,17 @@ static void post(struct daemon *d, const char *body, const char *id, const char 
     model_client_close(&m);
 }
 
+static void checkpoint_after(struct daemon *d, int steps)
+{
+    struct model_client m;
+    char body[64];
+    snprintf(body, sizeof body, "{\"steps\":%d}", steps);
+    model_client_open(&m, d->url);
+    ask(&m, 200, "POST", body, "/models/plain/step");
+    ask(&m, 201, "POST", NULL, "/models/plain/checkpoints");
+    model_client_close(&m);
+}
+
 /* ---- a clean stop -------------------------------------------------------------------------- */
 
 static void test_stopped_goes_on_as_its_twin(void **state)
@@ -191,6 +203,52 @@ static void test_stopped_goes_on_as_its_twin(void **state)
         post(&a, "{\"steps\":50}", kinds[i][0], "step");
         post(&b, "{\"steps\":50}", kinds[i][0], "step");
     }
+    assert_twins();
+    assert_int_equal(daemon_stop(&a), 0);
+    assert_int_equal(daemon_stop(&b), 0);
+}
+
+/* A backward that no parameter wants a gradient of is counted, and leaves none. */
+static void test_stopped_with_all_parameters_frozen(void **state)
+{
+    static const char freeze[] = "{\"requires_grad\":{\"0.weight\":false,\"0.bias\":false,"
+                                 "\"2.weight\":false,\"2.bias\":false}}";
+    struct daemon *const both[] = {&a, &b};
+    struct model_client m;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        daemon_start(both[i], DAEMON_REAL, NULL);
+        make_models(both[i]);
+        model_client_open(&m, both[i]->url);
+        ask(&m, 200, "PATCH", freeze, "/models/plain");
+        model_client_close(&m);
+        post(both[i], "{}", "plain", "backward");
+    }
+    restart(&a, NULL);
+    post(&a, "{}", "plain", "backward");
+    post(&b, "{}", "plain", "backward");
+    assert_twins();
+    assert_int_equal(daemon_stop(&a), 0);
+    assert_int_equal(daemon_stop(&b), 0);
+}
+
+/* What is left of a model's history when it is taken to a checkpoint of a past that it had been
+ * taken back from does not depend on when the steps since then were kept. */
+static void test_history_of_a_past_that_was_left(void **state)
+{
+    struct daemon *const both[] = {&a, &b};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        daemon_start(both[i], DAEMON_REAL, NULL);
+        make_models(both[i]);
+        checkpoint_after(both[i], 5);
+        checkpoint_after(both[i], 5);
+        post(both[i], NULL, "plain", "checkpoints/1/restore");
+        post(both[i], "{\"steps\":3}", "plain", "step");
+    }
+    restart(&a, NULL);
+    post(&a, NULL, "plain", "checkpoints/2/restore");
+    post(&b, NULL, "plain", "checkpoints/2/restore");
     assert_twins();
     assert_int_equal(daemon_stop(&a), 0);
     assert_int_equal(daemon_stop(&b), 0);
@@ -388,38 +446,20 @@ static void test_killed_between_a_key_and_its_repeat(void **state)
 
 /* ---- the same bits everywhere -------------------------------------------------------------- */
 
-static bool machine_runs(const char *isa)
-{
-#ifdef __x86_64__
-    __builtin_cpu_init();
-    if (!strcmp(isa, "avx2"))
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (!strcmp(isa, "avx512"))
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#endif
-    return !strcmp(isa, "baseline");
-}
-
 /* One daemon whose every restart is another machine, so to say; its twin never changes. */
 static void test_every_machine_has_the_same_bits(void **state)
 {
-    static const char *const isa[] = {"baseline", "avx2", "avx512"};
     static const char *const workers[] = {"1", "4"};
-    int round = 0;
     (void)state;
     daemon_start(&a, DAEMON_REAL, ARGS("--isa", "baseline", "--workers", "1"));
     daemon_start(&b, DAEMON_REAL, ARGS("--isa", "auto"));
     make_models(&a);
     make_models(&b);
-    for (size_t i = 0; i < 6; i++) {
-        if (!machine_runs(isa[i / 2]))
-            continue;
-        restart(&a, ARGS("--isa", isa[i / 2], "--workers", workers[i % 2]));
+    for (int round = 0; round < 2 * machine_isas(); round++) {
+        restart(&a, ARGS("--isa", machine_isa[round / 2], "--workers", workers[round % 2]));
         change_all(&a, round);
         change_all(&b, round);
         assert_twins();
-        round++;
     }
     assert_int_equal(daemon_stop(&a), 0);
     assert_int_equal(daemon_stop(&b), 0);
@@ -520,6 +560,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RESTART_TEST(test_stopped_goes_on_as_its_twin),
+        RESTART_TEST(test_stopped_with_all_parameters_frozen),
+        RESTART_TEST(test_history_of_a_past_that_was_left),
         RESTART_TEST(test_deleted_stays_deleted),
         RESTART_TEST(test_killed_after_some_steps),
         RESTART_TEST(test_killed_after_a_time),

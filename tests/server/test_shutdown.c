@@ -194,6 +194,24 @@ static void test_storage_fails_at_the_end(void **state)
     assert_int_equal(daemon_stop(&d), 1);
 }
 
+/* Within about a second, and as orderly as after a signal: what runs is answered. */
+static void test_storage_fails_meanwhile(void **state)
+{
+    (void)state;
+    start("30");
+    int slow = ask("/change/m?slices=300&ms=10");
+    struct http_client *c = http_client_new(d.url);
+    assert_int_equal(http_get(c, "/inline?sick=1")->status, 200);
+    assert_int_equal(http_get(c, "/readyz")->status, 503);
+    http_client_free(c);
+    assert_int_equal(answer_of(slow), 200);
+    assert_int_equal(daemon_wait(&d), 1);
+    char *log = daemon_log(&d);
+    assert_non_null(strstr(log, "error the storage failed"));
+    assert_non_null(strstr(log, "stopping: 1 requests"));
+    free(log);
+}
+
 static void test_busy_port(void **state)
 {
     struct daemon second = {0};
@@ -237,6 +255,7 @@ int main(void)
         SHUTDOWN_TEST(test_an_unfinished_body),
         SHUTDOWN_TEST(test_exit_status),
         SHUTDOWN_TEST(test_storage_fails_at_the_end),
+        SHUTDOWN_TEST(test_storage_fails_meanwhile),
         SHUTDOWN_TEST(test_busy_port),
         SHUTDOWN_TEST(test_healthcheck),
     };

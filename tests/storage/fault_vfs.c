@@ -154,7 +154,8 @@ static atomic_uint armed_calls; /* 0: nothing is armed */
 static atomic_long armed_nth;
 static atomic_bool armed_forever, fired;
 static atomic_int armed_code;
-static atomic_long power_nth; /* 0: stays on */
+static _Atomic(const char *) armed_name; /* NULL: any */
+static atomic_long power_nth;            /* 0: stays on */
 static uint64_t power_seed;
 static atomic_long changes;
 
@@ -165,6 +166,11 @@ void fault_vfs_arm(unsigned calls, long nth, bool forever, int code)
     atomic_store(&armed_forever, forever);
     atomic_store(&armed_code, code);
     atomic_store(&armed_calls, calls);
+}
+
+void fault_vfs_only(const char *name)
+{
+    atomic_store(&armed_name, name);
 }
 
 bool fault_vfs_disarm(void)
@@ -189,14 +195,15 @@ long fault_vfs_changes(void)
     return atomic_load(&changes);
 }
 
-/* The code that this call must give, SQLITE_OK: go on. */
-static int fault(enum fault_call call)
+/* The code that this call on a file (NULL: it has no name) must give, SQLITE_OK: go on. */
+static int fault(enum fault_call call, const char *name)
 {
+    const char *only = atomic_load(&armed_name);
     if (call != FAULT_READ)
         atomic_fetch_add(&changes, 1);
     if (call != FAULT_READ && atomic_load(&power_nth) && atomic_fetch_sub(&power_nth, 1) == 1)
         lose_power(power_seed);
-    if (!(atomic_load(&armed_calls) & call))
+    if (!(atomic_load(&armed_calls) & call) || (only && !(name && strstr(name, only))))
         return SQLITE_OK;
     long nth = atomic_fetch_sub(&armed_nth, 1);
     if (nth > 1 || (nth < 1 && !atomic_load(&armed_forever)))
@@ -209,6 +216,7 @@ static int fault(enum fault_call call)
 
 struct file {
     sqlite3_file base;
+    const char *name;
     struct disk *disk; /* NULL: not remembered */
     _Alignas(8) unsigned char real[];
 };
@@ -231,6 +239,11 @@ static struct disk *disk_of(sqlite3_file *file)
     return ((struct file *)file)->disk;
 }
 
+static const char *name_of(sqlite3_file *file)
+{
+    return ((struct file *)file)->name;
+}
+
 static int file_close(sqlite3_file *file)
 {
     return real(file)->pMethods->xClose(real(file));
@@ -238,13 +251,13 @@ static int file_close(sqlite3_file *file)
 
 static int file_read(sqlite3_file *file, void *out, int bytes, sqlite3_int64 at)
 {
-    int code = fault(FAULT_READ);
+    int code = fault(FAULT_READ, name_of(file));
     return code ? code : real(file)->pMethods->xRead(real(file), out, bytes, at);
 }
 
 static int file_write(sqlite3_file *file, const void *data, int bytes, sqlite3_int64 at)
 {
-    int code = fault(FAULT_WRITE);
+    int code = fault(FAULT_WRITE, name_of(file));
     if (!code && disk_of(file))
         remember(disk_of(file), data, bytes, at);
     return code ? code : real(file)->pMethods->xWrite(real(file), data, bytes, at);
@@ -252,7 +265,7 @@ static int file_write(sqlite3_file *file, const void *data, int bytes, sqlite3_i
 
 static int file_truncate(sqlite3_file *file, sqlite3_int64 bytes)
 {
-    int code = fault(FAULT_TRUNCATE);
+    int code = fault(FAULT_TRUNCATE, name_of(file));
     if (!code && disk_of(file))
         remember(disk_of(file), "", -1, bytes);
     return code ? code : real(file)->pMethods->xTruncate(real(file), bytes);
@@ -261,7 +274,7 @@ static int file_truncate(sqlite3_file *file, sqlite3_int64 bytes)
 /* No real sync: the tests lose no real power. */
 static int file_sync(sqlite3_file *file, int flags)
 {
-    int code = fault(FAULT_SYNC);
+    int code = fault(FAULT_SYNC, name_of(file));
     (void)flags;
     if (!code && disk_of(file))
         settle(disk_of(file));
@@ -328,6 +341,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
     (void)vfs;
     struct file *f = (struct file *)file;
     f->base.pMethods = NULL;
+    f->name = name; /* lives as long as the file */
     f->disk = remembering && name ? find_disk(name) : NULL;
     int code = os->xOpen(os, name, real(file), flags, out);
     if (!code)

@@ -20,6 +20,8 @@ void fault_vfs_install(void);
 /* The nth call from now (from 1) of the kinds in `calls` gives the SQLite code instead of being
  * done, and if `forever` all after it too. */
 void fault_vfs_arm(unsigned calls, long nth, bool forever, int code);
+/* From now on only calls on files whose name contains this count and fail; NULL: on all. */
+void fault_vfs_only(const char *name);
 /* Back to normal; whether a call was failed since it was armed. */
 bool fault_vfs_disarm(void);
 

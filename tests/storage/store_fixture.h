@@ -17,6 +17,9 @@ struct fixture {
     struct store *store; /* NULL while closed */
 };
 
+/* For every store_open: the tests run on whatever file system there is. */
+extern const struct store_options anywhere;
+
 /* cmocka's setup and teardown: *state is a struct fixture with an open, empty store. The folder
  * goes with it. */
 int fixture_setup(void **state);

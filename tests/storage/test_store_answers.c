@@ -89,7 +89,53 @@ static void a_key_is_taken_for_a_day(void **state)
     assert_false(has(f->store, "a", "old"));
     assert_ok(put(f->store, &fresh));
     assert_true(has(f->store, "a", "fresh"));
-    assert_kind(ERR_CONFLICT, put(f->store, &fresh));
+}
+
+static int64_t count(struct fixture *f, const char *sql)
+{
+    fixture_close(f);
+    int64_t n = sql_number(f->path, sql);
+    fixture_open(f);
+    return n;
+}
+
+/* The last one under a key counts, whatever its size and its age; of those before nothing is left.
+ */
+static void a_key_has_its_last_answer(void **state)
+{
+    struct fixture *f = *state;
+    char *large = calloc(1, 3000001);
+    memset(large, 'x', 3000000);
+    const char *const bodies[] = {"first", large, "", "third", large};
+    for (int i = 0; i < 5; i++) {
+        struct store_answer a = answer("a", now() - i, bodies[i]), other = answer("b", now(), "b");
+        if (i == 2)
+            assert_ok(put(f->store, &other));
+        assert_ok(put(f->store, &a));
+        assert_true(has(f->store, "a", bodies[i]));
+    }
+    assert_true(has(f->store, "b", "b"));
+    assert_int_equal(count(f, "SELECT count(*) FROM answers"), 2);
+    assert_int_equal(count(f, "SELECT count(*) FROM chunks"), 3 + 1);
+    assert_true(has(f->store, "a", large));
+    free(large);
+}
+
+/* Two in one transaction are one after the other; one that fails leaves what was there. */
+static void the_last_of_a_transaction_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct store_answer a = answer("a", now(), "one"), b = answer("a", now(), "two");
+    struct store_txn *txn = begin(f->store);
+    store_insert_answer(txn, &a);
+    store_insert_answer(txn, &b);
+    assert_ok(store_commit(txn, &last));
+    assert_true(has(f->store, "a", "two"));
+    txn = begin(f->store);
+    store_insert_answer(txn, &a);
+    store_delete_model(txn, 99);
+    assert_kind(ERR_NOT_FOUND, store_commit(txn, &last));
+    assert_true(has(f->store, "a", "two"));
 }
 
 static void what_is_over_is_removed(void **state)
@@ -132,6 +178,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(comes_back_as_it_was, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(goes_with_its_effect, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_key_is_taken_for_a_day, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_key_has_its_last_answer, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(the_last_of_a_transaction_counts, fixture_setup,
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_over_is_removed, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(damage_is_told, fixture_setup, fixture_teardown),
     };

@@ -61,7 +61,7 @@ static _Noreturn void run_child(const char *path, const int64_t *next, int tell)
 {
     struct caller callers[CALLERS];
     struct store *store;
-    if (store_open(path, &store, &last))
+    if (store_open(path, &anywhere, &store, &last))
         _exit(1);
     for (int i = 0; i < CALLERS; i++) {
         pthread_t thread;

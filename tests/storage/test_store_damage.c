@@ -367,7 +367,7 @@ static struct dump dump_store(const char *path, bool *refused)
     struct store *s;
     char ids[4][STORE_ID_BYTES];
     size_t count;
-    enum err_kind rc = store_open(path, &s, &last);
+    enum err_kind rc = store_open(path, &anywhere, &s, &last);
     if (!rc && !(rc = store_list_models(s, "", 4, ids, &count, &last)))
         for (size_t i = 0; i < count; i++)
             d.digest = checksum_text(d.digest, ids[i]);

@@ -223,7 +223,7 @@ static void run_scenario(const char *path, struct result *r)
 {
     struct store *s;
     struct store_model model = {.id = "a", .spec = "spec"};
-    *r = (struct result){.open = store_open(path, &s, &last)};
+    *r = (struct result){.open = store_open(path, &anywhere, &s, &last)};
     if (!note(r, r->open))
         return;
     if ((r->model = note(r, insert_model(s, &model)))) {
@@ -245,7 +245,7 @@ static void check_acknowledged(const char *path, const struct result *r)
     struct store_model m;
     bool found;
     int64_t sum = 0, next = 0;
-    assert_ok(store_open(path, &s, &last));
+    assert_ok(store_open(path, &anywhere, &s, &last));
     if (r->model) {
         assert_ok(store_find_model(s, "a", &m, &last));
         mem_free((void *)m.spec);

@@ -16,7 +16,7 @@ static void assert_refused(const char *path, enum err_kind kind, const char *sai
     size_t before_bytes, after_bytes;
     struct store *store;
     unsigned char *before = read_file(path, &before_bytes);
-    assert_kind(kind, store_open(path, &store, &last));
+    assert_kind(kind, store_open(path, &anywhere, &store, &last));
     assert_null(store);
     assert_said(said);
     assert_said(path);
@@ -64,7 +64,7 @@ static void second_open_is_refused(void **state)
     struct store *second;
     char pid[32];
     snprintf(pid, sizeof pid, "(process %ld)", (long)getpid());
-    assert_kind(ERR_CONFLICT, store_open(f->path, &second, &last));
+    assert_kind(ERR_CONFLICT, store_open(f->path, &anywhere, &second, &last));
     assert_said(pid);
     assert_said(f->path);
     put_model(f->store, "still-works");
@@ -74,7 +74,7 @@ static void second_open_is_refused(void **state)
 static int try_open(const char *path)
 {
     struct store *second;
-    return store_open(path, &second, &last) == ERR_CONFLICT ? 7 : 1;
+    return store_open(path, &anywhere, &second, &last) == ERR_CONFLICT ? 7 : 1;
 }
 
 /* That process is this program anew (see main): a mere copy of this process would have SQLite's
@@ -119,13 +119,13 @@ static void strange_names_are_files(void **state)
     char here[512];
     assert_non_null(getcwd(here, sizeof here));
     assert_int_equal(chdir(f->folder), 0);
-    assert_ok(store_open(":memory:", &store, &last));
+    assert_ok(store_open(":memory:", &anywhere, &store, &last));
     store_close(store);
     assert_int_equal(stat(":memory:", &info), 0);
-    assert_ok(store_open("file:x?mode=memory", &store, &last));
+    assert_ok(store_open("file:x?mode=memory", &anywhere, &store, &last));
     store_close(store);
     assert_int_equal(stat("file:x?mode=memory", &info), 0);
-    assert_kind(ERR_IO, store_open("", &store, &last));
+    assert_kind(ERR_IO, store_open("", &anywhere, &store, &last));
     assert_int_equal(chdir(here), 0);
 }
 
@@ -135,7 +135,7 @@ static void missing_folder(void **state)
     struct store *store;
     char path[96];
     snprintf(path, sizeof path, "%s/no/gradd.db", f->folder);
-    assert_kind(ERR_IO, store_open(path, &store, &last));
+    assert_kind(ERR_IO, store_open(path, &anywhere, &store, &last));
     assert_said("folder");
     assert_said(path);
 }
@@ -147,7 +147,7 @@ static void folder_is_no_file(void **state)
     char path[96];
     snprintf(path, sizeof path, "%s/folder", f->folder);
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_kind(ERR_IO, store_open(path, &store, &last));
+    assert_kind(ERR_IO, store_open(path, &anywhere, &store, &last));
     assert_int_equal(rmdir(path), 0);
 }
 
@@ -158,7 +158,7 @@ static void empty_file_is_new(void **state)
     struct store *store;
     snprintf(path, sizeof path, "%s/empty.db", f->folder);
     write_file(path, "", 0);
-    assert_ok(store_open(path, &store, &last));
+    assert_ok(store_open(path, &anywhere, &store, &last));
     put_model(store, "a");
     store_close(store);
 }

@@ -17,7 +17,8 @@ void (*fake_hook)(const char *model, const char *name, int slice);
 struct api {
     size_t max_body;
     bool fail_close;
-    atomic_bool draining;
+    struct api_gauges gauges;
+    atomic_bool draining, sick;
     atomic_int calls; /* an api must not be closed under a call */
 };
 
@@ -31,8 +32,8 @@ struct call {
     bool ready_check;
     char model[65], name[33], id[65];
     int slices, ms, slice;
-    bool light;
-    int keep; /* ms that its change takes to be kept; 0: it has none; 1: it may be kept at once */
+    bool light, sickens;
+    int keep; /* ms that its change takes to be kept; 0: it has none */
     size_t out, body;
     char text[400], allow[16], retry[16];
     char *large;
@@ -52,8 +53,9 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
     return ERR_OK;
 }
 
-enum err_kind api_close(struct api *a, struct err *e)
+enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *arg, struct err *e)
 {
+    (void)hurry, (void)arg;
     bool fail = a && a->fail_close, early = a && atomic_load(&a->calls) > 0;
     mem_free(a);
     if (early)
@@ -65,6 +67,16 @@ const char *api_isa(const struct api *a)
 {
     (void)a;
     return "fake";
+}
+
+bool api_is_healthy(struct api *a)
+{
+    return !atomic_load(&a->sick);
+}
+
+struct api_gauges *api_gauges(struct api *a)
+{
+    return &a->gauges;
 }
 
 void api_drain(struct api *a)
@@ -145,6 +157,7 @@ static void read_query(struct call *c, const char *query)
 {
     c->slices = query_int(query, "slices=", 1);
     c->light = query_int(query, "light=", 0) != 0;
+    c->sickens = query_int(query, "sick=", 0) != 0;
     c->ms = query_int(query, "ms=", 0);
     c->keep = query_int(query, "keep=", 0);
     c->out = (size_t)query_int(query, "out=", 0);
@@ -234,7 +247,10 @@ size_t call_bytes(const struct call *c)
 static void finish(struct call *c)
 {
     static const char *const mode[] = {"inline", "read", "between", "change"};
-    int status = c->ready_check && atomic_load(&c->api->draining) ? 503 : 200;
+    bool ready = !atomic_load(&c->api->draining) && !atomic_load(&c->api->sick);
+    int status = c->ready_check && !ready ? 503 : 200;
+    if (c->sickens)
+        atomic_store(&c->api->sick, true);
     snprintf(c->text, sizeof c->text, "%s %s %d %zu", mode[c->mode], c->model, c->slice, c->body);
     c->answer = (struct answer){.status = status,
                                 .body = c->text,
@@ -284,9 +300,9 @@ void call_keep(struct call *c, void (*kept)(void *arg), void *arg)
     pthread_detach(thread);
 }
 
-bool call_keep_here(struct call *c)
+void api_flush(struct api *a)
 {
-    return c->keep == 1;
+    (void)a;
 }
 
 enum call_progress call_work(struct call *c, struct scratch *s, int64_t slice_ns)
@@ -319,6 +335,13 @@ const char *call_origin(const struct call *c)
     return c->answer.status >= 500 ? "fake_api.c:1" : "";
 }
 
+enum err_kind api_verify(struct api *a, void (*tell)(void *arg, const char *line), void *arg,
+                         bool *sound, struct err *e)
+{
+    (void)a, (void)tell, (void)arg, (void)sound;
+    return err_set(e, ERR_INTERNAL, "", "not here");
+}
+
 bool api_next_notice(struct api *a, char out[API_NOTICE_BYTES])
 {
     (void)a, (void)out;
@@ -329,4 +352,30 @@ struct call *api_due(struct api *a)
 {
     (void)a;
     return NULL;
+}
+
+/* ---- gradd backup -------------------------------------------------------------------------- */
+
+enum err_kind api_backup(const struct api_config *config, const char *path, int64_t *bytes,
+                         bool *in_use, struct err *e)
+{
+    (void)config, (void)path;
+    *bytes = 0;
+    *in_use = true;
+    return err_set(e, ERR_CONFLICT, "", "a daemon has the data");
+}
+
+enum err_kind api_backup_ask(const struct api_config *config, const char *path, char **body,
+                             struct err *e)
+{
+    (void)config;
+    *body = mem_string(path);
+    return *body ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory");
+}
+
+enum err_kind api_backup_answer(int status, const char *body, size_t bytes, int64_t *copied,
+                                struct err *e)
+{
+    *copied = (int64_t)bytes;
+    return err_set(e, ERR_UNAVAILABLE, "", "status %d: %.100s", status, body);
 }

@@ -5,6 +5,7 @@
  *   /inline  /read/{m}  /between/{m}  /change/{m}        GET and POST, in that mode
  *     ?slices=N   takes N slices   ?ms=M      each lasts so long
  *     ?light=1    may be run where it was received
+ *     ?sick=1     its answer given, the storage has failed
  *     ?out=N      answers N bytes  ?name=X    the label for fake_hook
  * The answer is "mode model slices bytes-of-the-body".
  * As --data, "fail-open" and "fail-close" make api_open and api_close fail.

@@ -1,0 +1,59 @@
+/* storage/front.h - the newest changes of all models, before they are put into their places.
+ *
+ * In the table `journal` the changes of a model lie together, as its opening reads them; a commit
+ * of many models' changes would write a page for each. So it writes one row instead, a group: all
+ * the changes of the commit behind each other. Once there are many groups they are settled: each
+ * change goes to its place, and a page takes many at a time. What reads changes looks in both.
+ *
+ * A group has a list of heads that say where in it each change is, and a seal over these; each
+ * change has the seal that it will have in its place. So a flipped bit leaves it known which change
+ * it hit. The row FRONT_END names the last group.
+ */
+#ifndef STORAGE_FRONT_H
+#define STORAGE_FRONT_H
+
+#include "storage/blob.h"
+#include "storage/store.h"
+
+void front_close(struct front *f);
+
+/* Where a transaction's changes begin, to go back to. */
+struct front_mark {
+    size_t bytes, heads;
+};
+struct front_mark front_mark(const struct db *db);
+/* The changes since mark are not made, or the whole transaction was rolled back (mark NULL). */
+void front_undo(struct db *db, const struct front_mark *mark);
+
+/* Adds a change, behind the model's last one.
+ *   blob    of its data, if that is not in the change
+ *   errors  UNAVAILABLE it is not the next */
+MUST_USE enum err_kind front_append(struct db *db, int64_t model, const struct store_change *c,
+                                    const struct blob *blob, struct err *e);
+/* Writes what was added as a group. */
+MUST_USE enum err_kind front_flush(struct db *db, struct err *e);
+/* Is so much added that it should be flushed before more is? */
+bool front_is_full(const struct db *db);
+
+/* *seq: the last change of the model that is here, 0: none is. */
+MUST_USE enum err_kind front_last(struct db *db, int64_t model, int64_t *seq, struct err *e);
+/* Calls visit for every change here of the model, in order; what it points to lives until it
+ * returns. damaged: its head is all that is known of it. */
+typedef enum err_kind front_visit(void *arg, const struct store_change *c, const struct blob *blob,
+                                  bool damaged, struct err *e);
+MUST_USE enum err_kind front_each(struct db *db, int64_t model, front_visit *visit, void *arg,
+                                  struct err *e);
+
+/* Puts every change into its place. In a transaction. */
+MUST_USE enum err_kind front_settle(struct db *db, struct err *e);
+/* The same as a transaction of its own. */
+MUST_USE enum err_kind front_settle_now(struct db *db, struct err *e);
+/* … if it is time. */
+MUST_USE enum err_kind front_settle_if_due(struct db *db, struct err *e);
+bool front_is_due(const struct db *db);
+/* A new file's part. */
+MUST_USE enum err_kind front_begin(struct db *db, struct err *e);
+/* When a file is opened: are all groups there? IO: one is missing. */
+MUST_USE enum err_kind front_open(struct db *db, struct err *e);
+
+#endif
