@@ -139,10 +139,8 @@ void saga_play(const struct saga *s, size_t i, struct client *c, int64_t left, s
     }
     char *body = body_of(a, left ? left : a->steps);
     snprintf(key, sizeof key, "%llu-%zu-%lld", (unsigned long long)s->seed, i, (long long)left);
-    struct request q = {.method = a->method,
-                        .target = a->target,
-                        .body = body,
-                        .header = {"Idempotency-Key", key}};
+    struct request q = {
+        .method = a->method, .target = a->target, .body = body, .header = {"Idempotency-Key", key}};
     client_exchange(c->api, c->scratch, 0, &q, out);
     if (out->text)
         blur(out->text);
