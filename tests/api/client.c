@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "api/call.h"
 #include "api/state.h"
 
 /* ---- life ---------------------------------------------------------------------------------- */
