@@ -42,7 +42,8 @@ void client_close(struct client *c);
 void client_reopen(struct client *c);
 /* Drops the api as a kill would: what is not in the store by now is lost. */
 void client_kill(struct client *c);
-/* The same, and sql is run on what is left before it is opened again. */
+/* The same, and sql is run on what is left before it is opened again. It may call
+ * change_seal(model, seq, prior, kind, step, body, data). */
 void client_damage(struct client *c, const char *sql);
 /* The first number of what sql selects, from the file as it stands. */
 int64_t client_sql(struct client *c, const char *sql);
