@@ -167,13 +167,25 @@ static void put_store_back(struct client *c, const char *name)
         assert_int_equal(rename(copy_wal, wal), 0);
 }
 
+/* The newest changes go to their places in the table `journal`, where SQL finds them. */
+static void settle(const char *path)
+{
+    struct store *store;
+    struct err e;
+    assert_int_equal(store_open(path, &(struct store_options){.network_files = true}, &store, &e),
+                     ERR_OK);
+    store_close(store);
+}
+
 void client_damage(struct client *c, const char *sql)
 {
     copy_store(c, "kept");
     client_close(c);
     put_store_back(c, "kept");
-    if (sql)
+    if (sql) {
+        settle(c->path);
         run_sql(c->path, sql);
+    }
     client_open(c);
 }
 
