@@ -347,12 +347,33 @@ static enum err_kind begin(struct replay *r, const struct store_checkpoint *c, s
 
 /* ---- to the end ---------------------------------------------------------------------------- */
 
+static bool note_first(void *arg, const struct store_change *change)
+{
+    *(bool *)arg = change->seq == 1;
+    return false;
+}
+
+/* Does the journal go back to the birth? */
+static bool is_whole(const struct session *s)
+{
+    struct store *store = s->api->store;
+    struct err ignored;
+    bool first = false;
+    return store_is_healthy(store) &&
+           store_each_change(store, s->key, 1, 1, note_first, &first, &ignored) == ERR_OK && first;
+}
+
 static enum err_kind begin_at_newest(struct replay *r, struct err *e)
 {
     struct session *s = r->s;
     struct store_checkpoint c;
     bool found, fallback;
     enum err_kind rc = store_load_checkpoint(s->api->store, s->key, 0, &c, &found, &fallback, e);
+    if (rc == ERR_IO && is_whole(s)) {
+        api_notice(s->api, "model \"%s\": its checkpoints are damaged, all changes are replayed",
+                   s->id);
+        rc = ERR_OK;
+    }
     if (!rc && fallback)
         api_notice(s->api, "model \"%s\": its newest checkpoint is damaged, an older one is used",
                    s->id);

@@ -10,9 +10,18 @@
 
 /* ---- restore ------------------------------------------------------------------------------- */
 
+/* The last proven state may have had batches that went with a change behind it. */
+static void forget_deleted(struct session *s)
+{
+    for (size_t i = s->batches; i > 0; i--)
+        if (s->batch[i - 1]->deleted)
+            session_remove_batch(s, s->batch[i - 1]->n);
+}
+
 static void forget_damage(struct session *s)
 {
     session_begin_change(s);
+    forget_deleted(s);
     mem_free(s->damage);
     s->damage = NULL;
     session_end_change(s);

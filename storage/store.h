@@ -214,7 +214,7 @@ MUST_USE enum err_kind store_list_checkpoints(struct store *s, int64_t model, in
                                               size_t *count, struct err *e);
 /* The checkpoint n (> 0), or the newest automatic one (n = 0) with its sections, every chunk's
  * checksum verified. *found false: there is none (no error).
- *   errors  IO damaged: for n = 0 the older automatic one is tried first, and *fallback tells so
+ *   errors  IO damaged: for n = 0 older automatic ones are tried first, and *fallback tells so
  *   after   store_checkpoint_close */
 MUST_USE enum err_kind store_load_checkpoint(struct store *s, int64_t model, int64_t n,
                                              struct store_checkpoint *out, bool *found,

@@ -255,22 +255,23 @@ static enum err_kind load_record(struct db *db, const struct load *l, int64_t se
                 : model_wrap(db, l->model, e, "automatic checkpoint");
 }
 
+/* The newest that is sound; if none is, e is the newest one's. */
 static enum err_kind load_automatic(struct db *db, const struct load *l, int64_t newest,
                                     struct err *e)
 {
     struct err why;
-    int64_t older;
-    if (newest == 0)
-        return ERR_OK;
-    enum err_kind rc = load_record(db, l, newest, e);
-    if (rc != ERR_IO)
-        return rc;
-    rc = record_find_serial(db, l->model, 0, newest, &older, l->fallback, &why);
-    if (rc || !*l->fallback || (rc = load_record(db, l, older, &why)) == ERR_IO)
-        return e->kind; /* the newest one's */
-    if (rc)
-        *e = why;
-    return rc;
+    int64_t serial = newest;
+    bool found = newest > 0;
+    enum err_kind rc = found ? load_record(db, l, serial, e) : ERR_OK;
+    while (rc == ERR_IO && found && atomic_load(&db->healthy)) {
+        rc = record_find_serial(db, l->model, 0, serial, &serial, &found, &why);
+        if (!rc)
+            rc = found ? load_record(db, l, serial, &why) : ERR_IO;
+        if (rc && rc != ERR_IO)
+            *e = why;
+        *l->fallback = !rc;
+    }
+    return rc ? e->kind : ERR_OK;
 }
 
 static enum err_kind load_checkpoint(struct db *db, void *arg, struct err *e)

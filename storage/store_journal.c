@@ -471,7 +471,8 @@ static enum err_kind add_fresh(void *arg, const struct store_change *c, const st
                                bool damaged, struct err *e)
 {
     (void)blob;
-    struct store_place place = {.seq = c->seq, .step = c->step, .from = c->from, .is_change = true};
+    struct store_place place = {
+        .seq = c->seq, .step = c->step, .from = c->from, .kind = c->kind, .is_change = true};
     return damaged ? ERR_OK : add_place(arg, &place, e);
 }
 

@@ -9,7 +9,9 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "api/call.h"
 #include "api/state.h"
+#include "storage/checksum.h"
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -127,11 +129,29 @@ static void copy_file(const char *from, const char *to)
     assert_int_equal(fclose(out), 0);
 }
 
+static uint32_t seal_blob(uint32_t before, sqlite3_value *blob)
+{
+    int bytes = sqlite3_value_bytes(blob);
+    return checksum(checksum_i64(before, bytes), sqlite3_value_blob(blob), (size_t)bytes);
+}
+
+/* change_seal(model, seq, prior, kind, step, body, data): of a row of the journal whose data stands
+ * in it (storage/store_journal.c). */
+static void change_seal(sqlite3_context *context, int n, sqlite3_value **value)
+{
+    uint32_t seal = 0;
+    for (int i = 0; i < n - 2; i++)
+        seal = checksum_i64(seal, sqlite3_value_int64(value[i]));
+    seal = seal_blob(seal_blob(seal, value[n - 2]), value[n - 1]);
+    sqlite3_result_int64(context, seal);
+}
+
 static void run_sql(const char *path, const char *sql)
 {
     sqlite3 *db;
     char *why = NULL;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_create_function(db, "change_seal", 7, SQLITE_UTF8, NULL, change_seal, NULL, NULL);
     if (sqlite3_exec(db, sql, NULL, NULL, &why))
         fail_msg("%s: %s", sql, why);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
@@ -160,13 +180,25 @@ static void put_store_back(struct client *c, const char *name)
         assert_int_equal(rename(copy_wal, wal), 0);
 }
 
+/* The newest changes go to their places in the table `journal`, where SQL finds them. */
+static void settle(const char *path)
+{
+    struct store *store;
+    struct err e;
+    assert_int_equal(store_open(path, &(struct store_options){.network_files = true}, &store, &e),
+                     ERR_OK);
+    store_close(store);
+}
+
 void client_damage(struct client *c, const char *sql)
 {
     copy_store(c, "kept");
     client_close(c);
     put_store_back(c, "kept");
-    if (sql)
+    if (sql) {
+        settle(c->path);
         run_sql(c->path, sql);
+    }
     client_open(c);
 }
 

@@ -46,7 +46,8 @@ enum err_kind client_try_open(struct client *c, struct err *e);
 enum err_kind client_try_close(struct client *c, struct err *e);
 /* Drops the api as a kill would: what is not in the store by now is lost. */
 void client_kill(struct client *c);
-/* The same, and sql is run on what is left before it is opened again. */
+/* The same, and sql is run on what is left before it is opened again. It may call
+ * change_seal(model, seq, prior, kind, step, body, data). */
 void client_damage(struct client *c, const char *sql);
 /* The first number of what sql selects, from the file as it stands. */
 int64_t client_sql(struct client *c, const char *sql);

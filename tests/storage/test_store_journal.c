@@ -103,8 +103,8 @@ static void come_back_as_they_were(void **state)
     struct fixture *f = *state;
     static struct seen seen = {.made_of_numbers = true};
     const struct sizes size[] = {
-        {0, 0},        {1, 0},           {300, 64 * KIB},    {0, 64 * KIB + 1}, {5000, 3 * MIB + 5},
-        {64 * KIB, 1}, {100000, 100000}, {128, 64 * KIB - 1}};
+        {0, 0},        {1, 0},           {300, 16 * KIB},    {0, 16 * KIB + 1}, {5000, 3 * MIB + 5},
+        {16 * KIB, 1}, {100000, 100000}, {128, 16 * KIB - 1}};
     int64_t n = sizeof size / sizeof size[0], model = put_model(f->store, "a");
     int64_t other = put_model(f->store, "b");
     for (int64_t seq = 1; seq <= n; seq++) {

@@ -176,8 +176,8 @@ static void data_goes_with_its_change(void **state)
     for (int64_t seq = 1; seq <= 4; seq++)
         assert_ok(put_change(f->store, model, seq, 2000 * KIB)); /* two chunks */
     assert_ok(put_beside(f->store, model, 5, 3000 * KIB));       /* three */
-    assert_ok(put_change(f->store, model, 6, 64 * KIB));
-    assert_ok(put_change(f->store, model, 7, 64 * KIB + 1)); /* one */
+    assert_ok(put_change(f->store, model, 6, 16 * KIB));
+    assert_ok(put_change(f->store, model, 7, 16 * KIB + 1)); /* one */
     assert_int_equal(count(f, "SELECT count(*) FROM chunks"), 4 * 2 + 3 + 1);
     assert_ok(save(f->store, model, (struct saved){.seq = 7, .bytes = 10}));
     assert_ok(put_change(f->store, model, 8, 20000 * KIB)); /* twenty: too many to drop at once */
