@@ -102,10 +102,12 @@ SCRIPTS  :=
 endif
 TESTS    := $(patsubst %.c,$(B)/%,$(TEST_SRC))
 support   = $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/$(1)/test_*.c),$(wildcard tests/$(1)/*.c)) $(wildcard tests/*.c))
+FAULTS    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/storage/fault_*.c))
 test_link = $(CC) -o $@ $^ $(ALL_LDFLAGS) $(call pkg_libs,$(PKG_tests) $(call packages,$(1))) -lm
 $(B)/tests/engine/test_%:  $(B)/tests/engine/test_%.o  $(call support,engine)  $(B)/engine.a ; $(call test_link,)
 $(B)/tests/storage/test_%: $(B)/tests/storage/test_%.o $(call support,storage) $(B)/storage.a $(B)/engine.a ; $(call test_link,storage)
-$(B)/tests/api/test_%:     $(B)/tests/api/test_%.o     $(call support,api)     $(B)/api.a $(B)/storage.a $(B)/engine.a ; $(call test_link,api storage)
+# The api is tested over a store whose disk and memory fail, too.
+$(B)/tests/api/test_%:     $(B)/tests/api/test_%.o     $(call support,api)     $(FAULTS) $(B)/api.a $(B)/storage.a $(B)/engine.a ; $(call test_link,api storage)
 $(B)/tests/server/test_%:  $(B)/tests/server/test_%.o  $(call support,server)  $(LIBS) ; $(call test_link,server api storage)
 # The server's own tests run it over canned handlers in place of the api; `alone` builds that daemon.
 FAKED := $(patsubst %,$(B)/tests/server/test_%,config guard limits log pool transport shutdown)

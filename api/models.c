@@ -293,6 +293,8 @@ enum err_kind delete_model(struct call *c, struct err *e)
         return err_set(e, ERR_NOMEM, "", "no memory to delete the model");
     registry_begin_delete(r, c->session);
     store_delete_model(txn, c->session->key);
+    if (c->session->spec.durability == DURABILITY_POWER)
+        store_txn_sync(txn);
     enum err_kind rc = store_commit(txn, e);
     registry_end_delete(r, c->session, rc == ERR_OK || rc == ERR_NOT_FOUND);
     return rc;

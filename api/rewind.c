@@ -99,21 +99,29 @@ struct fork {
     struct store_model model;
     struct store_checkpoint checkpoint;
     struct json_out state;
-    double *loss; /* of the steps first, first + 1, … */
-    int64_t first;
+    double *loss;        /* of the steps first, first + 1, … */
+    int64_t first, last; /* last: of those that are wanted */
     size_t losses, room;
+    bool no_memory; /* some are missing */
 };
 
+/* A run may go on behind the last one that is wanted. */
 static bool collect(void *arg, int64_t first, const double *loss, size_t count)
 {
     struct fork *f = arg;
+    if (first > f->last)
+        return false;
+    if (count > (size_t)(f->last - first) + 1)
+        count = (size_t)(f->last - first) + 1;
     if (f->losses == 0)
         f->first = first;
     if (f->losses + count > f->room) {
         size_t room = 2 * (f->losses + count);
         double *more = mem_resize(f->loss, f->losses, room, sizeof *more);
-        if (!more)
+        if (!more) {
+            f->no_memory = true;
             return false;
+        }
         f->loss = more;
         f->room = room;
     }
@@ -128,10 +136,13 @@ static enum err_kind collect_losses(struct fork *f, struct session *s, struct er
     const struct session *made = f->session;
     int64_t tail_first = made->tail_first;
     enum err_kind rc = ERR_OK;
+    f->last = tail_first - 1;
     if (tail_first > 1)
-        rc = store_each_loss(s->api->store, s->key, 1, tail_first - 1, collect, f, e);
-    int64_t have = tail_first - 1 < made->step ? made->step - tail_first + 1 : 0;
-    if (!rc && have > 0 && !collect(f, tail_first, made->tail, (size_t)have))
+        rc = store_each_loss(s->api->store, s->key, 1, f->last, collect, f, e);
+    f->last = made->step;
+    if (!rc && !f->no_memory && tail_first <= made->step)
+        collect(f, tail_first, made->tail, (size_t)(made->step - tail_first) + 1);
+    if (!rc && f->no_memory)
         rc = err_set(e, ERR_NOMEM, "", "no memory for the losses");
     return rc;
 }
@@ -147,7 +158,8 @@ static enum err_kind copy_batches(struct fork *f, const struct session *s, struc
             return rc;
         session_insert_batch(f->session, b);
     }
-    f->session->last_batch = s->last_batch;
+    /* the store counts on from the highest one that it has */
+    f->session->last_batch = s->batches ? s->batch[s->batches - 1]->n : 0;
     return ERR_OK;
 }
 

@@ -15,24 +15,37 @@
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+enum err_kind client_try_open(struct client *c, struct err *e)
+{
+    c->config.data = c->path;
+    c->api = NULL;
+    enum err_kind rc = api_open(&c->config, &c->api, e);
+    if (!rc)
+        c->scratch = scratch_new(c->api);
+    return rc;
+}
+
 void client_open(struct client *c)
 {
     struct err e = {.kind = ERR_OK};
-    c->config.data = c->path;
-    if (api_open(&c->config, &c->api, &e) != ERR_OK)
+    if (client_try_open(c, &e) != ERR_OK)
         fail_msg("api_open: %s", e.message);
-    c->scratch = scratch_new(c->api);
     assert_non_null(c->scratch);
+}
+
+enum err_kind client_try_close(struct client *c, struct err *e)
+{
+    scratch_free(c->scratch);
+    c->scratch = NULL;
+    enum err_kind rc = api_close(c->api, NULL, NULL, e);
+    c->api = NULL;
+    return rc;
 }
 
 void client_close(struct client *c)
 {
     struct err e = {.kind = ERR_OK};
-    scratch_free(c->scratch);
-    c->scratch = NULL;
-    enum err_kind rc = api_close(c->api, NULL, NULL, &e);
-    c->api = NULL;
-    if (rc)
+    if (client_try_close(c, &e) != ERR_OK)
         fail_msg("api_close: %s", e.message);
 }
 

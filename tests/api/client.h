@@ -40,6 +40,10 @@ void client_free(struct client *c);
 void client_open(struct client *c);
 void client_close(struct client *c);
 void client_reopen(struct client *c);
+/* The same without an assertion, for what may fail: c->api is NULL after a failed opening, and
+ * after every closing. */
+enum err_kind client_try_open(struct client *c, struct err *e);
+enum err_kind client_try_close(struct client *c, struct err *e);
 /* Drops the api as a kill would: what is not in the store by now is lost. */
 void client_kill(struct client *c);
 /* The same, and sql is run on what is left before it is opened again. It may call

@@ -157,6 +157,7 @@ static atomic_int armed_code;
 static _Atomic(const char *) armed_name; /* NULL: any */
 static atomic_long power_nth;            /* 0: stays on */
 static uint64_t power_seed;
+static atomic_long changes;
 
 void fault_vfs_arm(unsigned calls, long nth, bool forever, int code)
 {
@@ -189,10 +190,17 @@ void fault_vfs_lose_power(long nth, uint64_t seed)
     atomic_store(&power_nth, nth);
 }
 
+long fault_vfs_changes(void)
+{
+    return atomic_load(&changes);
+}
+
 /* The code that this call on a file (NULL: it has no name) must give, SQLITE_OK: go on. */
 static int fault(enum fault_call call, const char *name)
 {
     const char *only = atomic_load(&armed_name);
+    if (call != FAULT_READ)
+        atomic_fetch_add(&changes, 1);
     if (call != FAULT_READ && atomic_load(&power_nth) && atomic_fetch_sub(&power_nth, 1) == 1)
         lose_power(power_seed);
     if (!(atomic_load(&armed_calls) & call) || (only && !(name && strstr(name, only))))

@@ -28,6 +28,9 @@ bool fault_vfs_disarm(void);
 /* Syncs that succeeded so far. */
 long fault_vfs_syncs(void);
 
+/* Writes, syncs and truncations so far: what fault_vfs_lose_power counts. */
+long fault_vfs_changes(void);
+
 /* From now on remembers the files that are opened. */
 void fault_vfs_remember(void);
 /* At the nth write, sync or truncation from now the power goes: every remembered file becomes what
