@@ -263,8 +263,9 @@ static enum err_kind create(struct call *c, struct fork *f, const char *id, bool
     if (!rc)
         forget_tail(f->session);
     registry_end_create(r, id, rc ? NULL : f->session);
-    if (!rc) {
-        registry_put(r, f->session);
+    if (!rc) { /* what the answer tells further is told of the new one */
+        registry_put(r, c->session);
+        c->session = f->session;
         f->session = NULL;
     }
     return rc;
