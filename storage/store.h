@@ -77,8 +77,9 @@ void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const stru
  * store_flush, or for whatever wakes the writer, with which it is kept. */
 void store_commit_later(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
                         void *arg);
-/* Does all that is queued on this thread, which spares two hand-overs; what would keep it long (a
- * commit to be synced, or somebody else has the connection) is left to the writer. */
+/* Does all that is queued on this thread, which spares two hand-overs, if that is nothing but
+ * changes that were put off; what would keep it longer (a checkpoint, a sync, or somebody else has
+ * the connection) is left to the writer. */
 void store_flush(struct store *s);
 /* Its commit is synced to the disk before it is answered. */
 void store_txn_sync(struct store_txn *txn);
