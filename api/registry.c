@@ -195,11 +195,16 @@ void registry_hold(struct registry *r, struct session *s)
     lock_give(&r->lock);
 }
 
-void registry_begin_delete(struct registry *r, struct session *s)
+enum err_kind registry_begin_delete(struct registry *r, struct session *s, struct err *e)
 {
     lock_take(&r->lock);
-    (*find_locked(r, s->id))->busy = true;
+    struct registry_entry *entry = *find_locked(r, s->id);
+    bool is_its = entry && !entry->busy && entry->session == s;
+    if (is_its)
+        entry->busy = true;
     lock_give(&r->lock);
+    return is_its ? ERR_OK
+                  : err_set(e, ERR_UNAVAILABLE, "", "an earlier change was not kept: try again");
 }
 
 void registry_end_delete(struct registry *r, struct session *s, bool deleted)
