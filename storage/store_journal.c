@@ -36,6 +36,10 @@ static uint32_t end_seal(int64_t model, int64_t last)
 
 /* ---- the end ------------------------------------------------------------------------------- */
 
+struct end {
+    int64_t model, last;
+};
+
 static enum err_kind write_end(struct db *db, int64_t model, int64_t last, struct err *e)
 {
     struct query q;
@@ -84,6 +88,19 @@ enum err_kind journal_check_last(struct db *db, int64_t model, int64_t seq, stru
     return rc || last == seq ? rc : gap(e);
 }
 
+static enum err_kind apply_require(struct db *db, void *arg, struct err *e)
+{
+    const struct end *a = arg;
+    return journal_check_last(db, a->model, a->last, e);
+}
+
+void store_require_change(struct store_txn *txn, int64_t model, int64_t seq)
+{
+    struct end *a = txn_add(txn, apply_require, sizeof *a);
+    if (a)
+        *a = (struct end){model, seq};
+}
+
 /* Moves the end to seq, the change after the last one, so that nothing is appended behind a change
  * that is missing. */
 static enum err_kind move_end(struct db *db, int64_t model, const struct store_change *c,
@@ -109,10 +126,6 @@ static enum err_kind move_end(struct db *db, int64_t model, const struct store_c
         return write_end(db, model, c->seq, e);
     return rc ? rc : gap(e);
 }
-
-struct end {
-    int64_t model, last;
-};
 
 static enum err_kind find_end(struct db *db, void *arg, struct err *e)
 {
