@@ -164,6 +164,12 @@ static void put_store_back(struct client *c, const char *name)
         assert_int_equal(rename(copy_wal, wal), 0);
 }
 
+void client_make(struct client *c, const char *sql)
+{
+    run_sql(c->path, sql);
+    client_open(c);
+}
+
 void client_damage(struct client *c, const char *sql)
 {
     copy_store(c, "kept");

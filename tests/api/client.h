@@ -40,6 +40,8 @@ void client_free(struct client *c);
 void client_open(struct client *c);
 void client_close(struct client *c);
 void client_reopen(struct client *c);
+/* Opens a store that sql makes, where there is no file. */
+void client_make(struct client *c, const char *sql);
 /* Drops the api as a kill would: what is not in the store by now is lost. */
 void client_kill(struct client *c);
 /* The same, and sql is run on what is left before it is opened again. It may call
