@@ -171,6 +171,10 @@ enum err_kind replay_to_step(struct session *s, int64_t step, struct session **o
     enum err_kind rc = store_list_places(s->api->store, s->key, &p.place, &p.count, e);
     if (rc)
         return rc;
+    if (atomic_load(&s->lost)) { /* its last changes are not among them */
+        mem_free(p.place);
+        return err_set(e, ERR_UNAVAILABLE, "", "an earlier change was not kept");
+    }
     *from = step <= s->step ? find_step(&p, s->proven_seq, step) : 0;
     bool found = *from > 0 && find_way(&p, *from, &way);
     if (!found && (found = find_checkpoint(&p, step, &way)))

@@ -165,6 +165,9 @@ struct store_change {
  * damaged. */
 void store_append_change(struct store_txn *txn, int64_t model, const struct store_change *change);
 
+/* UNAVAILABLE: change seq is not the model's last, so that what was made of it is nothing. */
+void store_require_change(struct store_txn *txn, int64_t model, int64_t seq);
+
 /* Makes loss[0..count) the history of steps first, first+1, …, and forgets what was kept for any
  * step from first on (a restored model writes its history anew). */
 void store_replace_losses(struct store_txn *txn, int64_t model, int64_t first, const double *loss,

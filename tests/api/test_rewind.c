@@ -413,6 +413,43 @@ static void test_fork_at_every_step(void **state)
     free(before);
 }
 
+/* The history comes along as far as it goes, whether the store has it, or more of it, or less. */
+static void test_history_of_a_fork(void **state)
+{
+    struct client *c = *state;
+    create(c, "a", MOMENTUM);
+    create(c, "twin", MOMENTUM);
+    for (int i = 0; i < 3; i++) { /* 1030 steps: more than stand in a row */
+        expect_of(c, 200, "POST", "a", "/step", i == 1 ? "{\"steps\":1020}" : "{\"steps\":5}");
+        client_checkpoint(c, "a");
+    }
+    expect_of(c, 200, "POST", "a", "/step", "{\"steps\":4}");
+    expect_of(c, 200, "POST", "twin", "/step", "{\"steps\":1025}");
+    for (int step = 1025; step <= 1034; step++) {
+        char body[64];
+        snprintf(body, sizeof body, "{\"id\":\"b\",\"step\":%d}", step);
+        expect_of(c, 201, "POST", "a", "/fork", body);
+        assert_same_answer(c, "/models/b/losses?limit=2000", c, "/models/twin/losses?limit=2000");
+        client_kill(c);
+        assert_same_answer(c, "/models/b/losses?limit=2000", c, "/models/twin/losses?limit=2000");
+        assert_twins(c, "b", c, "twin");
+        expect(c, 204, "DELETE", "/models/b", NULL);
+        expect_of(c, 200, "POST", "twin", "/step", NULL);
+    }
+    /* a gap in it, where one has gone forward to a checkpoint */
+    expect_of(c, 201, "POST", "a", "/checkpoints", NULL);
+    restore(c, 200, "a", 1026);
+    expect_of(c, 200, "POST", "a", "/checkpoints/1/restore", NULL);
+    expect_of(c, 200, "POST", "a", "/step", "{\"steps\":3}");
+    expect_of(c, 201, "POST", "a", "/fork", "{\"id\":\"b\"}");
+    expect_of(c, 201, "POST", "a", "/fork", "{\"id\":\"d\",\"step\":1036}");
+    assert_same_answer(c, "/models/b/losses?after=1020", c, "/models/a/losses?after=1020");
+    client_kill(c);
+    assert_same_answer(c, "/models/b/losses?after=1020", c, "/models/a/losses?after=1020");
+    const struct reply *r = expect_of(c, 200, "GET", "d", "/losses?after=1024", NULL);
+    assert_json(r, "/step", "[1025,1026,1035,1036]");
+}
+
 /* A fork of a fork, with a name that was made for it. */
 static void test_fork_of_a_fork(void **state)
 {
@@ -473,6 +510,7 @@ int main(void)
         ROW(test_refused),
         ROW(test_fork_now),
         ROW(test_fork_at_every_step),
+        ROW(test_history_of_a_fork),
         ROW(test_fork_of_a_fork),
         ROW(test_forks_of_others),
     };
