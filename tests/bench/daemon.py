@@ -82,7 +82,8 @@ class Connection:
         while (end := answer.find(b"\r\n\r\n")) < 0:
             answer += self.receive()
         head = answer[:end]
-        size = int(re.search(rb"\r\nContent-Length: (\d+)", head, re.IGNORECASE).group(1))
+        length = re.search(rb"\r\nContent-Length: (\d+)", head, re.IGNORECASE)
+        size = int(length.group(1)) if length else 0  # 204 has none
         parts, missing = [answer[end + 4:]], size - (len(answer) - end - 4)
         while missing > 0:
             parts.append(self.receive())
