@@ -413,6 +413,8 @@ enum err_kind session_recover(struct session *s, struct err *e)
 {
     bool found;
     enum err_kind rc = load(s, 0, &found, e);
+    if (!rc && !found)
+        session_draw(s);
     return rc ? err_wrap(e, "the model \"%s\": ", s->id) : ERR_OK;
 }
 

@@ -87,6 +87,9 @@ MUST_USE enum err_kind session_new(struct api *a, const char *id, int64_t create
  *   errors NOT_FOUND · IO damaged · NOMEM */
 MUST_USE enum err_kind session_load(struct api *a, const char *id, struct session **out,
                                     struct err *e);
+/* Gives a fresh model its initial parameters: left out where a checkpoint is put in their place,
+ * since to draw them takes longer than to read them. */
+void session_draw(struct session *s);
 void session_free(struct session *s);
 /* What it takes of memory. In line. (api/footprint.c) */
 struct footprint session_footprint(const struct session *s);
@@ -161,7 +164,7 @@ size_t session_checkpoint_bytes(const struct session *s);
  * model back as it was before. In line.
  *   errors NOT_FOUND · IO it cannot be read · NOMEM; after one the model is as it was */
 MUST_USE enum err_kind session_restore(struct session *s, int64_t n, struct err *e);
-/* Fills a fresh session from its newest automatic checkpoint, if there is one. */
+/* Fills a fresh session from its newest automatic checkpoint, or with its initial parameters. */
 MUST_USE enum err_kind session_recover(struct session *s, struct err *e);
 
 #endif
