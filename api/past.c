@@ -138,7 +138,7 @@ static enum err_kind same_model(struct session *s, struct session **out, struct 
     struct store_model model;
     enum err_kind rc = store_find_model(s->api->store, s->id, &model, e);
     if (!rc)
-        rc = session_new(s->api, model.id, model.created_at, model.spec, out, e);
+        rc = session_make(s->api, model.id, model.created_at, model.spec, out, e);
     if (!rc)
         (*out)->key = model.key;
     mem_free((void *)model.spec);

@@ -312,6 +312,8 @@ enum err_kind redo_begin(struct replay *r, const struct store_checkpoint *c, str
 {
     struct session *s = r->s;
     enum err_kind rc = c ? session_put(s, c, e) : ERR_OK;
+    if (!c)
+        session_draw(s);
     s->seq = s->base_seq = c ? c->seq : 0;
     if (!rc)
         rc = store_each_batch(s->api->store, s->key, load_batch, r, e);

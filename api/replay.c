@@ -86,7 +86,7 @@ enum err_kind replay_model(struct api *a, const struct store_model *model, struc
     while (again) {
         struct session *s;
         again = false;
-        enum err_kind rc = session_new(a, model->id, model->created_at, model->spec, &s, e);
+        enum err_kind rc = session_make(a, model->id, model->created_at, model->spec, &s, e);
         if (rc)
             return rc;
         s->key = model->key;

@@ -183,7 +183,7 @@ static enum err_kind make_session(struct call *c, struct fork *f, bool now, int6
             session_drop_batches(f->session);
         return rc;
     }
-    enum err_kind rc = session_new(c->api, s->id, clock_millis(), f->model.spec, &f->session, e);
+    enum err_kind rc = session_make(c->api, s->id, clock_millis(), f->model.spec, &f->session, e);
     if (!rc)
         rc = copy_state(f->session, s, e);
     return rc ? rc : session_copy_tail(f->session, s, e);

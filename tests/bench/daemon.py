@@ -20,14 +20,14 @@ def environment():
 class Daemon:
     """As a context: runs until its end; its files go with it."""
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, *options):
         """folder: where its database is to lie, on a disk like that of a user."""
         self.dir = tempfile.TemporaryDirectory(prefix="gradd-", dir=folder)
         self.log = os.path.join(self.dir.name, "log")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", binary, "--listen", "127.0.0.1:0",
-                 "--data", os.path.join(self.dir.name, "db")],
+                 "--data", os.path.join(self.dir.name, "db"), *options],
                 stdout=log, stderr=log, env=environment())
         try:
             self.port = self.wait_for_port()
