@@ -7,7 +7,8 @@
 #include "tests/server/dice.h"
 
 #define STEPS_AT_ONCE 300
-#define STEPS_IN_ALL  20000 /* then the model makes room for a new one */
+#define STEPS_LONG    6000  /* more than one slice of the daemon's, which has some 5 ms */
+#define STEPS_IN_ALL  40000 /* then the model makes room for a new one */
 #define ROWS_SMALL    6
 #define ROWS_LARGE    5000 /* some 200 KB of text */
 /* 1: a model is also taken to checkpoints of a past that it was taken back from. What its loss
@@ -141,6 +142,14 @@ static void make_steps(const struct subject *m, uint64_t *dice, struct change *c
 {
     (void)m;
     begin_step(c, dice, STEPS_AT_ONCE);
+    text_print(&c->body, "}");
+}
+
+/* It may be ended in the middle, with some of its steps made. */
+static void make_long_call(const struct subject *m, uint64_t *dice, struct change *c)
+{
+    (void)m;
+    begin_step(c, dice, STEPS_LONG);
     text_print(&c->body, "}");
 }
 
@@ -353,6 +362,7 @@ static const struct verb {
     {260, "step", make_step},
     {80, "step by number", make_numbered_step},
     {80, "call of many steps", make_steps},
+    {10, "call of several slices", make_long_call},
     {90, "inline step", make_inline_step},
     {6, "large inline step", make_large_step},
     {100, "backward", make_backward},
