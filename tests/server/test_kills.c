@@ -310,5 +310,5 @@ int main(void)
         cmocka_unit_test_teardown(test_killed_under_load, clean_up),
         cmocka_unit_test_teardown(test_killed_under_load_with_power, clean_up),
     };
-    return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("kills", tests, NULL, NULL);
 }
