@@ -154,6 +154,32 @@ static void test_a_state_is_lost(void **state)
     free(before);
 }
 
+/* A restore is made again from its own checkpoint alone: without that the model is where it was
+ * before, and the same restore mends it. */
+static void test_a_restore_is_lost(void **state)
+{
+    struct client *c = *state;
+    create(c, "a", 3);
+    create(c, "twin", 3);
+    steps(c, "a", 6);
+    steps(c, "twin", 2);
+    char *at_6 = text_of(c, "/models/a/parameters");
+    restore(c, "a", 2);
+    steps(c, "a", 1);
+    client_damage(c, "UPDATE checkpoints SET step = 99");
+    const struct reply *r = expect_of(c, 200, "GET", "a", "", NULL);
+    assert_json(r, "/state", "\"damaged\"");
+    assert_json(r, "/step", "6");
+    assert_string_equal(expect_of(c, 200, "GET", "a", "/parameters", NULL)->text, at_6);
+    restore(c, "a", 2);
+    assert_twins(c, "a", c, "twin");
+    steps(c, "a", 1);
+    steps(c, "twin", 1);
+    assert_outlives_kill(c);
+    assert_twins(c, "a", c, "twin");
+    free(at_6);
+}
+
 /* ---- changes ------------------------------------------------------------------------------- */
 
 /* Batches 1, 2, 3: changes 1 to 3; step s: change 3 + s. */
@@ -413,10 +439,11 @@ static void test_keys_of_a_damaged_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ROW(test_an_older_checkpoint),    ROW(test_from_the_birth),
-        ROW(test_a_state_is_lost),        ROW(test_damaged_changes),
-        ROW(test_the_last_proven_state),  ROW(test_batches_of_a_mended_model),
-        ROW(test_mended_by_a_checkpoint), ROW(test_keys_of_a_damaged_model),
+        ROW(test_an_older_checkpoint),       ROW(test_from_the_birth),
+        ROW(test_a_state_is_lost),           ROW(test_a_restore_is_lost),
+        ROW(test_damaged_changes),           ROW(test_the_last_proven_state),
+        ROW(test_batches_of_a_mended_model), ROW(test_mended_by_a_checkpoint),
+        ROW(test_keys_of_a_damaged_model),
     };
     return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
 }
