@@ -130,6 +130,9 @@ enum err_kind answers_begin(struct answers *a, struct store *s, const char *key,
     rc = store_find_answer(s, key, found, &stored, e);
     if (!rc && stored)
         rc = check_digest(found, digest, e);
+    /* whose sync failed was refused, and is there all the same */
+    if (!rc && stored && !store_is_healthy(s))
+        rc = err_set(e, ERR_IO, "", "nothing is acknowledged any more since the storage failed");
     if (!rc && !stored)
         return ERR_OK;
     answers_forget(a, *out);

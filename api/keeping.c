@@ -142,10 +142,11 @@ void call_wait_slices(struct call *c)
 
 /* ---- the end ------------------------------------------------------------------------------- */
 
-/* The change was not kept: the model goes back to what the store has, and the answer says so. */
+/* The change was not kept: the model goes back to what the store has, and the answer says so. After
+ * a slice that was not kept the end fails only because of that one. */
 static void not_kept(struct call *c, const struct err *why)
 {
-    struct err e = *why;
+    struct err e = atomic_load(&c->slice_failed) ? c->slice_err : *why;
     session_lose(c->session);
     json_out_close(&c->extra);
     if (c->tells_steps)
