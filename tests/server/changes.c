@@ -11,9 +11,6 @@
 #define STEPS_IN_ALL  40000 /* then the model makes room for a new one */
 #define ROWS_SMALL    6
 #define ROWS_LARGE    5000 /* some 200 KB of text */
-/* 1: a model is also taken to checkpoints of a past that it was taken back from. What its loss
- * history has then depends on when the last automatic checkpoint was (test_restart.c). */
-#define RESTORE_ANY 0
 
 /* ---- the kinds ----------------------------------------------------------------------------- */
 
@@ -284,19 +281,9 @@ static void make_checkpoint(const struct subject *m, uint64_t *dice, struct chan
     text_print(&c->body, "{\"label\":\"%lld\"}", (long long)dice_between(dice, 0, 999));
 }
 
-/* Those that the model can be taken back to. */
-static struct numbers restorable(const struct subject *m)
-{
-    struct numbers r = {.count = 0};
-    for (int i = 0; i < m->checkpoints.count; i++)
-        if (RESTORE_ANY || m->checkpoints.step[i] >= 0)
-            r.n[r.count++] = m->checkpoints.n[i];
-    return r;
-}
-
 static void restore(const struct subject *m, uint64_t *dice, struct change *c)
 {
-    struct numbers r = restorable(m);
+    const struct numbers r = m->checkpoints;
     c->effect = EFFECT_RESTORED;
     sprintf(c->path + strlen(c->path), "/checkpoints/%lld/restore", (long long)one_of(&r, dice));
 }
@@ -388,7 +375,7 @@ static const struct verb *possible(const struct subject *m, const struct verb *v
         return &verbs[BATCH_PUSHED];
     if (v == &verbs[BATCH_PUSHED] && m->batches.count == SUBJECT_KEEPS)
         return &verbs[BATCH_DELETED];
-    if ((v == &verbs[RESTORED] && restorable(m).count == 0) ||
+    if ((v == &verbs[RESTORED] && m->checkpoints.count == 0) ||
         (v == &verbs[KEPT_DELETED] && m->checkpoints.count == 0))
         v = &verbs[CHECKPOINT];
     if (v == &verbs[CHECKPOINT] && m->checkpoints.count == SUBJECT_KEEPS)
