@@ -195,6 +195,11 @@ bench bench-quick:
 	@tests/bench/bench.py $(if $(filter bench-quick,$@),--quick) build/release build/bench
 benches: $(BENCHES)
 
+soak: ## train more models than fit into memory, some minutes long: throughput, and the memory's curve
+	@docker/install.sh build soak
+	$(build) VARIANT=release build/release/gradd
+	@tests/long/cache.py build/release/gradd build/soak
+
 lint: ## layout of the source, direction of includes, headers alone, locks, scripts
 	@docker/install.sh build test check
 	@CFLAGS='$(ALL_CFLAGS)' tests/tools/lint.sh
@@ -214,6 +219,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: FORCE all run test crash power-loss disk-faults bitflips fuzz-smoke fuzzers parity bench bench-quick benches lint image install clean help
+.PHONY: FORCE all run test crash power-loss disk-faults bitflips fuzz-smoke fuzzers parity bench bench-quick benches soak lint image install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

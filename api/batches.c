@@ -171,12 +171,13 @@ static void forget(struct session *s, int64_t n)
     pthread_rwlock_unlock(&s->lock);
 }
 
+/* The journal of before may need it to go back there. */
 static enum err_kind delete_unjournaled(struct session *s, int64_t n, struct err *e)
 {
     struct store_txn *txn = store_txn_new(s->api->store);
     if (!txn)
         return err_set(e, ERR_NOMEM, "", "no memory to delete the batch");
-    store_delete_batch(txn, s->key, n, 0);
+    store_delete_batch(txn, s->key, n, s->seq);
     enum err_kind rc = store_commit(txn, e);
     if (!rc)
         forget(s, n);

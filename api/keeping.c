@@ -107,6 +107,7 @@ enum err_kind call_keep_slice(struct call *c, const struct change *change, struc
     struct store_answer answer;
     if (!session_is_journaled(s)) {
         session_note_change(s);
+        atomic_fetch_add(&c->steps_kept, change->steps); /* as far as it keeps any */
         return ERR_OK;
     }
     const struct store_answer *kept = c->kept ? &answer : NULL;

@@ -291,11 +291,15 @@ enum err_kind delete_model(struct call *c, struct err *e)
     struct store_txn *txn = store_txn_new(c->api->store);
     if (!txn)
         return err_set(e, ERR_NOMEM, "", "no memory to delete the model");
-    registry_begin_delete(r, c->session);
+    enum err_kind rc = registry_begin_delete(r, c->session, e);
+    if (rc) {
+        store_txn_drop(txn);
+        return rc;
+    }
     store_delete_model(txn, c->session->key);
     if (c->session->spec.durability == DURABILITY_POWER)
         store_txn_sync(txn);
-    enum err_kind rc = store_commit(txn, e);
+    rc = store_commit(txn, e);
     registry_end_delete(r, c->session, rc == ERR_OK || rc == ERR_NOT_FOUND);
     return rc;
 }

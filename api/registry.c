@@ -372,11 +372,16 @@ void registry_end_create(struct registry *r, const char *id, struct session *s)
     settle(r, id, s, false);
 }
 
-void registry_begin_delete(struct registry *r, struct session *s)
+enum err_kind registry_begin_delete(struct registry *r, struct session *s, struct err *e)
 {
     lock_take(&r->lock);
-    roster_find(&r->roster, s->id)->busy = true;
+    struct roster_entry *entry = roster_find(&r->roster, s->id);
+    bool is_its = entry && !entry->busy && entry->session == s;
+    if (is_its)
+        entry->busy = true;
     lock_give(&r->lock);
+    return is_its ? ERR_OK
+                  : err_set(e, ERR_UNAVAILABLE, "", "an earlier change was not kept: try again");
 }
 
 void registry_end_delete(struct registry *r, struct session *s, bool deleted)

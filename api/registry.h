@@ -66,8 +66,9 @@ MUST_USE enum err_kind registry_begin_create(struct registry *r, const char *id,
 void registry_end_create(struct registry *r, const char *id, struct session *s);
 
 /* Around the deletion of a model: nobody gets it in between; afterwards it is gone for new callers
- * (who holds it may finish), or there again if the deletion failed. */
-void registry_begin_delete(struct registry *r, struct session *s);
+ * (who holds it may finish), or there again if the deletion failed.
+ *   errors UNAVAILABLE: s was lost meanwhile, and another has taken its place */
+MUST_USE enum err_kind registry_begin_delete(struct registry *r, struct session *s, struct err *e);
 void registry_end_delete(struct registry *r, struct session *s, bool deleted);
 
 /* Puts s at the end of the list of changed models, once. */

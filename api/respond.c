@@ -252,7 +252,9 @@ void call_refuse(struct call *c, enum err_kind kind, int retry_after, const char
     err_set(&e, kind, "", "%s", message);
     if (c->tells_steps) { /* it is cut between two slices */
         call_wait_slices(c);
-        json_key_int(call_extra(c), "steps_done", atomic_load(&c->steps_kept));
+        int64_t done = atomic_load(&c->steps_kept);
+        c->error_had_effect = done > 0;
+        json_key_int(call_extra(c), "steps_done", done);
     }
     if (retry_after > 0)
         snprintf(c->retry_after, sizeof c->retry_after, "%d", retry_after);

@@ -99,52 +99,59 @@ struct fork {
     struct store_model model;
     struct store_checkpoint checkpoint;
     struct json_out state;
-    double *loss;        /* of the steps first, first + 1, … */
-    int64_t first, last; /* last: of those that are wanted */
+    int64_t *step; /* there may be gaps */
+    double *loss;
     size_t losses, room;
-    bool no_memory; /* some are missing */
+    int64_t until; /* what is collected goes to this step; -1: there was no memory for it */
 };
 
-/* A run may go on behind the last one that is wanted. */
+static bool make_room(struct fork *f, size_t count)
+{
+    if (f->losses + count <= f->room)
+        return true;
+    size_t room = 2 * (f->losses + count);
+    int64_t *step = mem_resize(f->step, f->losses, room, sizeof *step);
+    f->step = step ? step : f->step;
+    double *loss = step ? mem_resize(f->loss, f->losses, room, sizeof *loss) : NULL;
+    f->loss = loss ? loss : f->loss;
+    f->room = loss ? room : f->room;
+    return loss != NULL;
+}
+
 static bool collect(void *arg, int64_t first, const double *loss, size_t count)
 {
     struct fork *f = arg;
-    if (first > f->last)
-        return false;
-    if (count > (size_t)(f->last - first) + 1)
-        count = (size_t)(f->last - first) + 1;
-    if (f->losses == 0)
-        f->first = first;
-    if (f->losses + count > f->room) {
-        size_t room = 2 * (f->losses + count);
-        double *more = mem_resize(f->loss, f->losses, room, sizeof *more);
-        if (!more) {
-            f->no_memory = true;
-            return false;
-        }
-        f->loss = more;
-        f->room = room;
+    if (!make_room(f, count))
+        f->until = -1;
+    for (size_t i = 0; i < count && first + (int64_t)i <= f->until; i++) {
+        f->step[f->losses] = first + (int64_t)i;
+        f->loss[f->losses++] = loss[i];
     }
-    memcpy(f->loss + f->losses, loss, count * sizeof *loss);
-    f->losses += count;
-    return true;
+    return f->until >= 0;
+}
+
+static void add_losses(struct store_txn *txn, const struct fork *f)
+{
+    for (size_t i = 0, n; i < f->losses; i += n) {
+        for (n = 1; i + n < f->losses && f->step[i + n] == f->step[i] + (int64_t)n;)
+            n++;
+        store_replace_losses(txn, STORE_NEW_MODEL, f->step[i], f->loss + i, n);
+    }
 }
 
 /* The history up to the step: what the store has, and the tail behind that. */
 static enum err_kind collect_losses(struct fork *f, struct session *s, struct err *e)
 {
     const struct session *made = f->session;
-    int64_t tail_first = made->tail_first;
     enum err_kind rc = ERR_OK;
-    f->last = tail_first - 1;
-    if (tail_first > 1)
-        rc = store_each_loss(s->api->store, s->key, 1, f->last, collect, f, e);
-    f->last = made->step;
-    if (!rc && !f->no_memory && tail_first <= made->step)
-        collect(f, tail_first, made->tail, (size_t)(made->step - tail_first) + 1);
-    if (!rc && f->no_memory)
-        rc = err_set(e, ERR_NOMEM, "", "no memory for the losses");
-    return rc;
+    f->until = made->tail_first - 1;
+    if (f->until > 0)
+        rc = store_each_loss(s->api->store, s->key, 1, f->until, collect, f, e);
+    if (!rc && f->until >= 0) {
+        f->until = made->step;
+        collect(f, made->tail_first, made->tail, made->tail_count);
+    }
+    return rc || f->until >= 0 ? rc : err_set(e, ERR_NOMEM, "", "no memory for the losses");
 }
 
 static enum err_kind copy_batches(struct fork *f, const struct session *s, struct err *e)
@@ -176,7 +183,7 @@ static enum err_kind make_session(struct call *c, struct fork *f, bool now, int6
             session_drop_batches(f->session);
         return rc;
     }
-    enum err_kind rc = session_new(c->api, s->id, clock_millis(), f->model.spec, &f->session, e);
+    enum err_kind rc = session_make(c->api, s->id, clock_millis(), f->model.spec, &f->session, e);
     if (!rc)
         rc = copy_state(f->session, s, e);
     return rc ? rc : session_copy_tail(f->session, s, e);
@@ -214,10 +221,10 @@ static enum err_kind keep(struct call *c, struct fork *f, struct err *e)
     struct store_txn *txn = store_txn_new(c->api->store);
     if (!txn)
         return err_set(e, ERR_NOMEM, "", "no memory for the model");
+    store_require_change(txn, c->session->key, c->session->seq);
     store_insert_model(txn, &f->model);
     store_save_checkpoint(txn, STORE_NEW_MODEL, &f->checkpoint);
-    if (f->losses)
-        store_replace_losses(txn, STORE_NEW_MODEL, f->first, f->loss, f->losses);
+    add_losses(txn, f);
     for (size_t i = 0; i < made->batches; i++)
         if (!batch_insert(txn, STORE_NEW_MODEL, made->batch[i]))
             break; /* which the commit tells */
@@ -237,6 +244,7 @@ static void fork_close(struct fork *f)
 {
     session_free(f->session);
     mem_free((void *)f->model.spec);
+    mem_free(f->step);
     mem_free(f->loss);
     json_out_close(&f->state);
 }
@@ -263,8 +271,9 @@ static enum err_kind create(struct call *c, struct fork *f, const char *id, bool
     if (!rc)
         forget_tail(f->session);
     registry_end_create(r, id, rc ? NULL : f->session);
-    if (!rc) {
-        registry_put(r, f->session);
+    if (!rc) { /* what the answer tells further is told of the new one */
+        registry_put(r, c->session);
+        c->session = f->session;
         f->session = NULL;
     }
     return rc;

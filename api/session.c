@@ -49,21 +49,24 @@ static void lock_preferring_writers(pthread_rwlock_t *lock)
     pthread_rwlockattr_destroy(&attr);
 }
 
-/* With its initial parameters. */
+/* Of a program with its initial parameters. */
 static struct module *make_module(const struct spec *s)
 {
     if (s->program)
         return module_new_program(s->program, s->parameter, s->parameters, s->parameter_dtype,
                                   s->dtype);
-    struct module *m = module_new(s->layer, s->layers, s->dtype);
-    struct rng rng;
-    rng_seed(&rng, (uint64_t)s->seed);
-    if (m)
-        module_reset(m, &rng);
-    return m;
+    return module_new(s->layer, s->layers, s->dtype);
 }
 
-/* The model as it was born: spec read, parameters initial. */
+void session_draw(struct session *s)
+{
+    struct rng rng;
+    rng_seed(&rng, (uint64_t)s->spec.seed);
+    if (!s->module->program)
+        module_reset(s->module, &rng);
+}
+
+/* The model as its spec says, but for what session_draw does. */
 static enum err_kind build(struct session *s, const char *text, struct err *e)
 {
     struct json j = {.root = NULL};
@@ -83,8 +86,8 @@ static enum err_kind build(struct session *s, const char *text, struct err *e)
     return rc;
 }
 
-enum err_kind session_new(struct api *a, const char *id, int64_t created_at, const char *spec,
-                          struct session **out, struct err *e)
+enum err_kind session_make(struct api *a, const char *id, int64_t created_at, const char *spec,
+                           struct session **out, struct err *e)
 {
     struct session *s = mem_array(1, sizeof *s);
     if (!s)
@@ -100,6 +103,15 @@ enum err_kind session_new(struct api *a, const char *id, int64_t created_at, con
         session_free(s);
     else
         *out = s;
+    return rc;
+}
+
+enum err_kind session_new(struct api *a, const char *id, int64_t created_at, const char *spec,
+                          struct session **out, struct err *e)
+{
+    enum err_kind rc = session_make(a, id, created_at, spec, out, e);
+    if (!rc)
+        session_draw(*out);
     return rc;
 }
 

@@ -266,7 +266,7 @@ static void resolve(struct config *c)
     if (c->http_threads == 0)
         c->http_threads = cpus >= 4 ? 2 : 1;
     if (c->memory == 0)
-        c->memory = limits_memory("") / 2;
+        c->memory = limits_memory("", limits_machine()) / 2;
 }
 
 enum err_kind config_read(struct config *c, int argc, char **argv, char *(*env)(const char *),

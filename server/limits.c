@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PATH_BYTES 1024
 
@@ -67,24 +68,17 @@ static void lower_by_line(const char *root, char *line, int64_t *limit)
         lower_upwards(root, "/sys/fs/cgroup/memory", cgroup, "memory.limit_in_bytes", limit);
 }
 
-/* The machine's, in KiB in the line "MemTotal:". */
-static int64_t machine_memory(const char *root)
+/* Not from /proc/meminfo, which a hardened service does not see. */
+int64_t limits_machine(void)
 {
-    char line[256];
-    int64_t kib, bytes = MEMORY_UNKNOWN;
-    FILE *f = open_file(root, "/proc/meminfo");
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "MemTotal: %" SCNd64 " kB", &kib) == 1 && kib > 0)
-            bytes = kib * 1024;
-    if (f)
-        fclose(f);
-    return bytes;
+    int64_t pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && bytes > 0 ? pages * bytes : MEMORY_UNKNOWN;
 }
 
-int64_t limits_memory(const char *root)
+int64_t limits_memory(const char *root, int64_t machine)
 {
     char line[PATH_BYTES];
-    int64_t limit = machine_memory(root);
+    int64_t limit = machine;
     FILE *f = open_file(root, "/proc/self/cgroup");
     while (f && fgets(line, sizeof line, f))
         lower_by_line(root, line, &limit);

@@ -7,9 +7,11 @@
 
 #include <stdint.h>
 
-/* Bytes: the machine's memory, or less where our cgroup or one above it says so (version 2's
- * memory.max, version 1's memory.limit_in_bytes).
+/* Bytes of memory that the machine has. */
+int64_t limits_machine(void);
+/* The same, or less where our cgroup or one above it says so (version 2's memory.max, version 1's
+ * memory.limit_in_bytes).
  *   root  before the paths of the files: "", or a test's folder */
-int64_t limits_memory(const char *root);
+int64_t limits_memory(const char *root, int64_t machine);
 
 #endif

@@ -231,8 +231,10 @@ int serve(const struct config *config)
     if (rc) {
         log_text(&d.log, LOG_ERROR, "cannot start: %s", e.message);
     } else {
-        log_text(&d.log, LOG_INFO, "gradd %s: %s, %" PRId64 " workers, kernels %s", GRADD_VERSION,
-                 config->data, config->workers, api_isa(d.api));
+        log_text(&d.log, LOG_INFO,
+                 "gradd %s: %s, %" PRId64 " workers, kernels %s, %" PRId64 " MiB for models",
+                 GRADD_VERSION, config->data, config->workers, api_isa(d.api),
+                 config->memory >> 20);
         log_text(&d.log, LOG_INFO, "listening on http://%s", http_address(d.http));
         if ((rc = run(&d, &e)))
             log_text(&d.log, LOG_ERROR, "%s", e.message);

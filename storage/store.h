@@ -77,8 +77,9 @@ void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const stru
  * store_flush, or for whatever wakes the writer, with which it is kept. */
 void store_commit_later(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
                         void *arg);
-/* Does all that is queued on this thread, which spares two hand-overs; what would keep it long (a
- * commit to be synced, or somebody else has the connection) is left to the writer. */
+/* Does all that is queued on this thread, which spares two hand-overs, if that is nothing but
+ * changes that were put off; what would keep it longer (a checkpoint, a sync, or somebody else has
+ * the connection) is left to the writer. */
 void store_flush(struct store *s);
 /* Its commit is synced to the disk before it is answered. */
 void store_txn_sync(struct store_txn *txn);
@@ -163,6 +164,9 @@ struct store_change {
 /* UNAVAILABLE: the change before it is not there: it was not kept. IO: the journal's end is
  * damaged. */
 void store_append_change(struct store_txn *txn, int64_t model, const struct store_change *change);
+
+/* UNAVAILABLE: change seq is not the model's last, so that what was made of it is nothing. */
+void store_require_change(struct store_txn *txn, int64_t model, int64_t seq);
 
 /* Makes loss[0..count) the history of steps first, first+1, …, and forgets what was kept for any
  * step from first on (a restored model writes its history anew). */

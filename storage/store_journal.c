@@ -37,6 +37,10 @@ static uint32_t end_seal(int64_t model, int64_t last)
 
 /* ---- the end ------------------------------------------------------------------------------- */
 
+struct end {
+    int64_t model, last;
+};
+
 static enum err_kind write_end(struct db *db, int64_t model, int64_t last, struct err *e)
 {
     struct query q;
@@ -98,6 +102,19 @@ enum err_kind journal_check_last(struct db *db, int64_t model, int64_t seq, stru
                              : err_set(e, ERR_UNAVAILABLE, "", "an earlier change was not kept");
 }
 
+static enum err_kind apply_require(struct db *db, void *arg, struct err *e)
+{
+    const struct end *a = arg;
+    return journal_check_last(db, a->model, a->last, e);
+}
+
+void store_require_change(struct store_txn *txn, int64_t model, int64_t seq)
+{
+    struct end *a = txn_add(txn, apply_require, sizeof *a);
+    if (a)
+        *a = (struct end){model, seq};
+}
+
 enum err_kind journal_move_end(struct db *db, int64_t model, int64_t last, bool *found,
                                struct err *e)
 {
@@ -111,10 +128,6 @@ enum err_kind journal_move_end(struct db *db, int64_t model, int64_t last, bool 
     *found = !rc && db_changes(db) == 1;
     return rc;
 }
-
-struct end {
-    int64_t model, last;
-};
 
 static enum err_kind find_end(struct db *db, void *arg, struct err *e)
 {

@@ -191,7 +191,8 @@ static void commit_group(struct db *db, struct job *job, size_t count)
 
 /* ---- the queue ----------------------------------------------------------------------------- */
 
-static void push_locked(struct store *s, struct job *job) REQUIRES(s->lock)
+/* plain: a small matter, which anybody may do who has a moment. */
+static void push_locked(struct store *s, struct job *job, bool plain) REQUIRES(s->lock)
 {
     job->next = NULL;
     if (s->first)
@@ -199,14 +200,14 @@ static void push_locked(struct store *s, struct job *job) REQUIRES(s->lock)
     else
         s->first = job;
     s->last = job;
-    s->to_sync += job->txn && job->txn->sync;
+    s->for_writer += !plain;
 }
 
 static struct job *take_queue_locked(struct store *s) REQUIRES(s->lock)
 {
     struct job *jobs = s->first;
     s->first = NULL;
-    s->to_sync = 0;
+    s->for_writer = 0;
     return jobs;
 }
 
@@ -247,8 +248,9 @@ static void disown(struct store *s)
 
 static void push(struct store *s, struct job *job, bool wake)
 {
+    bool plain = !wake && !job->txn->sync && !job->txn->tables;
     lock_take(&s->lock);
-    push_locked(s, job);
+    push_locked(s, job, plain);
     if (wake)
         pthread_cond_signal(&s->work);
     lock_give(&s->lock);
@@ -258,7 +260,7 @@ static void push(struct store *s, struct job *job, bool wake)
 static enum err_kind push_and_wait(struct store *s, struct job *job, struct err *e)
 {
     lock_take(&s->lock);
-    push_locked(s, job);
+    push_locked(s, job, false);
     pthread_cond_signal(&s->work);
     while (!job->answered)
         lock_wait(&s->lock, &s->answered);
@@ -407,7 +409,7 @@ static void run_jobs(struct store *s, struct job *job)
 void store_flush(struct store *s)
 {
     lock_take(&s->lock);
-    bool here = s->first && !s->owned && s->to_sync == 0 && !is_time(s);
+    bool here = s->first && !s->owned && s->for_writer == 0 && !is_time(s);
     struct job *jobs = here ? take_queue_locked(s) : NULL;
     s->owned = s->owned || here;
     if (s->first && !s->owned)

@@ -29,7 +29,7 @@ struct store {
     pthread_cond_t answered;   /* [q] some job was */
     struct job *first;         /* [q] */
     struct job *last;          /* [q] of no meaning while first is NULL */
-    size_t to_sync;            /* [q] of the queued commits, those that are to be synced */
+    size_t for_writer;         /* [q] of the queued jobs, those that may take long */
     bool owned;                /* [q] somebody has the connection */
     bool asleep;               /* [q] the writer waits, and no time ends that */
     bool timed;                /* [q] there is upkeep to do … */

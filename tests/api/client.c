@@ -190,6 +190,12 @@ static void settle(const char *path)
     store_close(store);
 }
 
+void client_make(struct client *c, const char *sql)
+{
+    run_sql(c->path, sql);
+    client_open(c);
+}
+
 void client_damage(struct client *c, const char *sql)
 {
     copy_store(c, "kept");

@@ -44,6 +44,8 @@ void client_reopen(struct client *c);
  * after every closing. */
 enum err_kind client_try_open(struct client *c, struct err *e);
 enum err_kind client_try_close(struct client *c, struct err *e);
+/* Opens a store that sql makes, where there is no file. */
+void client_make(struct client *c, const char *sql);
 /* Drops the api as a kill would: what is not in the store by now is lost. */
 void client_kill(struct client *c);
 /* The same, and sql is run on what is left before it is opened again. It may call

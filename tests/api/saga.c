@@ -36,7 +36,7 @@ static int show(struct client *c, FILE *out, const struct request *q)
 static int show_at(struct client *c, FILE *out, const char *id, const char *rest)
 {
     char target[120];
-    snprintf(target, sizeof target, "/models/%s%s", id, rest);
+    snprintf(target, sizeof target, "/models/%.40s%.60s", id, rest);
     return show(c, out, &(struct request){.method = "GET", .target = target});
 }
 

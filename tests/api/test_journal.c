@@ -231,24 +231,6 @@ static void test_data_larger_than_the_model(void **state)
     free(steps);
 }
 
-static char *wide_text(int rows, const char *more)
-{
-    char *text = NULL;
-    size_t bytes;
-    FILE *out = open_memstream(&text, &bytes);
-    fprintf(out, "{\"inputs\":[");
-    for (int i = 0; i < rows; i++)
-        for (int k = 0; k < 100; k++)
-            fprintf(out, "%s%d%s", k ? "," : i ? ",[" : "[", (i * k) % 7 - 3, k == 99 ? "]" : "");
-    fprintf(out, "],\"targets\":[");
-    for (int i = 0; i < rows; i++)
-        for (int k = 0; k < 100; k++)
-            fprintf(out, "%s%d%s", k ? "," : i ? ",[" : "[", (i + k) % 3 - 1, k == 99 ? "]" : "");
-    fprintf(out, "]%s}", more);
-    assert_int_equal(fclose(out), 0);
-    return text;
-}
-
 /* Less than the model, and more than stands in a row: the journal has it in chunks. */
 static void test_data_in_chunks(void **state)
 {
@@ -256,10 +238,7 @@ static void test_data_in_chunks(void **state)
     struct client *both[] = {p->killed, p->twin};
     char *large = wide_text(100, ""), *steps = wide_text(100, ",\"steps\":4");
     for (int i = 0; i < 2; i++)
-        expect(
-            both[i], 201, "POST", "/models",
-            "{\"id\":\"a\",\"loss\":\"mse\",\"layers\":[{\"type\":\"linear\",\"in_features\":100,"
-            "\"out_features\":100}]" MOMENTUM "}");
+        create_wide(both[i], "a", MOMENTUM);
     for (int round = 0; round < 2; round++) {
         p->killed->slice_ns = round ? 0 : 1000000000;
         deed(p, "POST", "/step", large, 200);

@@ -241,11 +241,11 @@ static void test_around_a_state(void **state)
     for (int step = 1; step <= 12; step++) {
         expect_of(c, 200, "POST", "a", "/step", step % 4 == 0 ? large : NULL);
         at[step] = text_of(c, "/models/a/parameters");
-        if (step == 6)
+        if (step == 6 || step == 8)
             expect_of(c, 200, "PUT", "a", "/parameters/2.bias",
                       "{\"parameters\":{\"2.bias\":{\"data\":[3]}}}");
     }
-    assert_int_equal(client_sql(c, "SELECT count(*) FROM checkpoints"), 4);
+    assert_int_equal(client_sql(c, "SELECT count(*) FROM checkpoints"), 5);
     for (int step = 11; step >= 1; step--) {
         restore(c, 200, "a", step);
         const char *is = expect_of(c, 200, "GET", "a", "/parameters", NULL)->text;
@@ -254,6 +254,28 @@ static void test_around_a_state(void **state)
     for (int step = 1; step <= 12; step++)
         free(at[step]);
     free(large);
+}
+
+/* Step 0 is the model as it was born, whatever it was made before its first step. */
+static void test_birth(void **state)
+{
+    struct client *c = *state;
+    create(c, "a", MOMENTUM);
+    create(c, "twin", MOMENTUM);
+    for (int round = 0; round < 3; round++) {
+        expect_of(c, 200, "PATCH", "a", "", "{\"optimizer\":{\"lr\":0.5}}");
+        expect_of(c, 200, "PUT", "a", "/parameters/2.bias",
+                  "{\"parameters\":{\"2.bias\":{\"data\":[3]}}}");
+        expect_of(c, 201, "POST", "a", "/checkpoints", NULL);
+        client_checkpoint(c, "a");
+        if (round)
+            expect_of(c, 200, "POST", "a", "/step", "{\"steps\":2}");
+        if (round == 2)
+            client_reopen(c); /* the journal of before is gone */
+        restore(c, 200, "a", 0);
+        assert_twins(c, "a", c, "twin");
+        assert_outlives_kill(c);
+    }
 }
 
 /* What checkpoints have let go cannot be reached, but where a client has kept it. */
@@ -413,6 +435,43 @@ static void test_fork_at_every_step(void **state)
     free(before);
 }
 
+/* The history comes along as far as it goes, whether the store has it, or more of it, or less. */
+static void test_history_of_a_fork(void **state)
+{
+    struct client *c = *state;
+    create(c, "a", MOMENTUM);
+    create(c, "twin", MOMENTUM);
+    for (int i = 0; i < 3; i++) { /* 1030 steps: more than stand in a row */
+        expect_of(c, 200, "POST", "a", "/step", i == 1 ? "{\"steps\":1020}" : "{\"steps\":5}");
+        client_checkpoint(c, "a");
+    }
+    expect_of(c, 200, "POST", "a", "/step", "{\"steps\":4}");
+    expect_of(c, 200, "POST", "twin", "/step", "{\"steps\":1025}");
+    for (int step = 1025; step <= 1034; step++) {
+        char body[64];
+        snprintf(body, sizeof body, "{\"id\":\"b\",\"step\":%d}", step);
+        expect_of(c, 201, "POST", "a", "/fork", body);
+        assert_same_answer(c, "/models/b/losses?limit=2000", c, "/models/twin/losses?limit=2000");
+        client_kill(c);
+        assert_same_answer(c, "/models/b/losses?limit=2000", c, "/models/twin/losses?limit=2000");
+        assert_twins(c, "b", c, "twin");
+        expect(c, 204, "DELETE", "/models/b", NULL);
+        expect_of(c, 200, "POST", "twin", "/step", NULL);
+    }
+    /* a gap in it, where one has gone forward to a checkpoint */
+    expect_of(c, 201, "POST", "a", "/checkpoints", NULL);
+    restore(c, 200, "a", 1026);
+    expect_of(c, 200, "POST", "a", "/checkpoints/1/restore", NULL);
+    expect_of(c, 200, "POST", "a", "/step", "{\"steps\":3}");
+    expect_of(c, 201, "POST", "a", "/fork", "{\"id\":\"b\"}");
+    expect_of(c, 201, "POST", "a", "/fork", "{\"id\":\"d\",\"step\":1036}");
+    assert_same_answer(c, "/models/b/losses?after=1020", c, "/models/a/losses?after=1020");
+    client_kill(c);
+    assert_same_answer(c, "/models/b/losses?after=1020", c, "/models/a/losses?after=1020");
+    const struct reply *r = expect_of(c, 200, "GET", "d", "/losses?after=1024", NULL);
+    assert_json(r, "/step", "[1025,1026,1035,1036]");
+}
+
 /* A fork of a fork, with a name that was made for it. */
 static void test_fork_of_a_fork(void **state)
 {
@@ -469,10 +528,12 @@ int main(void)
         ROW(test_right_behind_the_step),
         ROW(test_batches_of_the_time),
         ROW(test_around_a_state),
+        ROW(test_birth),
         ROW(test_out_of_reach),
         ROW(test_refused),
         ROW(test_fork_now),
         ROW(test_fork_at_every_step),
+        ROW(test_history_of_a_fork),
         ROW(test_fork_of_a_fork),
         ROW(test_forks_of_others),
     };

@@ -99,3 +99,29 @@ char *rows_text(int rows, const char *more)
     assert_int_equal(fclose(out), 0);
     return text;
 }
+
+void create_wide(struct client *c, const char *id, const char *more)
+{
+    expect(c, 201, "POST", "/models",
+           "{\"id\":\"%s\",\"loss\":\"mse\",\"layers\":[{\"type\":\"linear\",\"in_features\":100,"
+           "\"out_features\":100}]%s}",
+           id, more);
+}
+
+char *wide_text(int rows, const char *more)
+{
+    char *text = NULL;
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+    fprintf(out, "{\"inputs\":[");
+    for (int i = 0; i < rows; i++)
+        for (int k = 0; k < 100; k++)
+            fprintf(out, "%s%d%s", k ? "," : i ? ",[" : "[", (i * k) % 7 - 3, k == 99 ? "]" : "");
+    fprintf(out, "],\"targets\":[");
+    for (int i = 0; i < rows; i++)
+        for (int k = 0; k < 100; k++)
+            fprintf(out, "%s%d%s", k ? "," : i ? ",[" : "[", (i + k) % 3 - 1, k == 99 ? "]" : "");
+    fprintf(out, "]%s}", more);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}

@@ -24,5 +24,8 @@ void do_both(struct client *a, const char *id_a, struct client *b, const char *i
 
 /* {"inputs", "targets"} of so many rows for a net of create_net. free() it. */
 char *rows_text(int rows, const char *more);
+/* A net of 10,100 parameters, and the same for it: 800 bytes a row. */
+void create_wide(struct client *c, const char *id, const char *more);
+char *wide_text(int rows, const char *more);
 
 #endif

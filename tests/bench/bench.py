@@ -74,7 +74,9 @@ def main():
     os.makedirs(out, exist_ok=True)
     result = {"machine": machine(), "quick": bool(quick), "rows": []}
     for command in ([f"{build}/tests/bench/bench_matmul"], [f"{build}/tests/bench/bench_numbers"],
-                    [f"{BENCH}/step.py", f"{build}/gradd", out]):
+                    [f"{BENCH}/step.py", f"{build}/gradd", out],
+                    [f"{BENCH}/durability.py", f"{build}/gradd", f"{build}/tests/bench/bench_load",
+                     out]):
         result["rows"] += run(command + quick)
     result["machine"]["load_after"] = load()
     with open(f"{out}/bench.json", "w", encoding="utf-8") as f:

@@ -20,14 +20,14 @@ def environment():
 class Daemon:
     """As a context: runs until its end; its files go with it."""
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, *options):
         """folder: where its database is to lie, on a disk like that of a user."""
         self.dir = tempfile.TemporaryDirectory(prefix="gradd-", dir=folder)
         self.log = os.path.join(self.dir.name, "log")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", binary, "--listen", "127.0.0.1:0",
-                 "--data", os.path.join(self.dir.name, "db")],
+                 "--data", os.path.join(self.dir.name, "db"), *options],
                 stdout=log, stderr=log, env=environment())
         try:
             self.port = self.wait_for_port()
@@ -82,7 +82,8 @@ class Connection:
         while (end := answer.find(b"\r\n\r\n")) < 0:
             answer += self.receive()
         head = answer[:end]
-        size = int(re.search(rb"\r\nContent-Length: (\d+)", head, re.IGNORECASE).group(1))
+        length = re.search(rb"\r\nContent-Length: (\d+)", head, re.IGNORECASE)
+        size = int(length.group(1)) if length else 0  # 204 has none
         parts, missing = [answer[end + 4:]], size - (len(answer) - end - 4)
         while missing > 0:
             parts.append(self.receive())

@@ -21,19 +21,13 @@ sys.path.insert(0, os.path.join(BENCH, "..", "data"))
 
 from daemon import Connection, Daemon, request_bytes
 from golden_net import build, loss_function, optimizer_of
+from models import LINE, classifier
 from rows import print_row, spread
 
 torch.set_num_threads(1)
 PEER = "PyTorch eager in process, 1 thread"
 CHECKED_STEPS = 20
 STEPS_MAX = 1000000  # of one request
-
-
-def mlp(*sizes):
-    """Linear layers with ReLU between them."""
-    layers = [{"type": "linear", "in_features": n, "out_features": m}
-              for n, m in zip(sizes, sizes[1:])]
-    return [spec for layer in layers for spec in (layer, {"type": "relu"})][:-1]
 
 
 def line_batch():
@@ -43,17 +37,6 @@ def line_batch():
 
 def class_batch(rows):
     return lambda: (torch.rand(rows, 784), torch.randint(10, (rows,)))
-
-
-def sgd(lr):
-    return {"type": "sgd", "lr": lr}
-
-
-LINE = {"id": "line", "layers": mlp(1, 1), "loss": "mse", "optimizer": sgd(1e-4)}
-
-
-def classifier(name, *sizes):
-    return {"id": name, "layers": mlp(*sizes), "loss": "cross_entropy", "optimizer": sgd(0.01)}
 
 
 # what, model, batch, target of a step inside, target of a step a request (None: not measured)

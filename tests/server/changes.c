@@ -7,12 +7,10 @@
 #include "tests/server/dice.h"
 
 #define STEPS_AT_ONCE 300
-#define STEPS_IN_ALL  20000 /* then the model makes room for a new one */
+#define STEPS_LONG    6000  /* more than one slice of the daemon's, which has some 5 ms */
+#define STEPS_IN_ALL  40000 /* then the model makes room for a new one */
 #define ROWS_SMALL    6
 #define ROWS_LARGE    5000 /* some 200 KB of text */
-/* 1: a model is also taken to checkpoints of a past that it was taken back from. What its loss
- * history has then depends on when the last automatic checkpoint was (test_restart.c). */
-#define RESTORE_ANY 0
 
 /* ---- the kinds ----------------------------------------------------------------------------- */
 
@@ -141,6 +139,14 @@ static void make_steps(const struct subject *m, uint64_t *dice, struct change *c
 {
     (void)m;
     begin_step(c, dice, STEPS_AT_ONCE);
+    text_print(&c->body, "}");
+}
+
+/* It may be ended in the middle, with some of its steps made. */
+static void make_long_call(const struct subject *m, uint64_t *dice, struct change *c)
+{
+    (void)m;
+    begin_step(c, dice, STEPS_LONG);
     text_print(&c->body, "}");
 }
 
@@ -275,19 +281,9 @@ static void make_checkpoint(const struct subject *m, uint64_t *dice, struct chan
     text_print(&c->body, "{\"label\":\"%lld\"}", (long long)dice_between(dice, 0, 999));
 }
 
-/* Those that the model can be taken back to. */
-static struct numbers restorable(const struct subject *m)
-{
-    struct numbers r = {.count = 0};
-    for (int i = 0; i < m->checkpoints.count; i++)
-        if (RESTORE_ANY || m->checkpoints.step[i] >= 0)
-            r.n[r.count++] = m->checkpoints.n[i];
-    return r;
-}
-
 static void restore(const struct subject *m, uint64_t *dice, struct change *c)
 {
-    struct numbers r = restorable(m);
+    const struct numbers r = m->checkpoints;
     c->effect = EFFECT_RESTORED;
     sprintf(c->path + strlen(c->path), "/checkpoints/%lld/restore", (long long)one_of(&r, dice));
 }
@@ -353,6 +349,7 @@ static const struct verb {
     {260, "step", make_step},
     {80, "step by number", make_numbered_step},
     {80, "call of many steps", make_steps},
+    {10, "call of several slices", make_long_call},
     {90, "inline step", make_inline_step},
     {6, "large inline step", make_large_step},
     {100, "backward", make_backward},
@@ -378,7 +375,7 @@ static const struct verb *possible(const struct subject *m, const struct verb *v
         return &verbs[BATCH_PUSHED];
     if (v == &verbs[BATCH_PUSHED] && m->batches.count == SUBJECT_KEEPS)
         return &verbs[BATCH_DELETED];
-    if ((v == &verbs[RESTORED] && restorable(m).count == 0) ||
+    if ((v == &verbs[RESTORED] && m->checkpoints.count == 0) ||
         (v == &verbs[KEPT_DELETED] && m->checkpoints.count == 0))
         v = &verbs[CHECKPOINT];
     if (v == &verbs[CHECKPOINT] && m->checkpoints.count == SUBJECT_KEEPS)

@@ -527,7 +527,7 @@ static void test_many_at_once(void **state)
 static bool here(struct probe *p)
 {
     assert_int_equal(reserve(p), ERR_OK);
-    return pool_run_here(pool, &p->job);
+    return pool_run_here(pool, &p->job) == POOL_ANSWERED;
 }
 
 /* A light call whose line is free is done before pool_run_here returns. */
@@ -636,6 +636,78 @@ static void test_stop_while_here(void **state)
     call_free(first.job.call);
 }
 
+/* ---- answers that wait until their change is kept ------------------------------------------ */
+
+static int kept_count(const struct probe *p)
+{
+    pthread_mutex_lock(&mutex);
+    int ran = p->ran;
+    pthread_mutex_unlock(&mutex);
+    return ran;
+}
+
+/* The line goes on while a change is on its way to the store; each is done when it is kept. */
+static void test_unkept_holds_up_nobody(void **state)
+{
+    struct probe slow, next, other;
+    (void)state;
+    start_pool(1, 100, 100);
+    make(&slow, "/change/m?name=slow&keep=400");
+    make(&next, "/change/m?name=next&keep=20");
+    make(&other, "/change/n?name=other");
+    commit(&slow);
+    commit(&next);
+    commit(&other);
+    finish(&other);
+    finish(&next);
+    assert_string_equal(trace, "slow other next ");
+    assert_int_equal(kept_count(&slow), 0);
+    finish(&slow);
+    assert_int_equal(slow.ran, 1);
+    assert_int_equal(pool_stats(pool).done, 3);
+}
+
+/* One that was run here has left its line when it is handed over, and is done once. */
+static void test_unkept_here(void **state)
+{
+    struct probe here, next;
+    (void)state;
+    start_pool(1, 100, 100);
+    for (int i = 0; i < 50; i++) {
+        trace[0] = '\0';
+        make(&here, "/change/m?name=here&light=1&keep=%d", 1 + i % 3);
+        make(&next, "/change/m?name=next");
+        assert_int_equal(reserve(&here), ERR_OK);
+        assert_int_equal(pool_run_here(pool, &here.job), POOL_UNKEPT);
+        commit(&next); /* waits: the line is held until the change is handed over */
+        pool_keep(pool, &here.job);
+        finish(&next);
+        finish(&here);
+        assert_int_equal(here.ran, 1);
+        assert_string_equal(trace, "here next ");
+    }
+}
+
+/* Stopping waits for what is on its way: its answers are owed. */
+static void test_stop_waits_for_unkept(void **state)
+{
+    enum { N = 8 };
+    struct probe probe[N];
+    (void)state;
+    start_pool(2, 100, 100);
+    for (int i = 0; i < N; i++) {
+        make(&probe[i], "/change/m%d?name=c&keep=%d", i, 50 + 10 * i);
+        commit(&probe[i]);
+    }
+    while (pool_stats(pool).done < N)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    pool_stop(pool);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(kept_count(&probe[i]), 1);
+        finish(&probe[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -656,6 +728,9 @@ int main(void)
         POOL_TEST(test_begun_here_goes_first),
         POOL_TEST(test_here_beside_workers),
         POOL_TEST(test_stop_while_here),
+        POOL_TEST(test_unkept_holds_up_nobody),
+        POOL_TEST(test_unkept_here),
+        POOL_TEST(test_stop_waits_for_unkept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

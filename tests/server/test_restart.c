@@ -13,11 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/server/daemon.h"
 #include "tests/server/http_client.h"
 #include "tests/server/machine.h"
 #include "tests/server/model_client.h"
+#include "tests/server/raw_client.h"
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
@@ -399,6 +401,20 @@ static char *post_with_key(struct daemon *d, const char *path, const char *body,
     return text;
 }
 
+/* The same without waiting for the answer. */
+static void send_with_key(struct daemon *d, const char *path, const char *body)
+{
+    struct text t = {0};
+    text_print(&t,
+               "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+               "Idempotency-Key: once\r\nContent-Length: %zu\r\n\r\n%s",
+               path, strlen(body), body);
+    int fd = raw_connect(d->port);
+    assert_true(raw_send(fd, t.at, t.bytes));
+    close(fd);
+    text_free(&t);
+}
+
 /* A key has one effect, whatever becomes of the process between the request and its repeat. */
 static void test_keys_outlive_the_process(void **state)
 {
@@ -526,6 +542,63 @@ static void test_stopped_in_the_middle_of_a_call(void **state)
     assert_int_equal(daemon_stop(&b), 0);
 }
 
+/* Of a call that was not answered some slices are kept. A repeat is told how many steps these are,
+ * as often as it asks, and makes no further ones; the rest is another call. */
+static void test_killed_in_the_middle_of_a_call_with_a_key(void **state)
+{
+    enum { STEPS = 300000 };
+    struct model_client m;
+    char body[64];
+    (void)state;
+    snprintf(body, sizeof body, "{\"steps\":%d}", STEPS);
+    daemon_start(&a, DAEMON_REAL, NULL);
+    make_models(&a);
+    send_with_key(&a, "/models/plain/step", body);
+    while (step_of(&a, "plain") < STEPS / 10)
+        rest(1);
+    kill_and_start(&a, NULL);
+    int kept = (int)step_of(&a, "plain");
+    assert_in_range(kept, 1, STEPS - 1);
+    model_client_open(&m, a.url);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(try_keyed(&m, "POST", "once", body, "/models/plain/step"), 503);
+        assert_int_equal(number(m.json, "steps_done"), kept);
+        assert_int_equal(step_of(&a, "plain"), kept);
+    }
+    snprintf(body, sizeof body, "{\"steps\":%d}", STEPS - kept);
+    assert_int_equal(try_keyed(&m, "POST", "the-rest", body, "/models/plain/step"), 200);
+    assert_int_equal(number(m.json, "step"), STEPS);
+    model_client_close(&m);
+    assert_int_equal(daemon_stop(&a), 0);
+}
+
+/* Without a journal no checkpoint is made while a call with a key runs: it would keep a part of the
+ * call without its answer. */
+static void test_killed_in_the_middle_without_a_journal(void **state)
+{
+    enum { STEPS = 300000 };
+    const char *const *args = ARGS("--checkpoint-steps", "1000");
+    struct model_client m;
+    char body[64];
+    (void)state;
+    snprintf(body, sizeof body, "{\"steps\":%d}", STEPS);
+    daemon_start(&a, DAEMON_REAL, args);
+    make_models(&a);
+    model_client_open(&m, a.url);
+    ask(&m, 200, "PATCH", "{\"durability\":\"none\"}", "/models/plain");
+    model_client_close(&m);
+    send_with_key(&a, "/models/plain/step", body);
+    while (step_of(&a, "plain") < STEPS / 10)
+        rest(1);
+    kill_and_start(&a, args);
+    model_client_open(&m, a.url);
+    assert_int_equal(try_keyed(&m, "POST", "once", body, "/models/plain/step"), 200);
+    assert_int_equal(number(m.json, "step"), STEPS);
+    assert_int_equal(cJSON_GetArraySize(member(m.json, "losses")), STEPS);
+    model_client_close(&m);
+    assert_int_equal(daemon_stop(&a), 0);
+}
+
 static void test_second_daemon_leaves_the_first_at_work(void **state)
 {
     struct daemon second = {0};
@@ -570,6 +643,8 @@ int main(void)
         RESTART_TEST(test_killed_between_a_key_and_its_repeat),
         RESTART_TEST(test_every_machine_has_the_same_bits),
         RESTART_TEST(test_stopped_in_the_middle_of_a_call),
+        RESTART_TEST(test_killed_in_the_middle_of_a_call_with_a_key),
+        RESTART_TEST(test_killed_in_the_middle_without_a_journal),
         RESTART_TEST(test_second_daemon_leaves_the_first_at_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,7 @@ static void add(struct store_txn *txn, int64_t model, int64_t seq, int64_t from,
                                   .from = mends ? from - MENDS : from,
                                   .mends = mends,
                                   .kind = (int)(seq % 7) + 1,
-                                  .step = 10 * seq,
+                                  .step = 10 * (seq % 100000),
                                   .body_bytes = size.body,
                                   .data_bytes = size.data};
     unsigned char *body = store_txn_alloc(txn, size.body + 1);
