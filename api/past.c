@@ -69,7 +69,9 @@ static int64_t find_step(const struct places *p, int64_t seq, int64_t step)
     const struct store_place *at;
     for (; (at = find_change(p, seq)) != NULL; seq = change_before(at)) {
         int64_t before = step_after(p, seq - 1);
-        if (is_redone(at) && before >= 0 && before < step && step <= at->step)
+        bool leads =
+            is_redone(at) ? step <= at->step : at->kind == CHANGE_STATE && step == at->step;
+        if (leads && before >= 0 && before < step)
             return seq;
     }
     return 0;
@@ -78,8 +80,12 @@ static int64_t find_step(const struct places *p, int64_t seq, int64_t step)
 /* From a checkpoint (or the birth) to change seq without a gap. */
 static bool find_way(const struct places *p, int64_t seq, struct way *way)
 {
+    const struct store_place *at = find_change(p, seq);
+    *way = (struct way){.first = 1, .last = 0};
+    if (at->kind == CHANGE_STATE)
+        return (way->base = find_base(p, seq)) != NULL;
     way->last = seq;
-    for (const struct store_place *at; (at = find_change(p, seq)) != NULL; seq--) {
+    for (; (at = find_change(p, seq)) != NULL; seq--) {
         if (!is_redone(at))
             return false;
         way->first = seq;
@@ -94,13 +100,40 @@ static bool find_way(const struct places *p, int64_t seq, struct way *way)
 static bool find_checkpoint(const struct places *p, int64_t step, struct way *way)
 {
     *way = (struct way){.first = 1, .last = 0};
-    for (size_t i = p->count; i > 0 && !p->place[i - 1].is_change; i--) {
-        if (p->place[i - 1].step != step)
-            continue;
-        way->base = &p->place[i - 1];
+    for (size_t i = p->count; i > 0 && !way->base && !p->place[i - 1].is_change; i--)
+        if (p->place[i - 1].step == step)
+            way->base = &p->place[i - 1];
+    return way->base != NULL;
+}
+
+/* To the state right after the step was made, if all that led there is still kept; else to one that
+ * the model had later at that step. */
+static bool find(const struct places *p, const struct session *s, int64_t step, struct way *way,
+                 int64_t *from)
+{
+    *from = step <= s->step ? find_step(p, s->proven_seq, step) : 0;
+    if (*from > 0 && find_way(p, *from, way))
+        return true;
+    *from = -1;
+    if (step == 0) {
+        *way = (struct way){.first = 1, .last = 0};
         return true;
     }
-    return step == 0;
+    if (!find_checkpoint(p, step, way))
+        return false;
+    if (way->base->seq > 0)
+        *from = way->base->seq;
+    return true;
+}
+
+/* A way that turned out to be none. */
+static bool close_way(struct places *p, const struct way *way)
+{
+    if (!way->base)
+        return false;
+    struct store_place *base = &p->place[way->base - p->place];
+    base->seq = base->step = -1;
+    return true;
 }
 
 static enum err_kind load_place(struct session *s, const struct store_place *place,
@@ -167,7 +200,7 @@ enum err_kind replay_to_step(struct session *s, int64_t step, struct session **o
                              struct err *e)
 {
     struct places p;
-    struct way way = {.first = 1};
+    struct way way;
     enum err_kind rc = store_list_places(s->api->store, s->key, &p.place, &p.count, e);
     if (rc)
         return rc;
@@ -175,14 +208,13 @@ enum err_kind replay_to_step(struct session *s, int64_t step, struct session **o
         mem_free(p.place);
         return err_set(e, ERR_UNAVAILABLE, "", "an earlier change was not kept");
     }
-    *from = step <= s->step ? find_step(&p, s->proven_seq, step) : 0;
-    bool found = *from > 0 && find_way(&p, *from, &way);
-    if (!found && (found = find_checkpoint(&p, step, &way)))
-        *from = way.base && way.base->seq ? way.base->seq : -1;
-    rc = found ? make(s, &way, step, out, e)
-               : err_set(e, ERR_INVALID, "/step",
-                         "no checkpoint leads to step %lld any more (the model is at step %lld)",
-                         (long long)step, (long long)s->step);
+    do
+        rc = find(&p, s, step, &way, from)
+                 ? make(s, &way, step, out, e)
+                 : err_set(e, ERR_INVALID, "/step",
+                           "no checkpoint leads to step %lld any more (the model is at step %lld)",
+                           (long long)step, (long long)s->step);
+    while (rc == ERR_IO && store_is_healthy(s->api->store) && close_way(&p, &way));
     mem_free(p.place);
     return rc;
 }

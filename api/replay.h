@@ -15,10 +15,11 @@
 MUST_USE enum err_kind replay_model(struct api *a, const struct store_model *model,
                                     struct session **out, struct err *e);
 
-/* Makes the state that the model of s had after `step` steps, as a session that nobody else knows,
- * with the batches of the time. s is only read. In line.
- *   *from   the change that led to it; -1: a checkpoint alone does
- *   errors  INVALID, pointer "/step": it cannot be reached · UNAVAILABLE: s is lost · IO · NOMEM */
+/* Makes the state that the model of s had right after `step` steps (0: as it was born), as a
+ * session that nobody else knows, with the batches of the time. Where the way there is gone, a
+ * checkpoint that was made later at that step will do. s is only read. In line. *from   the change
+ * that led to it; -1: a checkpoint alone does errors  INVALID, pointer "/step": it cannot be
+ * reached · UNAVAILABLE: s is lost · IO · NOMEM */
 MUST_USE enum err_kind replay_to_step(struct session *s, int64_t step, struct session **out,
                                       int64_t *from, struct err *e);
 

@@ -100,6 +100,37 @@ static void test_an_older_checkpoint(void **state)
     }
 }
 
+/* The way to a step leads from an older checkpoint, or from the birth, if the next one is damaged.
+ */
+static void test_another_way(void **state)
+{
+    struct client *c = *state;
+    create(c, "a", 3);
+    create(c, "twin", 3);
+    steps(c, "a", 4);
+    expect_of(c, 201, "POST", "a", "/checkpoints", NULL);
+    steps(c, "a", 2);
+    client_checkpoint(c, "a");
+    steps(c, "a", 2);
+    expect_of(c, 201, "POST", "a", "/checkpoints", NULL);
+    steps(c, "a", 2);
+    client_damage(c, "UPDATE chunks SET data = zeroblob(52) WHERE key IN"
+                     " (SELECT first_chunk FROM sections WHERE n = 2)");
+    restore(c, "a", 9);
+    steps(c, "twin", 9);
+    assert_twins(c, "a", c, "twin");
+    client_damage(c, "UPDATE chunks SET data = zeroblob(52) WHERE key IN (SELECT first_chunk FROM"
+                     " sections WHERE serial < (SELECT max(serial) FROM checkpoints))");
+    restore(c, "a", 7);
+    expect(c, 204, "DELETE", "/models/twin", NULL);
+    create(c, "twin", 3);
+    steps(c, "twin", 7);
+    assert_twins(c, "a", c, "twin");
+    assert_problem(ask(c, "POST", "/models/a/checkpoints/1/restore", NULL), 503, "storage-failure",
+                   "");
+    assert_outlives_kill(c);
+}
+
 /* Without any sound checkpoint the journal leads there from the birth, as far back as it goes. */
 static void test_from_the_birth(void **state)
 {
@@ -439,11 +470,11 @@ static void test_keys_of_a_damaged_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ROW(test_an_older_checkpoint),       ROW(test_from_the_birth),
-        ROW(test_a_state_is_lost),           ROW(test_a_restore_is_lost),
-        ROW(test_damaged_changes),           ROW(test_the_last_proven_state),
-        ROW(test_batches_of_a_mended_model), ROW(test_mended_by_a_checkpoint),
-        ROW(test_keys_of_a_damaged_model),
+        ROW(test_an_older_checkpoint),    ROW(test_another_way),
+        ROW(test_from_the_birth),         ROW(test_a_state_is_lost),
+        ROW(test_a_restore_is_lost),      ROW(test_damaged_changes),
+        ROW(test_the_last_proven_state),  ROW(test_batches_of_a_mended_model),
+        ROW(test_mended_by_a_checkpoint), ROW(test_keys_of_a_damaged_model),
     };
     return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
 }

@@ -241,11 +241,11 @@ static void test_around_a_state(void **state)
     for (int step = 1; step <= 12; step++) {
         expect_of(c, 200, "POST", "a", "/step", step % 4 == 0 ? large : NULL);
         at[step] = text_of(c, "/models/a/parameters");
-        if (step == 6)
+        if (step == 6 || step == 8)
             expect_of(c, 200, "PUT", "a", "/parameters/2.bias",
                       "{\"parameters\":{\"2.bias\":{\"data\":[3]}}}");
     }
-    assert_int_equal(client_sql(c, "SELECT count(*) FROM checkpoints"), 4);
+    assert_int_equal(client_sql(c, "SELECT count(*) FROM checkpoints"), 5);
     for (int step = 11; step >= 1; step--) {
         restore(c, 200, "a", step);
         const char *is = expect_of(c, 200, "GET", "a", "/parameters", NULL)->text;
@@ -254,6 +254,28 @@ static void test_around_a_state(void **state)
     for (int step = 1; step <= 12; step++)
         free(at[step]);
     free(large);
+}
+
+/* Step 0 is the model as it was born, whatever it was made before its first step. */
+static void test_birth(void **state)
+{
+    struct client *c = *state;
+    create(c, "a", MOMENTUM);
+    create(c, "twin", MOMENTUM);
+    for (int round = 0; round < 3; round++) {
+        expect_of(c, 200, "PATCH", "a", "", "{\"optimizer\":{\"lr\":0.5}}");
+        expect_of(c, 200, "PUT", "a", "/parameters/2.bias",
+                  "{\"parameters\":{\"2.bias\":{\"data\":[3]}}}");
+        expect_of(c, 201, "POST", "a", "/checkpoints", NULL);
+        client_checkpoint(c, "a");
+        if (round)
+            expect_of(c, 200, "POST", "a", "/step", "{\"steps\":2}");
+        if (round == 2)
+            client_reopen(c); /* the journal of before is gone */
+        restore(c, 200, "a", 0);
+        assert_twins(c, "a", c, "twin");
+        assert_outlives_kill(c);
+    }
 }
 
 /* What checkpoints have let go cannot be reached, but where a client has kept it. */
@@ -506,6 +528,7 @@ int main(void)
         ROW(test_right_behind_the_step),
         ROW(test_batches_of_the_time),
         ROW(test_around_a_state),
+        ROW(test_birth),
         ROW(test_out_of_reach),
         ROW(test_refused),
         ROW(test_fork_now),
