@@ -16,6 +16,9 @@ FUZZ_TIME  ?= 15
 KILLS         ?= 1000
 STOPS         ?= 100
 CRASH_SECONDS ?= 1200
+# how often make power-loss loses the power, and make bitflips flips a bit
+SEEDS      ?= 10000
+FLIPS      ?= 1000
 # how much of it make parity tries: short or long
 PARITY     ?= short
 VERSION    := 0.1.0
@@ -164,6 +167,21 @@ crash: ## kill the daemon under load a thousand times, and stop it a hundred; KI
 	@$(B)/tests/server/test_kill $(KILLS) $(CRASH_SECONDS) $(SEED)
 	@$(B)/tests/server/test_drain $(STOPS) $(CRASH_SECONDS) $(SEED)
 
+power-loss: ## lose the power in the middle of changes, at SEEDS (10000) moments
+	$(call install_for,build test)
+	$(build) $(B)/tests/api/test_power
+	@tests/tools/seeds.sh $(B)/tests/api/test_power $(SEEDS)
+
+disk-faults: ## fail every single call of the disk once and for ever, and fill the disk at each
+	$(call install_for,build test)
+	$(build) $(B)/tests/api/test_disk
+	@tests/tools/seeds.sh $(B)/tests/api/test_disk 100
+
+bitflips: ## flip each of FLIPS (1000) bits of a closed file, and of a killed one with its log
+	$(call install_for,build test)
+	$(build) $(B)/tests/api/test_bitflip
+	@tests/tools/seeds.sh $(B)/tests/api/test_bitflip $(FLIPS)
+
 parity: ## compare with PyTorch, op by op and program by program; PARITY=long for more of it
 	@docker/install.sh build parity
 	$(build) $(B)/gradd
@@ -201,6 +219,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: FORCE all run test crash fuzz-smoke fuzzers parity bench bench-quick benches soak lint image install clean help
+.PHONY: FORCE all run test crash power-loss disk-faults bitflips fuzz-smoke fuzzers parity bench bench-quick benches soak lint image install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

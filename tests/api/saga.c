@@ -172,19 +172,6 @@ static bool is_moment(const struct saga *s, size_t moment, char *const is[SAGA_M
     return true;
 }
 
-/* Its parameters: batches are kept at once, and the rest only with a checkpoint. */
-static bool was_ever(const struct saga *s, size_t high, const char *is)
-{
-    const char *line = strchr(is, '\n') + 1;
-    size_t bytes = strcspn(line, "\n") + 1;
-    for (size_t i = 0; i <= high; i++) {
-        const char *was = strchr(s->moment[i][SAGA_LOOSE], '\n') + 1;
-        if (!strncmp(was, line, bytes))
-            return true;
-    }
-    return false;
-}
-
 /* Which moments the model alone is at, or how it differs: for people. */
 static void print_moments(const struct saga *s, int m, size_t low, const char *is)
 {
@@ -211,7 +198,7 @@ size_t saga_find(const struct saga *s, struct client *c, size_t low, size_t high
     size_t moment = high;
     while (moment > low && !is_moment(s, moment, is))
         moment--;
-    bool found = is_moment(s, moment, is), loose = was_ever(s, high, is[SAGA_LOOSE]);
+    bool found = is_moment(s, moment, is);
     for (int m = 0; m < SAGA_MODELS; m++) {
         if (!found)
             print_moments(s, m, low, is[m]);
@@ -220,9 +207,20 @@ size_t saga_find(const struct saga *s, struct client *c, size_t low, size_t high
     if (!found)
         fail_msg("saga %llu: none of the moments %zu to %zu", (unsigned long long)s->seed, low,
                  high);
-    if (!loose)
-        fail_msg("saga %llu: \"loose\" is as it never was", (unsigned long long)s->seed);
     return moment;
+}
+
+/* Its parameters: batches are kept at once, and the rest only with a checkpoint. */
+void saga_check_loose(const struct saga *s, struct client *c, size_t high)
+{
+    char *is = saga_look(c, s->id[SAGA_LOOSE]);
+    const char *line = strchr(is, '\n') + 1;
+    bool was = false;
+    for (size_t i = 0; i <= high && !was; i++)
+        was = !strncmp(strchr(s->moment[i][SAGA_LOOSE], '\n') + 1, line, strcspn(line, "\n") + 1);
+    free(is);
+    if (!was)
+        fail_msg("saga %llu: \"loose\" is as it never was", (unsigned long long)s->seed);
 }
 
 /* ---- going on ------------------------------------------------------------------------------ */

@@ -58,9 +58,10 @@ bool saga_is_answer(const struct act *a, const struct reply *r);
 
 /* What the api shows of a model: a line for each request, with the status. free() it. */
 char *saga_look(struct client *c, const char *id);
-/* The last moment from low to high that the api shows. Fails if it shows none of these, or shows
- * "loose" as it never was. */
+/* The last moment from low to high that the api shows; fails if it shows none of these. */
 size_t saga_find(const struct saga *s, struct client *c, size_t low, size_t high);
+/* Fails if "loose" is as it never was up to that moment. */
+void saga_check_loose(const struct saga *s, struct client *c, size_t high);
 /* Plays what follows that moment, beginning with a repeat of the act that led to it, and compares
  * answers and end. */
 void saga_go_on(const struct saga *s, struct client *c, size_t moment);

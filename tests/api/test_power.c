@@ -158,6 +158,7 @@ static int64_t lose_power(uint64_t seed)
     struct heard h = run_child(s, c, when(seed, changes), seed);
     client_open(c);
     size_t moment = saga_find(s, c, h.safe, h.high);
+    saga_check_loose(s, c, h.high);
     print_message("seed %llu: %lld acts were answered, moment %zu is safe, %zu is there\n",
                   (unsigned long long)seed, (long long)h.answered, h.safe, moment);
     saga_go_on(s, c, moment);

@@ -12,7 +12,9 @@ trap 'rm -rf "$folder"' EXIT
 
 # one N: a run; its output is kept if it fails.
 one() {
-    timeout --kill-after=10 120 "$program" "$1" >"$folder/$1" 2>&1 </dev/null && rm "$folder/$1"
+    timeout --kill-after=10 600 "$program" "$1" >"$folder/$1" 2>&1 </dev/null
+    local status=$?
+    ((status == 0)) && rm "$folder/$1" || echo "exit status $status" >>"$folder/$1"
     echo "$1" >>"$folder/ran"
 }
 export -f one
