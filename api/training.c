@@ -253,14 +253,19 @@ static enum err_kind check_going_on(struct call *c, struct steps *t, struct err 
                    (long long)t->done, (long long)t->wanted);
 }
 
-/* In the middle of a call with a key a checkpoint would keep a part of it without its answer. */
+/* Without a journal a checkpoint is made after so many steps; not by a call with a key, of which it
+ * would keep a part without the answer: it comes next in line then. */
 static void note_training(struct call *c)
 {
     struct session *s = c->session;
     bool many = s->steps_unsaved >= c->api->config.checkpoint_steps;
     if (s->training != c->again)
         session_set_training(s, c->again);
-    if (!session_is_journaled(s) && many && !(c->again && c->kept))
+    if (session_is_journaled(s) || !many)
+        return;
+    if (c->kept)
+        registry_hurry(&c->api->registry, s);
+    else
         session_checkpoint(s);
 }
 

@@ -237,18 +237,19 @@ static void looking_is_no_use(void **state)
     for (int i = 0; i < 6; i++)
         make_unjournaled(c, i);
     assert_residents(c, "345");
-    expect_of(c, 200, "POST", name(3), "/zero_grad", NULL);
-    use(c, 4);
-    use(c, 5);
-    assert_true(client_run_due(c)); /* of 3 */
+    expect_of(c, 200, "POST", name(0), "/zero_grad", NULL);
+    use(c, 1);
+    use(c, 2);
+    assert_residents(c, "012");
+    assert_true(client_run_due(c)); /* of 0 */
     while (client_run_due(c))       /* until it is known to be kept */
         continue;
     const struct reply *list = expect(c, 200, "GET", "/models?limit=100", NULL);
     assert_int_equal(cJSON_GetArraySize(at(list, "/models")), 6);
     assert_true(bytes(c) <= c->config.memory);
-    assert_residents(c, "345");
+    assert_residents(c, "012");
     make_unjournaled(c, 6);
-    assert_residents(c, "456");
+    assert_residents(c, "126");
 }
 
 static void what_is_held_stays(void **state)
@@ -415,6 +416,23 @@ static void thousands_are_found(void **state)
 
 /* ---- what is told -------------------------------------------------------------------------- */
 
+static void push_rows(struct client *c, const char *id, int rows)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    for (int part = 0; part < 2; part++) {
+        fputs(part ? "],\"targets\":[" : "{\"inputs\":[", out);
+        for (int i = 0; i < rows; i++)
+            fprintf(out, "%s%s", i ? "," : "", part ? "[1]" : "[1,2]");
+    }
+    fputs("]}", out);
+    fclose(out);
+    expect_of(c, 201, "POST", id, "/batches", text);
+    free(text);
+}
+
 static void memory_is_told(void **state)
 {
     static const char *const classes[] = {
@@ -424,6 +442,9 @@ static void memory_is_told(void **state)
     char pointer[64];
     make(c, 0);
     push_batch(c, name(0), 1);
+    size_t before = stats(c).total.batches;
+    push_rows(c, name(0), 1000);
+    assert_in_range(stats(c).total.batches - before, 1000 * 3 * sizeof(float), 14000);
     const struct reply *r = expect(c, 200, "GET", "/memory", NULL);
     assert_true(number_at(r, "/rss") > 0);
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {

@@ -122,6 +122,22 @@ static void blocks_keep_their_contents_when_resized(void **state)
     mem_free(text);
 }
 
+static void blocks_tell_what_they_take(void **state)
+{
+    static const size_t bytes[] = {0, 1, 55, 56, 57, 64, 1000, 100000, 5000000};
+    (void)state;
+    assert_int_equal(mem_size(NULL), 0);
+    for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
+        unsigned char *block = mem_array(bytes[i], 1);
+        assert_non_null(block);
+        assert_int_equal((uintptr_t)block % MEM_ALIGN, 0);
+        assert_in_range(mem_size(block), bytes[i] + sizeof(size_t), bytes[i] + 8192);
+        for (size_t k = 0; k < bytes[i]; k++)
+            assert_int_equal(block[k], 0);
+        mem_free(block);
+    }
+}
+
 static void allocations_are_counted_and_can_fail(void **state)
 {
     (void)state;
@@ -155,6 +171,20 @@ static void fill_arena(struct arena *a, int round)
     for (int i = 0; i < 60; i++)
         for (size_t j = 0; j < (size_t)(i * i * 17 % (round + 2000)); j++)
             assert_int_equal(piece[i][j], i);
+}
+
+static void an_arena_begins_as_small_as_it_is_told(void **state)
+{
+    struct arena small = {.least = 256}, large = {.least = (size_t)1 << 30};
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        assert_non_null(arena_alloc(&small, 64));
+    assert_in_range(small.total, 6400, 4 * 6400);
+    assert_non_null(arena_alloc(&large, 64));
+    assert_true(large.total <= (size_t)64 << 10);
+    arena_close(&small);
+    arena_close(&large);
+    assert_int_equal(small.total, 0);
 }
 
 static void arenas_are_reused(void **state)
@@ -406,7 +436,9 @@ int main(void)
         cmocka_unit_test(blocks_are_zeroed_and_aligned),
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(blocks_keep_their_contents_when_resized),
+        cmocka_unit_test(blocks_tell_what_they_take),
         cmocka_unit_test(allocations_are_counted_and_can_fail),
+        cmocka_unit_test(an_arena_begins_as_small_as_it_is_told),
         cmocka_unit_test(arenas_are_reused),
         cmocka_unit_test(arenas_survive_a_failed_reset),
         cmocka_unit_test(extents_are_checked),
