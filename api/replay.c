@@ -19,13 +19,15 @@ static bool is_whole(const struct session *s)
            store_each_change(store, s->key, 1, 1, note_first, &first, &ignored) == ERR_OK && first;
 }
 
-static enum err_kind begin_at_newest(struct replay *r, struct err *e)
+/* *lost: no checkpoint could be read, which is why it begins at the birth. */
+static enum err_kind begin_at_newest(struct replay *r, struct err *lost, struct err *e)
 {
     struct session *s = r->s;
     struct store_checkpoint c;
     bool found, fallback;
     enum err_kind rc = store_load_checkpoint(s->api->store, s->key, 0, &c, &found, &fallback, e);
     if (rc == ERR_IO && is_whole(s)) {
+        *lost = *e;
         api_notice(s->api, "model \"%s\": its checkpoints are damaged, all changes are replayed",
                    s->id);
         rc = ERR_OK;
@@ -70,8 +72,9 @@ static enum err_kind replay(struct session *s, int64_t limit, struct err *why, b
                             struct err *e)
 {
     struct replay r = {.s = s, .until_step = -1};
+    struct err lost = {.kind = ERR_OK};
     int64_t end;
-    enum err_kind rc = begin_at_newest(&r, e);
+    enum err_kind rc = begin_at_newest(&r, &lost, e);
     if (!rc)
         rc = find_end(s, &end, why, e);
     if (rc)
@@ -79,6 +82,10 @@ static enum err_kind replay(struct session *s, int64_t limit, struct err *why, b
     int64_t last = end < limit ? end : limit;
     if (last > s->seq)
         rc = redo_changes(&r, s->seq + 1, last, e);
+    if (!rc && lost.kind && r.spoiled && r.next == 2) { /* it was not born so: it is a fork */
+        *e = lost;
+        rc = e->kind;
+    }
     if (!rc && r.why.kind)
         *why = r.why;
     *again = !rc && r.spoiled;
