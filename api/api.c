@@ -44,6 +44,8 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
     atomic_init(&a->autograd.left, config->autograd_memory);
     answers_init(&a->answers);
     lock_init(&a->notices.lock);
+    if (store_notice(a->store)[0])
+        api_notice(a, "%s: %s", config->data, store_notice(a->store));
     *out = a;
     return ERR_OK;
 }

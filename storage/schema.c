@@ -7,6 +7,7 @@
 #include "engine/mem.h"
 #include "storage/filesystem.h"
 #include "storage/front.h"
+#include "storage/logfile.h"
 #include "storage/store_journal.h"
 #include "storage/upkeep.h"
 
@@ -185,7 +186,20 @@ static int configure(struct db *db)
     return SQLITE_OK;
 }
 
-static enum err_kind open_file(struct db *db, const char *path, struct err *e)
+/* SQLite would drop what stands behind a damaged place of the log, and say nothing. */
+static enum err_kind check_log(struct db *db, const char *wal, struct logfile *log, struct err *e)
+{
+    enum err_kind rc = logfile_read(wal, log, e);
+    if (!rc && log->lost)
+        snprintf(db->notice, sizeof db->notice,
+                 "the last %lld of the %lld pages in its log are lost with all that was changed in "
+                 "them: they were being written when the daemon or the power went, or the log is "
+                 "damaged",
+                 (long long)log->lost, (long long)(log->frames + log->lost));
+    return rc;
+}
+
+static enum err_kind open_file(struct db *db, const char *path, struct logfile *log, struct err *e)
 {
     size_t bytes = strlen(path) + sizeof "./-wal";
     char *name = mem_array(bytes, 1);
@@ -194,6 +208,8 @@ static enum err_kind open_file(struct db *db, const char *path, struct err *e)
     /* "./" because SQLite has names of its own: ":memory:", "file:…" and "" */
     int length = snprintf(name, bytes, "%s%s-wal", path[0] == '/' ? "" : "./", path);
     enum err_kind rc = check_wal_left(path, name, e);
+    if (!rc)
+        rc = check_log(db, name, log, e);
     if (!rc) {
         name[(size_t)length - strlen("-wal")] = '\0';
         int code = sqlite3_open_v2(name, &db->handle,
@@ -315,10 +331,12 @@ static enum err_kind migrate(struct db *db, int64_t version, struct err *e)
 static enum err_kind open_steps(struct db *db, const char *path, struct err *e)
 {
     int64_t version;
+    struct logfile log;
     enum err_kind rc;
     /* before the first read: the WAL's index then lives in our memory, and no other process can
      * read or write beside us */
-    if ((rc = open_file(db, path, e)) || (rc = db_exec(db, "PRAGMA locking_mode = EXCLUSIVE", e)) ||
+    if ((rc = open_file(db, path, &log, e)) ||
+        (rc = db_exec(db, "PRAGMA locking_mode = EXCLUSIVE", e)) ||
         (rc = db_exec(db, "PRAGMA mmap_size = 0", e)) ||
         (rc = db_exec(db, "PRAGMA cell_size_check = ON", e)) || (rc = identify(db, &version, e)))
         return rc;
@@ -332,6 +350,8 @@ static enum err_kind open_steps(struct db *db, const char *path, struct err *e)
     if ((rc = set_up(db, e)))
         return rc;
     upkeep_watch(db);
+    if (log.lost || log.unended)
+        upkeep_restart_log(db);
     if ((rc = migrate(db, version, e)))
         return rc;
     if ((rc = front_open(db, e)))

@@ -53,6 +53,7 @@ struct db {
     int64_t new_model;  /* key of the one inserted last (STORE_NEW_MODEL) */
     struct front front; /* the journal's newest changes (front.h) */
     bool has_garbage;   /* rows may wait in `garbage` (blob.h) */
+    char notice[240];   /* what was wrong when it was opened, "" if nothing */
     int statements;
     struct {
         const char *sql; /* the literal itself: the cache compares addresses */

@@ -54,6 +54,11 @@ bool store_is_healthy(struct store *s)
     return atomic_load(&s->db.healthy);
 }
 
+const char *store_notice(const struct store *s)
+{
+    return s->db.notice;
+}
+
 size_t store_memory(void)
 {
     return (size_t)sqlite3_memory_used();

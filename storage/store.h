@@ -51,6 +51,9 @@ void store_close(struct store *s);
 /* false once a write or sync failed in a way that leaves durability in doubt: from then on every
  * commit answers IO. A full disk does not count: it may pass. */
 bool store_is_healthy(struct store *s);
+/* What was wrong when it was opened, and could be got over at the price that it tells; "" if
+ * nothing was. */
+const char *store_notice(const struct store *s);
 /* Bytes that the database engine has allocated: its page cache, the log's index, statements. Of all
  * stores of the process. */
 size_t store_memory(void);

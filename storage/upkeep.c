@@ -70,6 +70,11 @@ static void checkpoint(struct db *db, int mode)
     db->wal_pages = 0;
 }
 
+void upkeep_restart_log(struct db *db)
+{
+    checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
+}
+
 void upkeep_run(struct db *db)
 {
     struct err e;

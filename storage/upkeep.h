@@ -15,6 +15,9 @@
 /* Notes every commit from here on in db: how long the log is, since when it is dirty. Takes the
  * place of SQLite's own checkpoints, which would run before the callers have their answers. */
 void upkeep_watch(struct db *db);
+/* Empties the log, so that what may stand behind its end is not taken for lost commits when the
+ * file is opened again. A full disk passes. */
+void upkeep_restart_log(struct db *db);
 /* Syncs what was committed. A failure ends the db's health. */
 void upkeep_sync(struct db *db);
 /* One round; short. A failure that matters ends the db's health (db_fail). */
