@@ -16,10 +16,11 @@ struct life {
     uint64_t random;
     bool rewinds; /* it goes back, and has no checkpoint that lets the journal go; or else it … */
     bool unsafe;  /* … has no journal now */
+    bool ended;   /* as it should */
     char *large;  /* data that is kept as a state */
-    char *told;   /* what was done so far */
-    size_t length; /* of that */
-    FILE *tell;
+    FILE *tell;   /* what was done so far, … */
+    char *told;   /* … as text */
+    size_t length;
 };
 
 static unsigned below(struct life *l, unsigned n)
