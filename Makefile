@@ -172,10 +172,11 @@ power-loss: ## lose the power in the middle of changes, at SEEDS (10000) moments
 	$(build) $(B)/tests/api/test_power
 	@tests/tools/seeds.sh $(B)/tests/api/test_power $(SEEDS)
 
-disk-faults: ## fail every single call of the disk once and for ever, and fill the disk at each
+faults: ## fail every single call of the disk and every allocation, and fill the disk at each write
 	$(call install_for,build test)
-	$(build) $(B)/tests/api/test_disk
+	$(build) $(B)/tests/api/test_disk $(B)/tests/api/test_memory
 	@tests/tools/seeds.sh $(B)/tests/api/test_disk 100
+	@tests/tools/seeds.sh $(B)/tests/api/test_memory 20
 
 bitflips: ## flip each of FLIPS (1000) bits of a closed file, and of a killed one with its log
 	$(call install_for,build test)
@@ -219,6 +220,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: FORCE all run test crash power-loss disk-faults bitflips fuzz-smoke fuzzers parity bench bench-quick benches soak lint image install clean help
+.PHONY: FORCE all run test crash power-loss faults bitflips fuzz-smoke fuzzers parity bench bench-quick benches soak lint image install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

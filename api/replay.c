@@ -39,14 +39,29 @@ static enum err_kind begin_at_newest(struct replay *r, struct err *e)
     return rc;
 }
 
-static void note_damage(struct session *s, const struct err *why)
+static enum err_kind note_damage(struct session *s, const struct err *why, struct err *e)
 {
     struct err text = *why;
     err_wrap(&text, "this is the model at step %lld, since what came after it cannot be proven: ",
              (long long)s->step);
     mem_free(s->damage);
     s->damage = mem_string(text.message);
+    if (!s->damage) /* it would pass for whole */
+        return err_set(e, ERR_NOMEM, "", "no memory for the model");
     api_notice(s->api, "model \"%s\": %s", s->id, text.message);
+    return ERR_OK;
+}
+
+/* The last change there was; *why: the journal's end is damaged. What is returned is a failure of
+ * the store's or of memory. */
+static enum err_kind find_end(const struct session *s, int64_t *end, struct err *why, struct err *e)
+{
+    struct store *store = s->api->store;
+    enum err_kind rc = store_last_change(store, s->key, end, e);
+    if (rc != ERR_IO || !store_is_healthy(store))
+        return rc;
+    *why = *e;
+    return ERR_OK;
 }
 
 /* Replays up to the end, or up to `limit` because of *why. A change that fails on the way leaves
@@ -55,13 +70,12 @@ static enum err_kind replay(struct session *s, int64_t limit, struct err *why, b
                             struct err *e)
 {
     struct replay r = {.s = s, .until_step = -1};
-    struct err end_is_damaged;
     int64_t end;
     enum err_kind rc = begin_at_newest(&r, e);
+    if (!rc)
+        rc = find_end(s, &end, why, e);
     if (rc)
         goto out;
-    if (store_last_change(s->api->store, s->key, &end, &end_is_damaged) != ERR_OK)
-        *why = end_is_damaged;
     int64_t last = end < limit ? end : limit;
     if (last > s->seq)
         rc = redo_changes(&r, s->seq + 1, last, e);
@@ -92,15 +106,14 @@ enum err_kind replay_model(struct api *a, const struct store_model *model, struc
         s->key = model->key;
         rc = replay(s, limit, &why, &again, e);
         limit = s->proven_seq;
+        if (!rc && !again && why.kind)
+            rc = note_damage(s, &why, e);
         if (rc || again)
             session_free(s);
+        else
+            *out = s;
         if (rc)
             return rc;
-        if (again)
-            continue;
-        if (why.kind)
-            note_damage(s, &why);
-        *out = s;
     }
     return ERR_OK;
 }

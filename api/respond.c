@@ -210,7 +210,8 @@ bool respond_problem(struct call *c, const struct err *e)
     answer_body(c, problem_status(e->kind), "application/problem+json");
     if (e->kind == ERR_METHOD)
         add_header(c, "Allow", c->location);
-    if (c->error_had_effect || c->txn)
+    /* for lack of memory a step left no gradients: a repeat may still do it */
+    if (c->error_had_effect || (c->txn && e->kind != ERR_NOMEM))
         keep_answer(c);
     if (!c->txn)
         respond_settle(c);

@@ -216,19 +216,28 @@ static enum err_kind make(struct call *c, struct fork *f, const char *id, bool n
     return session_describe(made, &f->checkpoint, &f->state, e);
 }
 
+/* All of it, in this order. false: no memory. */
+static bool insert(struct store_txn *txn, struct fork *f, const struct session *from)
+{
+    const struct session *made = f->session;
+    bool fits = true;
+    store_require_change(txn, from->key, from->seq);
+    store_insert_model(txn, &f->model);
+    store_save_checkpoint(txn, STORE_NEW_MODEL, &f->checkpoint);
+    add_losses(txn, f);
+    for (size_t i = 0; fits && i < made->batches; i++)
+        fits = batch_insert(txn, STORE_NEW_MODEL, made->batch[i]);
+    return fits;
+}
+
 static enum err_kind keep(struct call *c, struct fork *f, struct err *e)
 {
     struct session *made = f->session;
     struct store_txn *txn = store_txn_new(c->api->store);
-    if (!txn)
+    if (!txn || !insert(txn, f, c->session)) {
+        store_txn_drop(txn);
         return err_set(e, ERR_NOMEM, "", "no memory for the model");
-    store_require_change(txn, c->session->key, c->session->seq);
-    store_insert_model(txn, &f->model);
-    store_save_checkpoint(txn, STORE_NEW_MODEL, &f->checkpoint);
-    add_losses(txn, f);
-    for (size_t i = 0; i < made->batches; i++)
-        if (!batch_insert(txn, STORE_NEW_MODEL, made->batch[i]))
-            break; /* which the commit tells */
+    }
     call_location(c, "/models/%s", made->id);
     call_tag(c, model_write(&c->out, made));
     call_keep_answer(c, txn);

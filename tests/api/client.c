@@ -151,6 +151,9 @@ static void run_sql(const char *path, const char *sql)
     sqlite3 *db;
     char *why = NULL;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    /* without shared memory, which tests/storage/fault_vfs.h has none of */
+    assert_int_equal(sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL),
+                     SQLITE_OK);
     sqlite3_create_function(db, "change_seal", 7, SQLITE_UTF8, NULL, change_seal, NULL, NULL);
     if (sqlite3_exec(db, sql, NULL, NULL, &why))
         fail_msg("%s: %s", sql, why);

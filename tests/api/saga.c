@@ -164,6 +164,14 @@ static void print_difference(const char *want, const char *is)
     print_error("%.300s\n  and not\n%.300s\n", is + from, want + from);
 }
 
+void saga_assert_same(const char *want, const char *is)
+{
+    if (!strcmp(want, is))
+        return;
+    print_difference(want, is);
+    fail();
+}
+
 static bool is_moment(const struct saga *s, size_t moment, char *const is[SAGA_MODELS])
 {
     for (int m = 0; m < SAGA_MODELS; m++)

@@ -58,6 +58,8 @@ bool saga_is_answer(const struct act *a, const struct reply *r);
 
 /* What the api shows of a model: a line for each request, with the status. free() it. */
 char *saga_look(struct client *c, const char *id);
+/* Fails if they differ, and prints where. */
+void saga_assert_same(const char *want, const char *is);
 /* The last moment from low to high that the api shows; fails if it shows none of these. */
 size_t saga_find(const struct saga *s, struct client *c, size_t low, size_t high);
 /* Fails if "loose" is as it never was up to that moment. */

@@ -2,13 +2,13 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "engine/mem.h"
+#include "tests/storage/fault_memory.h"
 #include "tests/storage/fault_vfs.h"
 
 /* ---- a failing disk ------------------------------------------------------------------------ */
@@ -319,24 +319,6 @@ static void every_read_fails(void **state)
 
 /* ---- no memory ----------------------------------------------------------------------------- */
 
-static atomic_long allocations_left;
-static atomic_bool allocation_failed;
-
-static bool fail_allocation(size_t bytes)
-{
-    (void)bytes;
-    if (atomic_fetch_sub(&allocations_left, 1) != 1)
-        return false;
-    atomic_store(&allocation_failed, true);
-    return true;
-}
-
-static void arm_allocations(long nth)
-{
-    atomic_store(&allocation_failed, false);
-    atomic_store(&allocations_left, nth);
-}
-
 static void every_allocation_fails(void **state)
 {
     struct fixture *f = *state;
@@ -346,29 +328,12 @@ static void every_allocation_fails(void **state)
     for (long nth = 1; failed; nth++) {
         struct result r;
         remove_store(path);
-        arm_allocations(nth);
-        mem_fault = fail_allocation;
+        fault_memory_arm(FAULT_OURS, nth);
         run_scenario(path, &r);
-        mem_fault = NULL;
-        failed = atomic_load(&allocation_failed);
+        failed = fault_memory_disarm();
         assert_int_equal(r.worst, failed ? ERR_NOMEM : ERR_OK);
         check_acknowledged(path, &r);
     }
-}
-
-static sqlite3_mem_methods sqlite_memory;
-static atomic_bool sqlite_memory_fails;
-
-static void *fault_malloc(int bytes)
-{
-    bool fails = atomic_load(&sqlite_memory_fails) && fail_allocation((size_t)bytes);
-    return fails ? NULL : sqlite_memory.xMalloc(bytes);
-}
-
-static void *fault_realloc(void *block, int bytes)
-{
-    bool fails = atomic_load(&sqlite_memory_fails) && fail_allocation((size_t)bytes);
-    return fails ? NULL : sqlite_memory.xRealloc(block, bytes);
 }
 
 /* Those of SQLite itself: every one at first, then fewer and fewer of some ten thousand. */
@@ -381,11 +346,9 @@ static void every_allocation_of_sqlite_fails(void **state)
     for (long nth = 1; failed; nth += 1 + nth / 15) {
         struct result r;
         remove_store(path);
-        arm_allocations(nth);
-        atomic_store(&sqlite_memory_fails, true);
+        fault_memory_arm(FAULT_SQLITE, nth);
         run_scenario(path, &r);
-        atomic_store(&sqlite_memory_fails, false);
-        failed = atomic_load(&allocation_failed);
+        failed = fault_memory_disarm();
         if (r.worst != ERR_OK && !(failed && r.worst == ERR_NOMEM))
             fail_msg("allocation %ld: %s: %s", nth, err_slug(r.worst), last.message);
         check_acknowledged(path, &r);
@@ -408,12 +371,7 @@ int main(void)
         TEST(every_allocation_fails),
         TEST(every_allocation_of_sqlite_fails),
     };
-    sqlite3_mem_methods memory;
-    sqlite3_config(SQLITE_CONFIG_GETMALLOC, &sqlite_memory);
-    memory = sqlite_memory;
-    memory.xMalloc = fault_malloc;
-    memory.xRealloc = fault_realloc;
-    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
+    fault_memory_install();
     fault_vfs_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
