@@ -109,7 +109,7 @@ enum err_kind post_restore(struct call *c, struct err *e)
     if (!rc)
         rc = session_keep_losses(c->session, e);
     if (!rc)
-        rc = session_put(c->session, &k, e);
+        rc = session_go_to(c->session, &k, e);
     bool known = k.seq > 0 && k.seq <= c->session->seq;
     if (!rc)
         rc = call_keep_restored(c, known ? k.seq : -1, e);

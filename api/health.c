@@ -1,5 +1,6 @@
 /* api/health.c - what a supervisor asks, and what the daemon does on its own. */
 #include "api/handlers.h"
+#include "api/journal.h"
 #include "api/state.h"
 
 static void write_status(struct call *c, const char *status)
@@ -33,13 +34,23 @@ enum err_kind get_readyz(struct call *c, struct err *e)
     return rc;
 }
 
+/* A journal that is short by now needs no checkpoint: it was long when the model came into the
+ * list. */
+static bool is_due(const struct session *s)
+{
+    return !session_is_journaled(s) || journal_is_long(s) || s->changed ||
+           atomic_load(&s->save_failed) || atomic_load(&s->saving);
+}
+
 /* Copies on their way to the store may take an eighth of what models may. Beyond that a model is
  * written as it lies, and its line waits for the store. */
 static void checkpoint(struct session *s)
 {
     struct api *a = s->api;
     struct err ignored; /* it is due again */
-    if (atomic_load(&a->checkpoints) <= a->config.memory / 8)
+    if (!is_due(s))
+        registry_forget_change(&a->registry, s);
+    else if (atomic_load(&a->checkpoints) <= a->config.memory / 8)
         session_checkpoint(s);
     else if (session_put_away(s, &ignored) == ERR_OK && !atomic_load(&s->saving))
         registry_forget_change(&a->registry, s);

@@ -490,3 +490,13 @@ enum err_kind session_put(struct session *s, const struct store_checkpoint *c, s
     mem_free(state.flags);
     return rc;
 }
+
+enum err_kind session_go_to(struct session *s, const struct store_checkpoint *c, struct err *e)
+{
+    int durability = s->spec.durability;
+    enum err_kind rc = session_put(s, c, e);
+    pthread_rwlock_wrlock(&s->lock);
+    s->spec.durability = durability;
+    pthread_rwlock_unlock(&s->lock);
+    return rc;
+}

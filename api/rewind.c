@@ -61,7 +61,7 @@ static enum err_kind copy_state(struct session *to, const struct session *from, 
     struct json_out state = {0};
     enum err_kind rc = session_describe(from, &c, &state, e);
     if (!rc)
-        rc = session_put(to, &c, e);
+        rc = session_go_to(to, &c, e);
     json_out_close(&state);
     return rc;
 }
@@ -206,6 +206,7 @@ static enum err_kind make(struct call *c, struct fork *f, const char *id, bool n
         return rc;
     struct session *made = f->session;
     snprintf(made->id, sizeof made->id, "%s", id);
+    made->spec.durability = s->spec.durability;
     snprintf(f->model.id, sizeof f->model.id, "%s", id);
     made->created_at = made->updated_at = f->model.created_at = clock_millis();
     made->seq = made->proven_seq = made->base_seq = 0;

@@ -211,6 +211,10 @@ size_t session_checkpoint_bytes(const struct session *s);
 /* Fills s from a checkpoint of it. IO: it does not fit · NOMEM; then s is as it was */
 MUST_USE enum err_kind session_put(struct session *s, const struct store_checkpoint *c,
                                    struct err *e);
+/* The same for a model in use, which keeps its durability: that is a promise of today's, not a part
+ * of the state of then. */
+MUST_USE enum err_kind session_go_to(struct session *s, const struct store_checkpoint *c,
+                                     struct err *e);
 /* Describes s as a checkpoint that points into it. after: json_out_close(state). In line.
  *   errors NOMEM */
 MUST_USE enum err_kind session_describe(const struct session *s, struct store_checkpoint *c,

@@ -285,7 +285,8 @@ static void pack(struct front *f, int64_t model, const struct store_change *c,
                        .seal = journal_seal(model, c, blob)};
     unsigned char *at = f->packed + f->bytes;
     memcpy(at, &p, sizeof p);
-    memcpy(at + sizeof p, c->body, p.body_bytes);
+    if (p.body_bytes) /* memcpy takes no NULL, even for nothing */
+        memcpy(at + sizeof p, c->body, p.body_bytes);
     if (p.data_bytes)
         memcpy(at + sizeof p + p.body_bytes, c->data, p.data_bytes);
     size_t bytes = sizeof p + p.body_bytes + p.data_bytes;

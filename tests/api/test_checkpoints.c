@@ -78,6 +78,9 @@ static void test_restore_bit_for_bit(void **state)
     steps(c, "a", 3);
     const struct reply *r = expect_of(c, 200, "POST", "a", "/checkpoints/1/restore", NULL);
     assert_json(r, "/step", "8");
+    /* what is promised now stays promised */
+    assert_json(r, "/durability", "\"none\"");
+    expect_of(c, 200, "PATCH", "a", "", "{\"durability\":\"process\"}");
     assert_twins(c, "a", c, "twin");
     /* The gradients in flight are used, then the next in turn. */
     for (int i = 0; i < 2; i++) {

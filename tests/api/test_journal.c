@@ -377,6 +377,29 @@ static void test_long_tail(void **state)
     }
 }
 
+/* … and when it is short again, it asks for none, however much is trained. */
+static void test_short_tail(void **state)
+{
+    struct pair *p = *state;
+    struct client *c = p->killed;
+    char *rows = rows_text(5000, "");
+    client_close(c);
+    c->config.checkpoint_seconds = 0;
+    client_open(c);
+    create(p, MOMENTUM, 2);
+    assert_false(client_run_due(c)); /* a journal alone is no reason */
+    for (int i = 0; i < 30; i++)
+        deed(p, "POST", "/step", rows, 200);
+    assert_true(client_run_due(c));
+    for (int i = 0; i < 5; i++) {
+        deed(p, "POST", "/step", NULL, 200);
+        assert_int_equal(client_run_due(c), i == 0); /* which takes it off the list */
+    }
+    assert_int_equal(client_sql(c, "SELECT count(*) FROM checkpoints"), 1);
+    kill_and_compare(p);
+    free(rows);
+}
+
 /* A checkpoint in the background after any change, and a kill behind the next. */
 static void test_checkpoints_in_between(void **state)
 {
@@ -444,6 +467,7 @@ int main(void)
         ROW(test_diverged),
         ROW(test_infinities),
         ROW(test_long_tail),
+        ROW(test_short_tail),
         ROW(test_checkpoints_in_between),
         ROW(test_stops_and_kills),
         ROW(test_elsewhere),
