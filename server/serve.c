@@ -215,6 +215,8 @@ static enum err_kind stop(struct daemon *d, struct err *e)
     struct hurry hurry = {d, clock_ns() + d->config->drain_seconds * CLOCK_SECOND};
     http_stop(d->http);
     pool_free(d->pool);
+    if (d->api) /* what opening found wrong is found once only */
+        log_notices(d);
     return api_close(d->api, is_hurried, &hurry, e);
 }
 
@@ -236,6 +238,7 @@ int serve(const struct config *config)
                  GRADD_VERSION, config->data, config->workers, api_isa(d.api),
                  config->memory >> 20);
         log_text(&d.log, LOG_INFO, "listening on http://%s", http_address(d.http));
+        log_notices(&d);
         if ((rc = run(&d, &e)))
             log_text(&d.log, LOG_ERROR, "%s", e.message);
         drain(&d);

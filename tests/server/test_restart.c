@@ -6,12 +6,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -627,6 +629,32 @@ static void test_second_daemon_leaves_the_first_at_work(void **state)
     assert_int_equal(daemon_stop(&a), 0);
 }
 
+/* SQLite drops what stands behind it, once: it is told even if the daemon lives only for a moment.
+ */
+static void test_damage_in_the_log_is_told(void **state)
+{
+    char name[200], byte;
+    struct stat info;
+    (void)state;
+    daemon_start(&a, DAEMON_REAL, NULL);
+    make_models(&a);
+    daemon_signal(&a, SIGKILL);
+    assert_int_equal(daemon_wait(&a), 128 + SIGKILL);
+    snprintf(name, sizeof name, "%s/gradd.db-wal", a.dir);
+    int fd = open(name, O_RDWR);
+    assert_int_equal(fstat(fd, &info), 0);
+    off_t at = info.st_size * 3 / 4;
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 4;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    assert_int_equal(close(fd), 0);
+    daemon_start(&a, DAEMON_REAL, NULL);
+    assert_int_equal(daemon_stop(&a), 0);
+    char *log = daemon_log(&a);
+    assert_non_null(strstr(log, "pages in its log are lost"));
+    free(log);
+}
+
 #define RESTART_TEST(f) cmocka_unit_test_teardown(f, clean_up)
 
 int main(void)
@@ -646,6 +674,7 @@ int main(void)
         RESTART_TEST(test_killed_in_the_middle_of_a_call_with_a_key),
         RESTART_TEST(test_killed_in_the_middle_without_a_journal),
         RESTART_TEST(test_second_daemon_leaves_the_first_at_work),
+        RESTART_TEST(test_damage_in_the_log_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
