@@ -16,8 +16,9 @@ FUZZ_TIME  ?= 15
 KILLS         ?= 1000
 STOPS         ?= 100
 CRASH_SECONDS ?= 1200
-# how often make power-loss loses the power
+# how often make power-loss loses the power, and make bitflips flips a bit
 SEEDS      ?= 10000
+FLIPS      ?= 1000
 # how much of it make parity tries: short or long
 PARITY     ?= short
 VERSION    := 0.1.0
@@ -177,6 +178,11 @@ faults: ## fail every single call of the disk and every allocation, and fill the
 	@tests/tools/seeds.sh $(B)/tests/api/test_disk 100
 	@tests/tools/seeds.sh $(B)/tests/api/test_memory 20
 
+bitflips: ## flip each of FLIPS (1000) bits of a closed file, and of a killed one with its log
+	$(call install_for,build test)
+	$(build) $(B)/tests/api/test_bitflip
+	@tests/tools/seeds.sh $(B)/tests/api/test_bitflip $(FLIPS)
+
 parity: ## compare with PyTorch, op by op and program by program; PARITY=long for more of it
 	@docker/install.sh build parity
 	$(build) $(B)/gradd
@@ -214,6 +220,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: FORCE all run test crash power-loss faults fuzz-smoke fuzzers parity bench bench-quick benches soak lint image install clean help
+.PHONY: FORCE all run test crash power-loss faults bitflips fuzz-smoke fuzzers parity bench bench-quick benches soak lint image install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
