@@ -149,10 +149,11 @@ static enum err_kind redo_step(struct replay *r, const struct change_row *row, i
     struct session *s = r->s;
     struct step_result result;
     struct batch *b;
-    bool last = i + 1 == row->steps;
+    bool last = i + 1 == row->steps, reaches = s->step + 1 == r->until_step;
+    enum step_end end = last ? STEP_DIGESTED : reaches ? STEP_ENDS : STEP_GOES_ON;
     enum err_kind rc = find_data(r, row, &b, e);
     if (!rc)
-        rc = session_step(s, r->scratch, b, last, &result, e);
+        rc = session_step(s, r->scratch, b, end, &result, e);
     if (!rc)
         rc = check_loss(row, journal_loss(row, i), result.loss, e);
     return !rc && last ? check_digest(s, row, e) : rc;

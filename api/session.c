@@ -339,16 +339,32 @@ static enum err_kind measure(struct session *s, struct step_result *r, struct er
     return isfinite(r->grad_norm) ? ERR_OK : diverged(s, "the gradient", e);
 }
 
-/* The update and what goes with it, as one short writers' section. */
-static enum err_kind update(struct session *s, const struct step_result *r, bool digest,
-                            struct err *e)
+/* The same after a backward that may owe gradients: a bound of the norm will do if it shows that
+ * all is well. If not, what is owed is made, and looked at as ever. */
+static enum err_kind measure_owed(struct session *s, struct tape *t, struct step_result *r,
+                                  struct err *e)
+{
+    if (!t->owed)
+        return measure(s, r, e);
+    r->grad_norm = module_gradient_bound(s->module, t);
+    if (s->spec.on_divergence == DIVERGENCE_CONTINUE ||
+        (isfinite(r->loss) && sgd_is_safe(&s->sgd, s->module, r->grad_norm)))
+        return ERR_OK;
+    tape_settle(t);
+    return measure(s, r, e);
+}
+
+/* The update and what goes with it, as one short writers' section. t: NULL, or what may owe
+ * gradients. */
+static enum err_kind update(struct session *s, const struct tape *t, const struct step_result *r,
+                            bool digest, struct err *e)
 {
     bool stop = s->spec.on_divergence == DIVERGENCE_STOP;
     enum err_kind rc = reserve_loss(s, e);
     if (rc)
         return rc;
     session_begin_change(s);
-    rc = sgd_step(&s->sgd, s->module, s->api->kernels, stop, r->grad_norm,
+    rc = sgd_step(&s->sgd, s->module, s->api->kernels, t, stop, r->grad_norm,
                   digest ? &s->digest : NULL, e);
     if (!rc) {
         s->digest_known = digest;
@@ -370,16 +386,18 @@ static enum err_kind update(struct session *s, const struct step_result *r, bool
 }
 
 enum err_kind session_step(struct session *s, struct scratch *scratch, const struct batch *b,
-                           bool digest, struct step_result *r, struct err *e)
+                           enum step_end end, struct step_result *r, struct err *e)
 {
+    struct tape *t = &scratch->tape;
     session_zero_grad(s);
     r->dtype = b->output_type;
-    enum err_kind rc =
-        train_backward(s->module, &s->spec.loss, &scratch->tape, &b->x, &b->y, &r->loss, NULL, e);
+    t->owes = end == STEP_GOES_ON;
+    enum err_kind rc = train_backward(s->module, &s->spec.loss, t, &b->x, &b->y, &r->loss, NULL, e);
+    t->owes = false;
     if (!rc)
-        rc = measure(s, r, e);
+        rc = measure_owed(s, t, r, e);
     if (!rc)
-        rc = update(s, r, digest, e);
+        rc = update(s, t, r, end == STEP_DIGESTED, e);
     if (rc)
         session_zero_grad(s);
     else
@@ -455,5 +473,5 @@ enum err_kind session_apply(struct session *s, struct step_result *r, struct err
     r->loss = s->loss_pending;
     r->dtype = session_loss_dtype(s);
     enum err_kind rc = measure(s, r, e);
-    return rc ? rc : update(s, r, session_is_journaled(s), e);
+    return rc ? rc : update(s, NULL, r, session_is_journaled(s), e);
 }

@@ -137,13 +137,19 @@ struct step_result {
     double loss, grad_norm;
     enum dtype dtype; /* of the loss */
 };
+/* What is asked of a step's state beside the parameters. */
+enum step_end {
+    STEP_GOES_ON,  /* nothing, another step follows at once: the gradients need not be there, and
+                      result->grad_norm may be a bound */
+    STEP_ENDS,     /* the gradients, */
+    STEP_DIGESTED, /* and the digest, summed on the way */
+};
 /* zero_grad, forward, loss, backward, update, history. In line.
- *   digest  whether the state's is summed on the way: for the last step of a slice
  *   errors DIVERGED nothing was applied, and the gradients are cleared; result->loss is set
  *          NOMEM */
 MUST_USE enum err_kind session_step(struct session *s, struct scratch *scratch,
-                                    const struct batch *b, bool digest, struct step_result *result,
-                                    struct err *e);
+                                    const struct batch *b, enum step_end end,
+                                    struct step_result *result, struct err *e);
 /* Forward, loss, backward; gradients add up. *dx (may be NULL) lives on scratch's tape.
  *   errors DIVERGED the gradients are as they were before · NOMEM */
 MUST_USE enum err_kind session_backward(struct session *s, struct scratch *scratch,

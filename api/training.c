@@ -157,12 +157,12 @@ static void steps_write(struct call *c, const struct steps *t)
     json_end_object(w);
 }
 
-static enum err_kind one_step(struct call *c, struct steps *t, bool digest, struct err *e)
+static enum err_kind one_step(struct call *c, struct steps *t, enum step_end end, struct err *e)
 {
     struct session *s = c->session;
     int64_t cursor = s->cursor;
     const struct batch *b = data_next(s, &t->data);
-    enum err_kind rc = session_step(s, c->scratch, b, digest, &t->last, e);
+    enum err_kind rc = session_step(s, c->scratch, b, end, &t->last, e);
     if (rc == ERR_DIVERGED)
         tell_divergence(c, b, &t->last);
     if (rc) {
@@ -178,10 +178,12 @@ static enum err_kind one_step(struct call *c, struct steps *t, bool digest, stru
  * one sums the digest that the journal needs. */
 static enum err_kind run_slice(struct call *c, struct steps *t, struct err *e)
 {
+    enum step_end end = STEP_GOES_ON;
     enum err_kind rc = ERR_OK;
-    for (bool last = false; !rc && !last;) {
-        last = t->done + 1 == t->wanted || call_slice_is_over(c);
-        rc = one_step(c, t, last && session_is_journaled(c->session), e);
+    while (!rc && end == STEP_GOES_ON) {
+        if (t->done + 1 == t->wanted || call_slice_is_over(c))
+            end = session_is_journaled(c->session) ? STEP_DIGESTED : STEP_ENDS;
+        rc = one_step(c, t, end, e);
     }
     t->cleared = rc != ERR_OK;
     return rc;

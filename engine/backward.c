@@ -97,8 +97,10 @@ static bool add_to(struct tape *t, struct tensor *y, const struct tensor *x)
  *   own  g is seen by nobody else from now on: without a slot it becomes the gradient itself */
 static bool accumulate(struct tape *t, struct tensor *leaf, struct tensor *g, bool own)
 {
-    if (leaf->grad)
+    if (leaf->grad) {
+        tape_settle(t); /* the first one may be among what is owed */
         return add_to(t, leaf->grad, g);
+    }
     struct tensor *slot = leaf->grad_slot;
     if (!slot && own && g->dtype == leaf->dtype && tensor_is_contiguous(g)) {
         leaf->grad = g;
@@ -258,6 +260,22 @@ static enum err_kind deliver_all(struct tape *t, struct node *n, const struct op
     return ERR_OK;
 }
 
+/* The row's gradients, but for those that may be owed. */
+static void compute(struct tape *t, const struct node *n, const struct op_call *c)
+{
+    struct tensor *owed[OWING_INPUTS] = {NULL};
+    bool may = t->owes && c->op->flags & MAY_OWE && c->args.alpha == 1;
+    for (int i = 0; may && i < c->inputs; i++)
+        if (c->grad_in[i] && tape_owe(t, n, i, c)) {
+            owed[i] = c->grad_in[i];
+            c->grad_in[i] = NULL;
+        }
+    c->op->backward(c);
+    for (int i = 0; may && i < c->inputs; i++)
+        if (owed[i])
+            c->grad_in[i] = owed[i];
+}
+
 static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
 {
     enum err_kind rc = check_saved(t, n, e);
@@ -288,7 +306,7 @@ static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
             return tape_no_memory(e);
     }
     if (!t->dry || c.op->flags & REARRANGES)
-        c.op->backward(&c);
+        compute(t, n, &c);
     return deliver_all(t, n, &c, &s, e);
 }
 

@@ -288,6 +288,20 @@ double module_gradient_norm(const struct module *m, const struct kernels *k)
     return sqrt(scaled) * scale;
 }
 
+double module_gradient_bound(const struct module *m, const struct tape *t)
+{
+    double sum = 0;
+    for (int i = 0; i < m->parameters; i++) {
+        const struct tensor *p = &m->parameter[i].tensor;
+        const struct owed *w = tape_owed(t, p);
+        if (w)
+            sum += tape_owed_squares(t, w);
+        else if (p->grad)
+            sum += t->kernels->sum_squares(m->dtype, tensor_data(p->grad), (size_t)tensor_count(p));
+    }
+    return sqrt(sum);
+}
+
 bool module_gradients_are_finite(const struct module *m, const struct kernels *k)
 {
     for (int i = 0; i < m->parameters; i++) {

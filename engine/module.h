@@ -126,6 +126,8 @@ MUST_USE enum err_kind module_need_gradients(struct module *m, struct err *e);
 void module_zero_grad(struct module *m);
 /* The L2 norm over all gradients, as torch.nn.utils.clip_grad_norm_ counts it; 0 without any. */
 double module_gradient_norm(const struct module *m, const struct kernels *k);
+/* A bound of that norm after a backward on t that may owe gradients, which are not made for it. */
+double module_gradient_bound(const struct module *m, const struct tape *t);
 bool module_gradients_are_finite(const struct module *m, const struct kernels *k);
 
 /* The digest (engine/kernels.h) of what parameter i has of a block that is laid out as the

@@ -102,7 +102,8 @@ static struct matrix matrix_at(const struct stack *s, enum dtype dtype, int64_t 
     return m;
 }
 
-/* y = a b [+ add]; add's data NULL: nothing is added. No integers. */
+/* y = a b [+ add]; add's data NULL: nothing is added. No integers. What is owed is only described.
+ */
 static void multiply(const struct op_call *c, enum dtype dtype, const struct stack *y,
                      const struct stack *a, const struct stack *b, const struct stack *add)
 {
@@ -116,7 +117,10 @@ static void multiply(const struct op_call *c, enum dtype dtype, const struct sta
                                    .add = matrix_at(add, dtype, i),
                                    .c = matrix_at(y, dtype, i),
                                    .workspace = c->workspace};
-        ISA_FN(matmul)(&args);
+        if (c->owed)
+            *c->owed = args;
+        else
+            ISA_FN(matmul)(&args);
     }
 }
 
@@ -150,7 +154,7 @@ static void product_backward(const struct op_call *c, const struct product *p)
         struct stack b = transposed(stack_of(c->in[p->a + 1], p->form_b));
         grad = stack_of(c->grad_in[p->a], p->form_a);
         multiply(c, dtype, &grad, &g, &b, &nothing);
-        BY_TYPE(dtype, scale, &grad, &grad, alpha);
+        BY_TYPE(dtype, scale, &grad, &grad, alpha); /* 1 where it is owed */
     }
     if (c->grad_in[p->a + 1]) {
         struct stack a = transposed(stack_of(c->in[p->a], p->form_a));

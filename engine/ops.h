@@ -51,6 +51,11 @@
     65536u /* grad_in is [2, n], n being what the input spans of its storage: the walk takes the   \
               input's elements out of its first row; the second one is for the row's own use */
 
+#define MAY_OWE                                                                                    \
+    131072u /* of at most OWING_INPUTS, with alpha 1: where call.owed is set, the gradient of the  \
+               one input that asks is described there, not computed */
+#define OWING_INPUTS 3
+
 /* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row; one
  * with - before it has no derivative at all, and so no place among the node's next_functions.
  *    id           fn               grad node                inputs               saves       flags
@@ -225,14 +230,15 @@
     X(FLIP, flip, "FlipBackward0", "self", SAVE_NONE, ANY_STRIDES)
 
 #define OPS_MATMUL(X)                                                                              \
-    X(MM, mm, "MmBackward0", "self mat2", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)), ANY_STRIDES)  \
+    X(MM, mm, "MmBackward0", "self mat2", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),               \
+      ANY_STRIDES | MAY_OWE)                                                                       \
     X(MV, mv, "MvBackward0", "self vec", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)), ANY_STRIDES)   \
     X(DOT, dot, "DotBackward0", "self tensor", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),          \
       ANY_STRIDES)                                                                                 \
     X(BMM, bmm, "BmmBackward0", "self mat2", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),            \
       ANY_STRIDES)                                                                                 \
     X(ADDMM, addmm, "AddmmBackward0", "self mat1 mat2", GRAD(1, SAVE_IN(2)) | GRAD(2, SAVE_IN(1)), \
-      ANY_STRIDES)                                                                                 \
+      ANY_STRIDES | MAY_OWE)                                                                       \
     X(ADDMV, addmv, "AddmvBackward0", "self mat vec", GRAD(1, SAVE_IN(2)) | GRAD(2, SAVE_IN(1)),   \
       ANY_STRIDES)                                                                                 \
     X(BADDBMM, baddbmm, "BaddbmmBackward0", "self batch1 batch2",                                  \
@@ -401,6 +407,7 @@ struct op_call {
     const struct tensor *grad_out; /* backward: contiguous unless ANY_STRIDES */
     struct tensor **grad_in;       /* backward: has the input's shape (WIDE_GRADS: the output's);
                                       NULL: not asked */
+    struct matmul_args *owed;      /* backward, MAY_OWE: see there; NULL: computed as any */
 };
 
 /* The numbers of its inputs may not be there yet (tape.h, `dry`): infer looks with tensor_data. */

@@ -65,47 +65,103 @@ void sgd_touch(struct sgd *o)
     o->reach = INFINITY;
 }
 
-/* Does parameter i take part, in the same way as parameter j? */
-static bool alike(const struct sgd *o, const struct module *m, int i, int j)
+/* Of an owed gradient, what is made at a time: it should stay in the second-level cache. */
+#define OWED_BYTES ((size_t)256 << 10)
+
+/* What every sweep of one step has in common. */
+struct pass {
+    struct sgd *o;
+    struct module *m;
+    const struct kernels *k;
+    const struct tape *t;  /* NULL: it owes nothing */
+    bool dry;              /* nothing is written */
+    struct sgd_sums *sums; /* NULL, or gets the digests of what is written */
+};
+
+static const struct owed *owed_of(const struct pass *p, int i)
 {
-    return !m->parameter[i].tensor.grad == !m->parameter[j].tensor.grad &&
-           o->has_momentum[i] == o->has_momentum[j];
+    return p->t ? tape_owed(p->t, &p->m->parameter[i].tensor) : NULL;
 }
 
-/* Sweeps over all parameters with a gradient, neighbours in one run. dry: nothing is written.
- * sums (or NULL) gets the digests of what is written. Returns the largest magnitude that is (or
- * would be) written, NaN if any is. */
-static double sweep(struct sgd *o, struct module *m, const struct kernels *k, bool dry,
-                    struct sgd_sums *sums)
+/* Does parameter i take part, in the same way as parameter j? */
+static bool alike(const struct pass *p, int i, int j)
 {
-    size_t bytes = dtype_bytes(m->dtype);
+    const struct parameter *at = p->m->parameter;
+    return !at[i].tensor.grad == !at[j].tensor.grad &&
+           p->o->has_momentum[i] == p->o->has_momentum[j] && !owed_of(p, i) && !owed_of(p, j);
+}
+
+/* Of n elements from `at` on of the blocks, of which parameter i is the first. */
+static double sweep_run(const struct pass *p, int i, size_t at, size_t n, const void *gradient)
+{
+    size_t bytes = dtype_bytes(p->m->dtype);
+    struct sgd_sweep s = {.dtype = p->m->dtype,
+                          .n = n,
+                          .options = &p->o->options,
+                          .first = !p->o->has_momentum[i],
+                          .gradient = gradient,
+                          .parameter = (char *)p->m->values.data + at * bytes,
+                          .dry = p->dry,
+                          .at = at,
+                          .sums = p->sums};
+    if (p->o->options.momentum != 0)
+        s.momentum = (char *)p->o->momentum + at * bytes;
+    return p->k->sgd(&s);
+}
+
+static double larger(double a, double b)
+{
+    return a > b || isnan(a) ? a : b;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Whole rows at a time, or parts of one row. */
+static double sweep_owed(const struct pass *p, int i, const struct owed *w)
+{
+    int64_t most = (int64_t)(OWED_BYTES / dtype_bytes(p->m->dtype)), width = w->product.n;
+    int64_t at = p->m->parameter[i].tensor.offset, cols = smaller(width, most), rows;
+    void *room = (char *)p->t->workspace + MATMUL_WORKSPACE_BYTES;
     double largest = 0;
-    for (int i = 0, end; i < m->parameters; i = end) {
-        size_t n = 0;
-        for (end = i; end < m->parameters && alike(o, m, i, end); end++)
-            n += (size_t)tensor_count(&m->parameter[end].tensor);
-        if (!m->parameter[i].tensor.grad)
-            continue;
-        size_t at = (size_t)m->parameter[i].tensor.offset * bytes;
-        struct sgd_sweep s = {.dtype = m->dtype,
-                              .n = n,
-                              .options = &o->options,
-                              .first = !o->has_momentum[i],
-                              .gradient = (char *)m->gradients.data + at};
-        if (o->options.momentum != 0)
-            s.momentum = (char *)o->momentum + at;
-        s.parameter = (char *)m->values.data + at;
-        s.dry = dry;
-        s.at = (size_t)m->parameter[i].tensor.offset;
-        s.sums = sums;
-        double written = k->sgd(&s);
-        largest = written > largest || isnan(written) ? written : largest;
+    for (int64_t row = 0; row < w->product.m; row += rows) {
+        rows = smaller(most / cols, w->product.m - row);
+        if (cols < width)
+            rows = 1;
+        for (int64_t col = 0, n; col < width; col += n) {
+            n = smaller(cols, width - col);
+            tape_owed_part(p->t, w, row, rows, col, n, room);
+            double written =
+                sweep_run(p, i, (size_t)(at + row * width + col), (size_t)(rows * n), room);
+            largest = larger(written, largest);
+        }
     }
     return largest;
 }
 
-/* Can no element leave the range, judging by the largest ones alone? */
-static bool is_safe(const struct sgd *o, const struct module *m, double gradient_norm)
+/* Sweeps over all parameters with a gradient, neighbours in one run. Returns the largest magnitude
+ * that is (or would be) written, NaN if any is. */
+static double sweep(const struct pass *p)
+{
+    const struct module *m = p->m;
+    double largest = 0;
+    for (int i = 0, end; i < m->parameters; i = end) {
+        const struct tensor *first = &m->parameter[i].tensor;
+        const struct owed *w = owed_of(p, i);
+        size_t n = (size_t)tensor_count(first), at = (size_t)first->offset;
+        for (end = i + 1; end < m->parameters && alike(p, i, end); end++)
+            n += (size_t)tensor_count(&m->parameter[end].tensor);
+        if (!first->grad)
+            continue;
+        const void *gradient = (char *)m->gradients.data + at * dtype_bytes(m->dtype);
+        largest = larger(w ? sweep_owed(p, i, w) : sweep_run(p, i, at, n, gradient), largest);
+    }
+    return largest;
+}
+
+bool sgd_is_safe(const struct sgd *o, const struct module *m, double gradient_norm)
 {
     const struct sgd_options *p = &o->options;
     double g = gradient_norm + p->weight_decay * o->reach;
@@ -174,22 +230,24 @@ static void remember(struct sgd *o, const struct module *m, double written)
         o->reach = written;
 }
 
-enum err_kind sgd_step(struct sgd *o, struct module *m, const struct kernels *k, bool finite,
-                       double gradient_norm, uint64_t *digest, struct err *e)
+enum err_kind sgd_step(struct sgd *o, struct module *m, const struct kernels *k,
+                       const struct tape *t, bool finite, double gradient_norm, uint64_t *digest,
+                       struct err *e)
 {
+    struct sgd_sums sums = {0};
+    struct pass dry = {o, m, k, t, true, NULL}, real = {o, m, k, t, false, digest ? &sums : NULL};
     if (o->options.momentum != 0) {
         enum err_kind rc = sgd_need_momentum(o, m, e);
         if (rc)
             return rc;
     }
-    if (finite && !is_safe(o, m, gradient_norm)) {
-        double would = sweep(o, m, k, true, NULL);
+    if (finite && !sgd_is_safe(o, m, gradient_norm)) {
+        double would = sweep(&dry);
         if (!isfinite(would))
             return err_set(e, ERR_DIVERGED, "", "the update would leave the range of %s",
                            dtype_name(m->dtype));
     }
-    struct sgd_sums sums = {0};
-    remember(o, m, sweep(o, m, k, false, digest ? &sums : NULL));
+    remember(o, m, sweep(&real));
     if (digest) {
         add_unwritten(o, m, k, &sums);
         *digest = digest_of(o, m, sums);

@@ -53,14 +53,21 @@ MUST_USE enum err_kind sgd_need_momentum(struct sgd *o, const struct module *m, 
 /* The parameters or the momentum were written from outside. */
 void sgd_touch(struct sgd *o);
 
+/* Can no element leave the range of its type by a step with gradients of at most that norm, judging
+ * by the largest elements alone? So no gradient is NaN or infinite either. */
+bool sgd_is_safe(const struct sgd *o, const struct module *m, double gradient_norm);
+
 /* optimizer.step(): updates every parameter that has a gradient. It only reads the gradients.
+ *   t       on which the gradients were made, if it owes some: then they are made on the way, and
+ *           the step is safe or finite is not set; else NULL
  *   finite  refuse, before anything is written, an update after which a parameter or a momentum
  *           would not be finite; gradient_norm is finite
  *   digest  NULL, or gets sgd_digest of the state that the update led to: it is summed while that
  *           is written, which costs much less than a pass of its own
  *   errors  DIVERGED refused · NOMEM nothing was written */
 MUST_USE enum err_kind sgd_step(struct sgd *o, struct module *m, const struct kernels *k,
-                                bool finite, double gradient_norm, uint64_t *digest, struct err *e);
+                                const struct tape *t, bool finite, double gradient_norm,
+                                uint64_t *digest, struct err *e);
 
 /* The digest (engine/kernels.h) of the state that steps change: all parameters, and the momentum
  * of those that have it and which these are. The options are no part of it. */

@@ -39,6 +39,7 @@ void tape_reset(struct tape *t)
 {
     arena_reset(&t->arena);
     t->newest = NULL;
+    t->owed = NULL;
     t->bytes = 0;
     t->round = next_round();
 }

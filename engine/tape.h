@@ -40,6 +40,14 @@ struct node {
     bool spent;              /* its saved tensors are given up */
 };
 
+/* The gradient of a leaf that backward has not computed: the product yet to be made, rows by
+ * columns as its slot has them. What it is made of lives on the tape. */
+struct owed {
+    const struct tensor *leaf;
+    struct matmul_args product; /* c is the slot, dense in rows */
+    struct owed *older;
+};
+
 /* Elements of a tensor, dimensions of 0 counting as 1, on a tape whose work is bounded. */
 #define TAPE_EXTENT_MAX 0x1p30
 
@@ -49,13 +57,15 @@ struct tape {
     struct node *newest;
     uint64_t round;     /* of this reset, one of its kind: a leaf knows to which its node belongs */
     bool grad_disabled; /* torch.no_grad() */
-    bool dry;        /* shapes, types and nodes only: tensors have no numbers (tensor_data NULL) */
-    bool capturing;  /* a backward that leaves the leaves alone (tape_grad) */
-    size_t bytes;    /* of the numbers of this round's tensors, those of a dry one too */
-    double work;     /* multiplications that products have taken so far, about */
-    double work_max; /* … and may take; 0: any number */
-    void *workspace; /* MATMUL_WORKSPACE_BYTES and ROOM_BYTES; NULL if dry. Nothing stays in it
-                        between two calls, so another may be put there */
+    bool dry;       /* shapes, types and nodes only: tensors have no numbers (tensor_data NULL) */
+    bool capturing; /* a backward that leaves the leaves alone (tape_grad) */
+    bool owes;      /* backward may leave large gradients of leaves with a slot uncomputed, … */
+    struct owed *owed; /* … which then are here, until they are settled */
+    size_t bytes;      /* of the numbers of this round's tensors, those of a dry one too */
+    double work;       /* multiplications that products have taken so far, about */
+    double work_max;   /* … and may take; 0: any number */
+    void *workspace;   /* MATMUL_WORKSPACE_BYTES and ROOM_BYTES; NULL if dry. Nothing stays in it
+                          between two calls, so another may be put there */
 };
 
 /* errors NOMEM. The workspace is allocated; the rest grows with use. */
@@ -119,6 +129,19 @@ void tape_retain_grad(struct tensor *x);
  *             NOMEM    gradients may have been accumulated in part */
 MUST_USE enum err_kind tape_backward(struct tape *t, struct tensor *root,
                                      const struct tensor *gradient, bool retain, struct err *e);
+/* A large gradient that is used once need not be written to memory and read back: an optimizer can
+ * make it piece by piece, in the cache. The product of `owed` that leaf's gradient is, NULL: it is
+ * in its slot. */
+const struct owed *tape_owed(const struct tape *t, const struct tensor *leaf);
+/* The elements [row, row + rows) x [col, col + cols) into `to`, the same bits as in the slot. */
+void tape_owed_part(const struct tape *t, const struct owed *w, int64_t row, int64_t rows,
+                    int64_t col, int64_t cols, void *to);
+/* A bound of the sum of its squares (that of a's times that of b's: Cauchy and Schwarz), without
+ * making it. INFINITY: not easily told. */
+double tape_owed_squares(const struct tape *t, const struct owed *w);
+/* Computes what is owed into its slots. */
+void tape_settle(struct tape *t);
+
 /* torch.autograd.grad: d(root)/d(x[i]) into out[i], NULL where root does not depend on it; no .grad
  * is touched. errors as tape_backward, and INVALID: x[i] does not require a gradient */
 MUST_USE enum err_kind tape_grad(struct tape *t, struct tensor *root, const struct tensor *gradient,

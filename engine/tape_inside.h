@@ -26,6 +26,10 @@ static inline struct saved tape_saved(const struct tensor *x)
 }
 enum err_kind tape_no_memory(struct err *e);
 
+/* Leaves the gradient of n's i-th input, which the call's row would write into a leaf's slot, owed.
+ * false: it is to be computed. */
+MUST_USE bool tape_owe(struct tape *t, const struct node *n, int i, const struct op_call *c);
+
 /* The gradient of what an operation has changed a part of in place, laid out as both lie in their
  * storage. */
 struct slices {

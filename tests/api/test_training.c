@@ -246,6 +246,81 @@ static void test_stop_before_the_update_overflows(void **state)
     assert_true((float)weight(c, "a") == 3e38F);
 }
 
+/* ---- owed gradients ------------------------------------------------------------------------ */
+
+/* 6,400 weights: their gradients are not written but for the last step of a slice. */
+static void create_wide(struct client *c, const char *id, const char *more)
+{
+    expect(c, 201, "POST", "/models",
+           "{\"id\":\"%s\",\"layers\":[{\"type\":\"linear\",\"in_features\":4,"
+           "\"out_features\":1600},{\"type\":\"tanh\"},{\"type\":\"linear\","
+           "\"in_features\":1600,\"out_features\":4}],\"seed\":1,\"loss\":\"mse\"%s}",
+           id, more);
+    expect_of(c, 201, "POST", id, "/batches",
+              "{\"inputs\":[[1,2,3,4],[0.5,-1,2,0.25]],\"targets\":[[1,0,0,1],[0,-2,1,1]]}");
+}
+
+static void assert_same_state(struct client *c)
+{
+    static const char *const shown[] = {"parameters", "gradients", "losses"};
+    for (int i = 0; i < 3; i++) {
+        char one[32], many[32];
+        snprintf(one, sizeof one, "/models/one/%s", shown[i]);
+        snprintf(many, sizeof many, "/models/many/%s", shown[i]);
+        assert_same_answer(c, one, c, many);
+    }
+}
+
+static void test_many_steps_are_as_single_ones(void **state)
+{
+    struct client *c = *state;
+    static const char more[] = ",\"optimizer\":{\"type\":\"sgd\",\"lr\":0.001,\"momentum\":0.9}";
+    double norm = 0;
+    create_wide(c, "one", more);
+    create_wide(c, "many", more);
+    for (int i = 0; i < 6; i++)
+        norm = number_at(expect_of(c, 200, "POST", "one", "/step", NULL), "/grad_norm");
+    const struct reply *r = expect_of(c, 200, "POST", "many", "/step", "{\"steps\":6}");
+    assert_true(number_at(r, "/grad_norm") == norm);
+    assert_same_state(c);
+}
+
+/* The answer tells of the step that failed what a single one tells. */
+static void test_many_steps_diverge_as_single_ones(void **state)
+{
+    struct client *c = *state;
+    static const char more[] = ",\"optimizer\":{\"type\":\"sgd\",\"lr\":0.1}";
+    static const char *const fields[] = {"/step", "/loss", "/lr"};
+    create_wide(c, "one", more);
+    create_wide(c, "many", more);
+    int done = 0;
+    const struct reply *one = ask(c, "POST", "/models/one/step", NULL);
+    for (; one->status == 200; done++)
+        one = ask(c, "POST", "/models/one/step", NULL);
+    const struct reply *many = ask(c, "POST", "/models/many/step", "{\"steps\":1000}");
+    assert_problem(one, 422, "diverged", "");
+    assert_problem(many, 422, "diverged", "");
+    assert_in_range(done, 2, 900);
+    for (int i = 0; i < 3; i++)
+        assert_true(number_at(one, fields[i]) == number_at(many, fields[i]));
+    assert_string_equal(string_at(one, "/detail"), string_at(many, "/detail"));
+    assert_same_state(c);
+}
+
+static void test_many_steps_continue_as_single_ones(void **state)
+{
+    struct client *c = *state;
+    static const char more[] =
+        ",\"optimizer\":{\"type\":\"sgd\",\"lr\":0.1},\"on_divergence\":\"continue\"";
+    create_wide(c, "one", more);
+    create_wide(c, "many", more);
+    for (int i = 0; i < 60; i++)
+        expect_of(c, 200, "POST", "one", "/step", NULL);
+    expect_of(c, 200, "POST", "many", "/step", "{\"steps\":60}");
+    assert_string_equal(string_at(expect_of(c, 200, "GET", "one", "", NULL), "/loss_last"), "NaN");
+    assert_same_state(c);
+}
+
 static void test_continue_is_as_pytorch(void **state)
 {
     struct client *c = *state;
@@ -285,6 +360,9 @@ int main(void)
         ROW(test_stop_keeps_what_was_there),
         ROW(test_stop_before_the_update_overflows),
         ROW(test_continue_is_as_pytorch),
+        ROW(test_many_steps_are_as_single_ones),
+        ROW(test_many_steps_diverge_as_single_ones),
+        ROW(test_many_steps_continue_as_single_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,7 +67,20 @@ void net_draw_gradients(struct net *n, struct lab *l, unsigned which, double sca
     }
 }
 
+bool net_options(int i, struct sgd_options *o)
+{
+    static const double momenta[] = {0, 0.9}, dampenings[] = {0, 0.3}, decays[] = {0, 0.01};
+    struct err ignored;
+    double value[OPTIONS_MAX] = {[SGD_LR] = 0.1,
+                                 [SGD_MOMENTUM] = momenta[i & 1],
+                                 [SGD_DAMPENING] = dampenings[i >> 1 & 1],
+                                 [SGD_WEIGHT_DECAY] = decays[i >> 2 & 1],
+                                 [SGD_NESTEROV] = i >> 3 & 1,
+                                 [SGD_MAXIMIZE] = i >> 4 & 1};
+    return sgd_set(o, value, &ignored) == ERR_OK;
+}
+
 enum err_kind net_step(struct net *n, const struct kernels *k, bool finite, struct err *e)
 {
-    return sgd_step(&n->sgd, n->m, k, finite, module_gradient_norm(n->m, k), NULL, e);
+    return sgd_step(&n->sgd, n->m, k, NULL, finite, module_gradient_norm(n->m, k), NULL, e);
 }

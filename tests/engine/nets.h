@@ -24,6 +24,9 @@ struct net net_open(enum dtype dtype);
 void net_close(struct net *n);
 /* Draws the gradients of the parameters whose bit in `which` is set; the others have none. */
 void net_draw_gradients(struct net *n, struct lab *l, unsigned which, double scale);
+/* The i-th combination of all options; false: it is not allowed. */
+#define NET_OPTIONS 32
+bool net_options(int i, struct sgd_options *o);
 enum err_kind net_step(struct net *n, const struct kernels *k, bool finite, struct err *e);
 
 #endif

@@ -20,19 +20,6 @@ static enum err_kind step(struct net *n, const struct kernels *k, bool finite)
     return net_step(n, k, finite, &lab.e);
 }
 
-/* The i-th combination of all options; false: it is not allowed. */
-static bool options_of(int i, struct sgd_options *o)
-{
-    static const double momenta[] = {0, 0.9}, dampenings[] = {0, 0.3}, decays[] = {0, 0.01};
-    double value[OPTIONS_MAX] = {[SGD_LR] = 0.1,
-                                 [SGD_MOMENTUM] = momenta[i & 1],
-                                 [SGD_DAMPENING] = dampenings[i >> 1 & 1],
-                                 [SGD_WEIGHT_DECAY] = decays[i >> 2 & 1],
-                                 [SGD_NESTEROV] = i >> 3 & 1,
-                                 [SGD_MAXIMIZE] = i >> 4 & 1};
-    return sgd_set(o, value, &lab.e) == ERR_OK;
-}
-
 /* ---- the formulas -------------------------------------------------------------------------- */
 
 /* One element's way through torch/optim/sgd.py, in double. */
@@ -86,7 +73,7 @@ static void updates_follow_the_formulas(void **state)
     int tried = 0;
     for (int i = 0; i < 32; i++) {
         struct sgd_options o;
-        if (!options_of(i, &o))
+        if (!net_options(i, &o))
             continue;
         tried++;
         for (int k = 0; kernels_names[k]; k++)
@@ -273,7 +260,7 @@ static uint64_t digested_step(struct net *n, const struct kernels *k, bool finit
 {
     uint64_t digest = 0;
     double norm = module_gradient_norm(n->m, k);
-    assert_int_equal(sgd_step(&n->sgd, n->m, k, finite, norm, &digest, &lab.e), ERR_OK);
+    assert_int_equal(sgd_step(&n->sgd, n->m, k, NULL, finite, norm, &digest, &lab.e), ERR_OK);
     assert_true(digest == sgd_digest(&n->sgd, n->m, k));
     return digest;
 }
@@ -317,7 +304,7 @@ static void steps_tell_the_digest_of_what_they_led_to(void **state)
     for (int i = 0; i < 128; i++) {
         struct sgd_options o;
         uint64_t digest[COUNT(turns)] = {0};
-        for (int v = 0; options_of(i & 31, &o) && kernels_names[v]; v++)
+        for (int v = 0; net_options(i & 31, &o) && kernels_names[v]; v++)
             if (kernels_find(kernels_names[v]))
                 follow_digests(i & 32 ? F64 : F32, kernels_find(kernels_names[v]), &o,
                                i & 64 ? 2 : 0, digest);
@@ -426,7 +413,7 @@ static void a_refused_step_has_no_digest(void **state)
     n.sgd.options = (struct sgd_options){.lr = 1e30};
     draw_gradients(&n, 15, 1e30);
     double norm = module_gradient_norm(n.m, lab.tape.kernels);
-    assert_int_equal(sgd_step(&n.sgd, n.m, lab.tape.kernels, true, norm, &digest, &lab.e),
+    assert_int_equal(sgd_step(&n.sgd, n.m, lab.tape.kernels, NULL, true, norm, &digest, &lab.e),
                      ERR_DIVERGED);
     assert_true(digest == 42 && state_digest(&n) == before);
     net_close(&n);

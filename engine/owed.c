@@ -1,0 +1,102 @@
+/* engine/owed.c - gradients that a backward leaves to be made where they are used. */
+#include <math.h>
+
+#include "engine/tape.h"
+#include "engine/tape_inside.h"
+
+#define OWED_LEAST 4096 /* elements: below that there is nothing to win */
+
+/* The leaf into whose slot g goes, whole, seen through nothing but views. NULL: there is none. */
+static const struct tensor *leaf_of(const struct node *n, const struct tensor *g)
+{
+    for (; !n->leaf; n = n->next[0])
+        if (!(n->call.op->flags & REARRANGES) || n->retained || !n->next[0])
+            return NULL;
+    const struct tensor *slot = n->leaf->grad_slot;
+    bool whole = slot && !n->leaf->grad && tensor_data(slot) == tensor_data(g) &&
+                 tensor_count(slot) == tensor_count(g);
+    return whole && !n->retained ? n->leaf : NULL;
+}
+
+static struct matrix transposed(struct matrix x)
+{
+    return (struct matrix){x.data, x.col_stride, x.row_stride};
+}
+
+/* With c dense in rows; false: it is not dense. The chains are the same. */
+static bool turn(struct matmul_args *p)
+{
+    if (p->c.col_stride == 1)
+        return p->c.row_stride == p->n;
+    struct matmul_args x = *p;
+    p->m = x.n;
+    p->n = x.m;
+    p->a = transposed(x.b);
+    p->b = transposed(x.a);
+    p->c = transposed(x.c);
+    return p->c.col_stride == 1 && p->c.row_stride == p->n;
+}
+
+bool tape_owe(struct tape *t, const struct node *n, int i, const struct op_call *c)
+{
+    struct tensor *only[OWING_INPUTS] = {NULL}, *g = c->grad_in[i];
+    struct op_call call = *c;
+    const struct tensor *leaf = tensor_count(g) < OWED_LEAST ? NULL : leaf_of(n->next[i], g);
+    struct owed *w = leaf ? arena_alloc(&t->arena, sizeof *w) : NULL;
+    if (!w)
+        return false;
+    *w = (struct owed){.leaf = leaf, .older = t->owed};
+    only[i] = g;
+    call.grad_in = only;
+    call.owed = &w->product;
+    call.op->backward(&call);
+    if (!turn(&w->product))
+        return false;
+    t->owed = w;
+    return true;
+}
+
+const struct owed *tape_owed(const struct tape *t, const struct tensor *leaf)
+{
+    const struct owed *w = t->owed;
+    while (w && w->leaf != leaf)
+        w = w->older;
+    return w;
+}
+
+static void *element(struct matrix x, enum dtype dtype, int64_t row, int64_t col)
+{
+    return (char *)x.data + (row * x.row_stride + col * x.col_stride) * (int64_t)dtype_bytes(dtype);
+}
+
+void tape_owed_part(const struct tape *t, const struct owed *w, int64_t row, int64_t rows,
+                    int64_t col, int64_t cols, void *to)
+{
+    struct matmul_args x = w->product;
+    x.a.data = element(x.a, x.dtype, row, 0);
+    x.b.data = element(x.b, x.dtype, 0, col);
+    x.c = (struct matrix){to, cols, 1};
+    x.m = rows;
+    x.n = cols;
+    t->kernels->matmul(&x);
+}
+
+static double squares(const struct tape *t, enum dtype dtype, struct matrix x, int64_t rows,
+                      int64_t cols)
+{
+    bool dense =
+        (x.col_stride == 1 && x.row_stride == cols) || (x.row_stride == 1 && x.col_stride == rows);
+    return dense ? t->kernels->sum_squares(dtype, x.data, (size_t)(rows * cols)) : INFINITY;
+}
+
+double tape_owed_squares(const struct tape *t, const struct owed *w)
+{
+    const struct matmul_args *x = &w->product;
+    return squares(t, x->dtype, x->a, x->m, x->k) * squares(t, x->dtype, x->b, x->k, x->n);
+}
+
+void tape_settle(struct tape *t)
+{
+    for (; t->owed; t->owed = t->owed->older)
+        t->kernels->matmul(&t->owed->product);
+}

@@ -1,0 +1,186 @@
+/* Gradients that a backward leaves to the optimizer (tape.h, `owes`): the same bits as ever. */
+#include "tests/engine/nets.h"
+
+#define F32 DTYPE_FLOAT32
+#define F64 DTYPE_FLOAT64
+
+/* ---- steps --------------------------------------------------------------------------------- */
+
+/* Weights of 6,720, 1,200, 15, 70,000 and 280,000 elements: some are owed, two are too small for
+ * that, the last one has rows longer than what is made at a time. */
+static struct net wide_net(enum dtype dtype, struct lab *l)
+{
+    struct layer layer[] = {net_linear(84, 80, true), net_linear(80, 15, true), net_layer("relu"),
+                            net_linear(15, 1, false), net_linear(1, 70000, true),
+                            net_linear(70000, 4, false)};
+    struct net n = {.m = net_new(layer, COUNT(layer), dtype, 3)};
+    assert_int_equal(module_need_gradients(n.m, &l->e), ERR_OK);
+    assert_int_equal(sgd_init(&n.sgd, n.m, &l->e), ERR_OK);
+    return n;
+}
+
+/* Returns the digest of the state it leads to. */
+static uint64_t step(struct net *n, struct lab *l, int rows, bool owes)
+{
+    struct loss mse = net_loss("mse");
+    double loss, norm;
+    uint64_t digest;
+    lab_clear(l);
+    struct tensor *x = lab_leaf(l, n->m->dtype, SHAPE(rows, 84)),
+                  *y = lab_leaf(l, n->m->dtype, SHAPE(rows, 4));
+    x->requires_grad = y->requires_grad = false;
+    module_zero_grad(n->m);
+    l->tape.owes = owes;
+    assert_int_equal(train_backward(n->m, &mse, &l->tape, x, y, &loss, NULL, &l->e), ERR_OK);
+    l->tape.owes = false;
+    assert_true(!l->tape.owed == !owes);
+    norm = owes ? module_gradient_bound(n->m, &l->tape)
+                : module_gradient_norm(n->m, l->tape.kernels);
+    assert_int_equal(sgd_step(&n->sgd, n->m, l->tape.kernels, &l->tape, false, norm, &digest,
+                              &l->e),
+                     ERR_OK);
+    return digest;
+}
+
+static void follow(struct lab *l, enum dtype dtype, const struct sgd_options *o)
+{
+    struct net plain = wide_net(dtype, l), owing = wide_net(dtype, l);
+    plain.sgd.options = owing.sgd.options = *o;
+    for (int i = 0; i < 3; i++) {
+        l->seed = (uint64_t)i;
+        uint64_t digest = step(&plain, l, 1 + i * 3, false);
+        l->seed = (uint64_t)i;
+        assert_true(step(&owing, l, 1 + i * 3, true) == digest);
+        assert_memory_equal(owing.m->values.data, plain.m->values.data, module_bytes(plain.m));
+        assert_true(owing.sgd.reach == plain.sgd.reach);
+    }
+    net_close(&plain);
+    net_close(&owing);
+}
+
+static void steps_have_the_same_bits(void **state)
+{
+    (void)state;
+    struct sgd_options o;
+    for (int k = 0; k < isa_labs; k++)
+        for (enum dtype dtype = F32; dtype <= F64; dtype++)
+            for (int i = 0; i < NET_OPTIONS; i += dtype == F32 ? 3 : 7)
+                if (net_options(i, &o))
+                    follow(&isa_lab[k], dtype, &o);
+}
+
+/* ---- backward ------------------------------------------------------------------------------ */
+
+/* What a case multiplies: x [N, N], and the leaf w [N, N] with a slot. Returns a scalar. */
+#define N 65
+typedef struct tensor *(*expression)(struct lab *l, struct tensor *x, struct tensor *w);
+
+static struct tensor *mm(struct lab *l, struct tensor *a, struct tensor *b)
+{
+    return lab_apply(l, OP_MM, NULL, a, b, NULL);
+}
+
+static struct tensor *sum(struct lab *l, struct tensor *x)
+{
+    return lab_apply(l, OP_SUM, NULL, lab_apply(l, OP_MUL, NULL, x, x, NULL), NULL, NULL);
+}
+
+static struct tensor *plain(struct lab *l, struct tensor *x, struct tensor *w)
+{
+    return sum(l, mm(l, x, w));
+}
+
+static struct tensor *on_the_left(struct lab *l, struct tensor *x, struct tensor *w)
+{
+    return sum(l, mm(l, w, x));
+}
+
+static struct tensor *turned(struct lab *l, struct tensor *x, struct tensor *w)
+{
+    return sum(l, mm(l, x, lab_apply(l, OP_T, NULL, w, NULL, NULL)));
+}
+
+static struct tensor *turned_and_kept(struct lab *l, struct tensor *x, struct tensor *w)
+{
+    struct tensor *t = lab_apply(l, OP_T, NULL, w, NULL, NULL);
+    tape_retain_grad(t);
+    return sum(l, mm(l, x, t));
+}
+
+static struct tensor *by_itself(struct lab *l, struct tensor *x, struct tensor *w)
+{
+    return sum(l, mm(l, mm(l, w, w), x));
+}
+
+static struct tensor *twice(struct lab *l, struct tensor *x, struct tensor *w)
+{
+    struct tensor *y = mm(l, mm(l, x, w), w);
+    return sum(l, lab_apply(l, OP_ADD, &(struct op_args){.alpha = 1}, y, w, NULL));
+}
+
+static struct tensor *added(struct lab *l, struct tensor *x, struct tensor *w)
+{
+    return sum(l, lab_apply(l, OP_ADDMM, &(struct op_args){.alpha = 1, .beta = 1}, w, x, w));
+}
+
+static struct tensor *halved(struct lab *l, struct tensor *x, struct tensor *w)
+{
+    return sum(l, lab_apply(l, OP_ADDMM, &(struct op_args){.alpha = 0.5, .beta = 1}, x, x, w));
+}
+
+/* The gradient of w after that many backwards, what is owed being settled.
+ *   owed  whether it is left owed in the end, if the tape owes at all */
+static struct tensor *gradient(struct lab *l, expression f, enum dtype dtype, int times, bool owes,
+                               bool owed)
+{
+    l->seed = 5;
+    struct tensor *x = lab_leaf(l, dtype, SHAPE(N, N)), *w = lab_leaf(l, dtype, SHAPE(N, N));
+    lab_slot(l, w);
+    l->tape.owes = owes;
+    for (int i = 0; i < times; i++)
+        lab_backward(l, f(l, x, w), NULL, false);
+    l->tape.owes = false;
+    const struct owed *of_w = tape_owed(&l->tape, w);
+    assert_true(!!of_w == (owes && owed));
+    assert_null(tape_owed(&l->tape, x));
+    double bound = of_w ? tape_owed_squares(&l->tape, of_w) : INFINITY;
+    tape_settle(&l->tape);
+    assert_null(l->tape.owed);
+    assert_ptr_equal(w->grad, w->grad_slot);
+    assert_true(l->tape.kernels->sum_squares(dtype, tensor_data(w->grad), N * N) <= bound);
+    return w->grad;
+}
+
+/* Whether the gradient is owed at the end: not where it is seen on its way, nor where more than
+ * one comes together. */
+static void settled_gradients_have_the_same_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        expression f;
+        bool owed;
+    } cases[] = {{plain, true},     {on_the_left, true}, {turned, true}, {turned_and_kept, false},
+                 {by_itself, false}, {twice, false},      {added, false}, {halved, false}};
+    for (int k = 0; k < isa_labs; k++)
+        for (size_t i = 0; i < 4 * COUNT(cases); i++) {
+            struct lab *l = &isa_lab[k];
+            expression f = cases[i / 4].f;
+            enum dtype dtype = i & 1 ? F64 : F32;
+            int times = i & 2 ? 2 : 1;
+            bool owed = cases[i / 4].owed && times == 1;
+            lab_clear(l);
+            struct tensor *expected = gradient(l, f, dtype, times, false, owed),
+                          *got = gradient(l, f, dtype, times, true, owed);
+            assert_memory_equal(tensor_data(got), tensor_data(expected),
+                                N * N * dtype_bytes(dtype));
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(settled_gradients_have_the_same_bits),
+        cmocka_unit_test(steps_have_the_same_bits),
+    };
+    return cmocka_run_group_tests(tests, isa_labs_open, isa_labs_close);
+}
