@@ -57,6 +57,7 @@ struct closing {
     struct api *api;
     bool (*hurry)(void *arg);
     void *arg;
+    struct scratch *scratch; /* for all replays; NULL: each makes its own */
     struct err first;
 };
 
@@ -96,7 +97,7 @@ static void save_tails(struct closing *c)
             if (is_hurried(c))
                 return;
             memcpy(after, ids[i], sizeof after);
-            if (registry_get(&c->api->registry, ids[i], &s, &e))
+            if (registry_get(&c->api->registry, ids[i], c->scratch, &s, &e))
                 continue; /* a damaged one stays as it is */
             save(c, s);
             registry_put(&c->api->registry, s);
@@ -110,7 +111,9 @@ enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *arg, stru
     if (!a)
         return ERR_OK;
     registry_each(&a->registry, save_changed, &c);
+    c.scratch = scratch_new(a);
     save_tails(&c);
+    scratch_free(c.scratch);
     store_close(a->store); /* before the sessions that its last callbacks may still name */
     registry_close(&a->registry);
     answers_close(&a->answers);

@@ -292,7 +292,9 @@ static enum err_kind find_session(struct call *c, struct err *e)
         registry_put(&c->api->registry, c->session);
         c->session = NULL;
     }
-    return c->session ? ERR_OK : registry_get(&c->api->registry, c->param[0], &c->session, e);
+    if (c->session)
+        return ERR_OK;
+    return registry_get(&c->api->registry, c->param[0], c->scratch, &c->session, e);
 }
 
 /* Is one of the tags in If-Match that of the step? Weak ones never are. */

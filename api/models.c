@@ -184,7 +184,7 @@ enum err_kind get_model(struct call *c, struct err *e)
 static enum err_kind write_listed(struct call *c, const char *id, struct err *e)
 {
     struct session *s;
-    enum err_kind rc = registry_get(&c->api->registry, id, &s, e);
+    enum err_kind rc = registry_get(&c->api->registry, id, c->scratch, &s, e);
     if (rc)
         return rc == ERR_NOT_FOUND ? ERR_OK : rc;
     model_write(&c->out, s);

@@ -13,7 +13,7 @@ void redo_close(struct replay *r)
         batch_free(r->spare[i]);
     mem_free(r->spare);
     batch_free(r->data);
-    scratch_free(r->scratch);
+    scratch_free(r->own);
 }
 
 /* ---- batches ------------------------------------------------------------------------------- */
@@ -94,7 +94,7 @@ static bool is_comparable(const struct change_row *row)
 static enum err_kind need_scratch(struct replay *r, struct err *e)
 {
     if (!r->scratch)
-        r->scratch = scratch_new(r->s->api);
+        r->scratch = r->own = scratch_new(r->s->api);
     return r->scratch ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory to replay the journal");
 }
 

@@ -11,7 +11,8 @@
  */
 struct replay {
     struct session *s;
-    struct scratch *scratch; /* NULL until a change needs one */
+    struct scratch *scratch; /* the caller's, or NULL until a change needs one: then it is … */
+    struct scratch *own;     /* … of the replay, and goes with it */
     struct batch **spare;
     size_t spares, spares_room;
     struct batch *data; /* the last that a change brought along, … */

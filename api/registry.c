@@ -292,7 +292,8 @@ static enum err_kind make_room(struct registry *r, struct err *e)
                : ERR_OK;
 }
 
-enum err_kind registry_get(struct registry *r, const char *id, struct session **out, struct err *e)
+enum err_kind registry_get(struct registry *r, const char *id, struct scratch *scratch,
+                           struct session **out, struct err *e)
 {
     if (strlen(id) >= STORE_ID_BYTES)
         return err_set(e, ERR_NOT_FOUND, "", "there is no model \"%.64s…\"", id);
@@ -302,7 +303,7 @@ enum err_kind registry_get(struct registry *r, const char *id, struct session **
         return ERR_OK;
     enum err_kind rc = make_room(r, e);
     if (!rc)
-        rc = session_load(r->api, id, out, e);
+        rc = session_load(r->api, id, scratch, out, e);
     settle(r, id, rc ? NULL : *out, true);
     return rc;
 }

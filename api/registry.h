@@ -38,10 +38,11 @@ MUST_USE enum err_kind registry_init(struct registry *r, struct api *a, struct e
 void registry_close(struct registry *r);
 
 /* The model, for the caller to give back with registry_put. May wait for the store.
- *   errors NOT_FOUND · UNAVAILABLE it is not resident, and those in use fill twice the budget ·
- *          IO · NOMEM */
-MUST_USE enum err_kind registry_get(struct registry *r, const char *id, struct session **out,
-                                    struct err *e);
+ *   scratch  for its replay, as replay_model says
+ *   errors   NOT_FOUND · UNAVAILABLE it is not resident, and those in use fill twice the budget ·
+ *            IO · NOMEM */
+MUST_USE enum err_kind registry_get(struct registry *r, const char *id, struct scratch *scratch,
+                                    struct session **out, struct err *e);
 /* It was used, and is now the most recently used one. */
 void registry_put(struct registry *r, struct session *s);
 /* The same for who only looked at it, or works for the daemon itself: its turn to be put away

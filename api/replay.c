@@ -68,10 +68,10 @@ static enum err_kind find_end(const struct session *s, int64_t *end, struct err 
 
 /* Replays up to the end, or up to `limit` because of *why. A change that fails on the way leaves
  * nothing that could be served: *again tells how far to go in a fresh session. */
-static enum err_kind replay(struct session *s, int64_t limit, struct err *why, bool *again,
-                            struct err *e)
+static enum err_kind replay(struct session *s, struct scratch *scratch, int64_t limit,
+                            struct err *why, bool *again, struct err *e)
 {
-    struct replay r = {.s = s, .until_step = -1};
+    struct replay r = {.s = s, .scratch = scratch, .until_step = -1};
     struct err lost = {.kind = ERR_OK};
     int64_t end;
     enum err_kind rc = begin_at_newest(&r, &lost, e);
@@ -98,8 +98,8 @@ out:
     return rc;
 }
 
-enum err_kind replay_model(struct api *a, const struct store_model *model, struct session **out,
-                           struct err *e)
+enum err_kind replay_model(struct api *a, const struct store_model *model, struct scratch *scratch,
+                           struct session **out, struct err *e)
 {
     struct err why = {.kind = ERR_OK};
     int64_t limit = INT64_MAX;
@@ -111,7 +111,7 @@ enum err_kind replay_model(struct api *a, const struct store_model *model, struc
         if (rc)
             return rc;
         s->key = model->key;
-        rc = replay(s, limit, &why, &again, e);
+        rc = replay(s, scratch, limit, &why, &again, e);
         limit = s->proven_seq;
         if (!rc && !again && why.kind)
             rc = note_damage(s, &why, e);

@@ -11,9 +11,10 @@
 
 /* The model in the last state that the store can prove. If that is not the last one there was,
  * (*out)->damage says why.
- *   errors IO not even a checkpoint can be read · NOMEM */
+ *   scratch  is used if changes are to be done again; NULL: one is made for them, which takes
+ * longer than a small model's changes errors  IO not even a checkpoint can be read · NOMEM */
 MUST_USE enum err_kind replay_model(struct api *a, const struct store_model *model,
-                                    struct session **out, struct err *e);
+                                    struct scratch *scratch, struct session **out, struct err *e);
 
 /* Makes the state that the model of s had right after `step` steps (0: as it was born), as a
  * session that nobody else knows, with the batches of the time. Where the way there is gone, a

@@ -115,12 +115,13 @@ enum err_kind session_new(struct api *a, const char *id, int64_t created_at, con
     return rc;
 }
 
-enum err_kind session_load(struct api *a, const char *id, struct session **out, struct err *e)
+enum err_kind session_load(struct api *a, const char *id, struct scratch *scratch,
+                           struct session **out, struct err *e)
 {
     struct store_model stored;
     enum err_kind rc = store_find_model(a->store, id, &stored, e);
     if (!rc)
-        rc = replay_model(a, &stored, out, e);
+        rc = replay_model(a, &stored, scratch, out, e);
     mem_free((void *)stored.spec);
     return rc;
 }

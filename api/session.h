@@ -102,9 +102,10 @@ MUST_USE enum err_kind session_new(struct api *a, const char *id, int64_t create
 MUST_USE enum err_kind session_make(struct api *a, const char *id, int64_t created_at,
                                     const char *spec, struct session **out, struct err *e);
 /* From the store: spec, newest checkpoint, batches, and the journal done again.
- *   errors NOT_FOUND · IO damaged beyond all checkpoints · NOMEM */
-MUST_USE enum err_kind session_load(struct api *a, const char *id, struct session **out,
-                                    struct err *e);
+ *   scratch  as replay_model says
+ *   errors   NOT_FOUND · IO damaged beyond all checkpoints · NOMEM */
+MUST_USE enum err_kind session_load(struct api *a, const char *id, struct scratch *scratch,
+                                    struct session **out, struct err *e);
 /* Gives a fresh model its initial parameters: left out where a checkpoint is put in their place,
  * since to draw them takes longer than to read them. */
 void session_draw(struct session *s);

@@ -10,6 +10,7 @@ struct verify {
     struct api *api;
     void (*tell)(void *arg, const char *line);
     void *arg;
+    struct scratch *scratch; /* for all replays; NULL: each makes its own */
     int64_t models, checkpoints, steps, wrong;
 };
 
@@ -35,7 +36,7 @@ static enum err_kind judge(struct verify *v, const char *id, const char *what, e
 static enum err_kind check_opening(struct verify *v, const struct store_model *m, struct err *e)
 {
     struct session *s;
-    enum err_kind rc = replay_model(v->api, m, &s, e);
+    enum err_kind rc = replay_model(v->api, m, v->scratch, &s, e);
     if (rc)
         return judge(v, m->id, "", rc, e);
     if (s->damage)
@@ -119,12 +120,13 @@ static enum err_kind check_models(struct verify *v, struct err *e)
 enum err_kind api_verify(struct api *a, void (*tell)(void *arg, const char *line), void *arg,
                          bool *sound, struct err *e)
 {
-    struct verify v = {.api = a, .tell = tell, .arg = arg};
+    struct verify v = {.api = a, .tell = tell, .arg = arg, .scratch = scratch_new(a)};
     char line[200];
     int64_t answers;
     if (store_notice(a->store)[0]) /* which is among the api's notices */
         v.wrong++;
     enum err_kind rc = check_models(&v, e);
+    scratch_free(v.scratch);
     if (!rc && (rc = store_check_answers(a->store, &answers, e)) == ERR_IO &&
         store_is_healthy(a->store)) {
         tell(arg, e->message);

@@ -423,7 +423,7 @@ void client_checkpoint(struct client *c, const char *id)
 {
     struct session *s;
     struct err e;
-    assert_int_equal(registry_get(&c->api->registry, id, &s, &e), ERR_OK);
+    assert_int_equal(registry_get(&c->api->registry, id, NULL, &s, &e), ERR_OK);
     session_checkpoint(s);
     registry_put(&c->api->registry, s);
     store_wait(c->api->store);

@@ -153,7 +153,7 @@ static void put_away(struct client *c, const char *id)
 {
     struct session *s;
     struct err e;
-    if (registry_get(&c->api->registry, id, &s, &e) != ERR_OK)
+    if (registry_get(&c->api->registry, id, NULL, &s, &e) != ERR_OK)
         fail_msg("%s: %s", id, e.message);
     session_lose(s);
     registry_put(&c->api->registry, s);

@@ -221,7 +221,7 @@ static void test_no_checkpoint_of_what_was_not_kept(void **state)
     hold(c, &gate);
     struct call *call = client_start(c, "POST", "/models/a/step", steps);
     assert_false(client_slice(c, call));
-    assert_int_equal(registry_get(&c->api->registry, "a", &s, &e), ERR_OK);
+    assert_int_equal(registry_get(&c->api->registry, "a", NULL, &s, &e), ERR_OK);
     session_checkpoint(s); /* in the middle of the call, as a long journal has it */
     registry_put(&c->api->registry, s);
     let_go(&gate);
@@ -407,7 +407,7 @@ static void test_the_last_slice_is_lost(void **state)
     /* another's change in its place: what comes next finds the journal gone on */
     struct err e;
     struct session *s;
-    assert_int_equal(registry_get(&c->api->registry, "a", &s, &e), ERR_OK);
+    assert_int_equal(registry_get(&c->api->registry, "a", NULL, &s, &e), ERR_OK);
     struct store_change change = {.seq = s->seq + 1, .from = s->seq, .kind = 3, .step = 4};
     struct store_txn *txn = store_txn_new(c->api->store);
     store_append_change(txn, s->key, &change);

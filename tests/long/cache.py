@@ -22,11 +22,15 @@ def check(holds, what):
 
 
 def memory(c):
-    """The daemon's own account, checked against the kernel's."""
-    m = c.ask("GET", "/memory")
-    share = sum(m["classes"].values()) / m["rss"]
-    check(0.95 < share < 1.05, f"the classes are {share:.3f} of the rss: {m}")
-    check(m["classes"]["other"] < 4 * MIB, f"{m['classes']['other']} bytes are not accounted for")
+    """The daemon's own account, checked against the kernel's. It is no snapshot: a checkpoint that
+    is just being copied may be in one and not in the other, but not for long."""
+    for attempt in range(3):
+        m = c.ask("GET", "/memory")
+        share = sum(m["classes"].values()) / m["rss"]
+        if 0.95 < share < 1.05 and m["classes"]["other"] < 4 * MIB:
+            return m
+        time.sleep(0.1)
+    check(False, f"the classes are {share:.3f} of the rss: {m}")
     return m
 
 
