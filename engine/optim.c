@@ -66,7 +66,7 @@ void sgd_touch(struct sgd *o)
 }
 
 /* Of an owed gradient, what is made at a time: it should stay in the second-level cache. */
-#define OWED_BYTES ((size_t)256 << 10)
+#define OWED_BYTES ((size_t)64 << 10)
 
 /* What every sweep of one step has in common. */
 struct pass {
