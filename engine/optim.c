@@ -68,6 +68,10 @@ void sgd_touch(struct sgd *o)
 /* Of an owed gradient, what is made at a time: it should stay in the second-level cache. */
 #define OWED_BYTES ((size_t)64 << 10)
 
+/* The products that the sweep itself makes: they have at most so many steps, and so long rows. */
+#define FLAT_DEPTH 4
+#define FLAT_WIDTH 64
+
 /* What every sweep of one step has in common. */
 struct pass {
     struct sgd *o;
@@ -91,8 +95,10 @@ static bool alike(const struct pass *p, int i, int j)
            p->o->has_momentum[i] == p->o->has_momentum[j] && !owed_of(p, i) && !owed_of(p, j);
 }
 
-/* Of n elements from `at` on of the blocks, of which parameter i is the first. */
-static double sweep_run(const struct pass *p, int i, size_t at, size_t n, const void *gradient)
+/* Of n elements from `at` on of the blocks, of which parameter i is the first. Their gradient is
+ * there, or a product. */
+static double sweep_run(const struct pass *p, int i, size_t at, size_t n, const void *gradient,
+                        const struct matmul_args *product)
 {
     size_t bytes = dtype_bytes(p->m->dtype);
     struct sgd_sweep s = {.dtype = p->m->dtype,
@@ -100,6 +106,7 @@ static double sweep_run(const struct pass *p, int i, size_t at, size_t n, const 
                           .options = &p->o->options,
                           .first = !p->o->has_momentum[i],
                           .gradient = gradient,
+                          .product = product,
                           .parameter = (char *)p->m->values.data + at * bytes,
                           .dry = p->dry,
                           .at = at,
@@ -119,9 +126,18 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Does the update make the product faster by itself than in pieces? */
+static bool is_flat(const struct matmul_args *x)
+{
+    return x->k >= 1 && x->k <= FLAT_DEPTH && x->n >= FLAT_WIDTH && x->b.col_stride == 1;
+}
+
 /* Whole rows at a time, or parts of one row. */
 static double sweep_owed(const struct pass *p, int i, const struct owed *w)
 {
+    if (is_flat(&w->product))
+        return sweep_run(p, i, (size_t)p->m->parameter[i].tensor.offset,
+                         (size_t)(w->product.m * w->product.n), NULL, &w->product);
     int64_t most = (int64_t)(OWED_BYTES / dtype_bytes(p->m->dtype)), width = w->product.n;
     int64_t at = p->m->parameter[i].tensor.offset, cols = smaller(width, most), rows;
     void *room = (char *)p->t->workspace + MATMUL_WORKSPACE_BYTES;
@@ -134,7 +150,7 @@ static double sweep_owed(const struct pass *p, int i, const struct owed *w)
             n = smaller(cols, width - col);
             tape_owed_part(p->t, w, row, rows, col, n, room);
             double written =
-                sweep_run(p, i, (size_t)(at + row * width + col), (size_t)(rows * n), room);
+                sweep_run(p, i, (size_t)(at + row * width + col), (size_t)(rows * n), room, NULL);
             largest = larger(written, largest);
         }
     }
@@ -156,7 +172,7 @@ static double sweep(const struct pass *p)
         if (!first->grad)
             continue;
         const void *gradient = (char *)m->gradients.data + at * dtype_bytes(m->dtype);
-        largest = larger(w ? sweep_owed(p, i, w) : sweep_run(p, i, at, n, gradient), largest);
+        largest = larger(w ? sweep_owed(p, i, w) : sweep_run(p, i, at, n, gradient, NULL), largest);
     }
     return largest;
 }

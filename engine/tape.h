@@ -44,7 +44,7 @@ struct node {
  * columns as its slot has them. What it is made of lives on the tape. */
 struct owed {
     const struct tensor *leaf;
-    struct matmul_args product; /* c is the slot, dense in rows */
+    struct matmul_args product; /* c is the slot, dense in rows; it adds nothing */
     struct owed *older;
 };
 
