@@ -65,8 +65,12 @@ void sgd_touch(struct sgd *o)
     o->reach = INFINITY;
 }
 
-/* Of an owed gradient, what is made at a time: it should stay in the second-level cache. */
-#define OWED_BYTES ((size_t)64 << 10)
+/* Of an owed gradient, what is made at a time: it should stay in the second-level cache. At least
+ * so many rows, or else so many, and a multiple of so many columns. */
+#define OWED_BYTES      ((size_t)64 << 10)
+#define OWED_ROWS_LEAST 12
+#define OWED_ROWS       24
+#define OWED_COLUMNS    32
 
 /* The products that the sweep itself makes: they have at most so many steps, and so long rows. */
 #define FLAT_DEPTH 4
@@ -132,26 +136,43 @@ static bool is_flat(const struct matmul_args *x)
     return x->k >= 1 && x->k <= FLAT_DEPTH && x->n >= FLAT_WIDTH && x->b.col_stride == 1;
 }
 
-/* Whole rows at a time, or parts of one row. */
+/* Of rows of n elements, whose gradient is dense; in the block they are a parameter's width apart.
+ */
+static double sweep_part(const struct pass *p, int i, size_t at, int64_t rows, int64_t n,
+                         int64_t width, const char *gradient)
+{
+    size_t bytes = (size_t)n * dtype_bytes(p->m->dtype);
+    double largest = 0;
+    if (n == width)
+        return sweep_run(p, i, at, (size_t)(rows * n), gradient, NULL);
+    for (int64_t row = 0; row < rows; row++, at += (size_t)width, gradient += bytes)
+        largest = larger(sweep_run(p, i, at, (size_t)n, gradient, NULL), largest);
+    return largest;
+}
+
+/* Whole rows at a time, or, where these are long, columns of a few rows: a single row would leave
+ * the product nothing to share. */
 static double sweep_owed(const struct pass *p, int i, const struct owed *w)
 {
-    if (is_flat(&w->product))
-        return sweep_run(p, i, (size_t)p->m->parameter[i].tensor.offset,
-                         (size_t)(w->product.m * w->product.n), NULL, &w->product);
-    int64_t most = (int64_t)(OWED_BYTES / dtype_bytes(p->m->dtype)), width = w->product.n;
-    int64_t at = p->m->parameter[i].tensor.offset, cols = smaller(width, most), rows;
-    void *room = (char *)p->t->workspace + MATMUL_WORKSPACE_BYTES;
+    const struct matmul_args *x = &w->product;
+    size_t at = (size_t)p->m->parameter[i].tensor.offset;
+    if (is_flat(x))
+        return sweep_run(p, i, at, (size_t)(x->m * x->n), NULL, x);
+    int64_t most = (int64_t)(OWED_BYTES / dtype_bytes(p->m->dtype)), cols = x->n,
+            height = most / cols;
+    if (height < OWED_ROWS_LEAST) {
+        cols = most / OWED_ROWS / OWED_COLUMNS * OWED_COLUMNS;
+        height = OWED_ROWS;
+    }
+    char *room = (char *)p->t->workspace + MATMUL_WORKSPACE_BYTES;
     double largest = 0;
-    for (int64_t row = 0; row < w->product.m; row += rows) {
-        rows = smaller(most / cols, w->product.m - row);
-        if (cols < width)
-            rows = 1;
-        for (int64_t col = 0, n; col < width; col += n) {
-            n = smaller(cols, width - col);
+    for (int64_t row = 0, rows; row < x->m; row += rows) {
+        rows = smaller(height, x->m - row);
+        for (int64_t col = 0, n; col < x->n; col += n) {
+            n = smaller(cols, x->n - col);
             tape_owed_part(p->t, w, row, rows, col, n, room);
-            double written =
-                sweep_run(p, i, (size_t)(at + row * width + col), (size_t)(rows * n), room, NULL);
-            largest = larger(written, largest);
+            largest = larger(sweep_part(p, i, at + (size_t)(row * x->n + col), rows, n, x->n, room),
+                             largest);
         }
     }
     return largest;
