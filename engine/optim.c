@@ -117,6 +117,8 @@ static double sweep_run(const struct pass *p, int i, size_t at, size_t n, const 
                           .sums = p->sums};
     if (p->o->options.momentum != 0)
         s.momentum = (char *)p->o->momentum + at * bytes;
+    if (product && p->t->keeps)
+        s.made = (char *)p->m->gradients.data + at * bytes;
     return p->k->sgd(&s);
 }
 
@@ -136,45 +138,52 @@ static bool is_flat(const struct matmul_args *x)
     return x->k >= 1 && x->k <= FLAT_DEPTH && x->n >= FLAT_WIDTH && x->b.col_stride == 1;
 }
 
-/* Of rows of n elements, whose gradient is dense; in the block they are a parameter's width apart.
- */
-static double sweep_part(const struct pass *p, int i, size_t at, int64_t rows, int64_t n,
-                         int64_t width, const char *gradient)
+/* A part of an owed gradient: rows of so many elements, where it is made, how far apart. */
+struct part {
+    int64_t row, rows, col, cols;
+    char *made;
+    int64_t stride;
+};
+
+static double sweep_part(const struct pass *p, int i, const struct owed *w, const struct part *x)
 {
-    size_t bytes = (size_t)n * dtype_bytes(p->m->dtype);
+    size_t bytes = dtype_bytes(p->m->dtype), width = (size_t)w->product.n;
+    size_t at = (size_t)(p->m->parameter[i].tensor.offset + x->row * w->product.n + x->col);
     double largest = 0;
-    if (n == width)
-        return sweep_run(p, i, at, (size_t)(rows * n), gradient, NULL);
-    for (int64_t row = 0; row < rows; row++, at += (size_t)width, gradient += bytes)
-        largest = larger(sweep_run(p, i, at, (size_t)n, gradient, NULL), largest);
+    tape_owed_part(p->t, w, x->row, x->rows, x->col, x->cols, x->made, x->stride);
+    if (x->cols == w->product.n)
+        return sweep_run(p, i, at, (size_t)x->rows * width, x->made, NULL);
+    for (int64_t row = 0; row < x->rows; row++, at += width) {
+        const char *gradient = x->made + (size_t)(row * x->stride) * bytes;
+        largest = larger(sweep_run(p, i, at, (size_t)x->cols, gradient, NULL), largest);
+    }
     return largest;
 }
 
-/* Whole rows at a time, or, where these are long, columns of a few rows: a single row would leave
- * the product nothing to share. */
+/* In parts: whole rows, or, where these are long, columns of a few rows, since a single one would
+ * leave the product nothing to share. */
 static double sweep_owed(const struct pass *p, int i, const struct owed *w)
 {
-    const struct matmul_args *x = &w->product;
-    size_t at = (size_t)p->m->parameter[i].tensor.offset;
-    if (is_flat(x))
-        return sweep_run(p, i, at, (size_t)(x->m * x->n), NULL, x);
-    int64_t most = (int64_t)(OWED_BYTES / dtype_bytes(p->m->dtype)), cols = x->n,
-            height = most / cols;
-    if (height < OWED_ROWS_LEAST) {
-        cols = most / OWED_ROWS / OWED_COLUMNS * OWED_COLUMNS;
-        height = OWED_ROWS;
-    }
+    int64_t m = w->product.m, n = w->product.n, bytes = (int64_t)dtype_bytes(p->m->dtype);
+    int64_t most = (int64_t)OWED_BYTES / bytes, cols = n, rows = most / n;
+    char *slot = (char *)p->m->gradients.data + p->m->parameter[i].tensor.offset * bytes;
     char *room = (char *)p->t->workspace + MATMUL_WORKSPACE_BYTES;
     double largest = 0;
-    for (int64_t row = 0, rows; row < x->m; row += rows) {
-        rows = smaller(height, x->m - row);
-        for (int64_t col = 0, n; col < x->n; col += n) {
-            n = smaller(cols, x->n - col);
-            tape_owed_part(p->t, w, row, rows, col, n, room);
-            largest = larger(sweep_part(p, i, at + (size_t)(row * x->n + col), rows, n, x->n, room),
-                             largest);
-        }
+    if (is_flat(&w->product))
+        return sweep_run(p, i, (size_t)p->m->parameter[i].tensor.offset, (size_t)(m * n), NULL,
+                         &w->product);
+    if (rows < OWED_ROWS_LEAST) {
+        cols = most / OWED_ROWS / OWED_COLUMNS * OWED_COLUMNS;
+        rows = OWED_ROWS;
     }
+    for (struct part x = {.row = 0}; x.row < m; x.row += rows)
+        for (x.col = 0; x.col < n; x.col += cols) {
+            x.rows = smaller(rows, m - x.row);
+            x.cols = smaller(cols, n - x.col);
+            x.stride = p->t->keeps ? n : x.cols;
+            x.made = p->t->keeps ? slot + (x.row * n + x.col) * bytes : room;
+            largest = larger(sweep_part(p, i, w, &x), largest);
+        }
     return largest;
 }
 
