@@ -22,15 +22,16 @@
 
 #include "engine/simd.h"
 
-#define DEPTH       256 /* of a block of k */
+#define DEPTH       256  /* of a block of k; */
+#define DEPTH_APART 1024 /* where c's columns lie apart, so that each block costs more to store */
 #define BLOCK_ROWS  192
 #define BLOCK_BYTES MATMUL_WORKSPACE_BYTES
 
 /* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a. With up to
  * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to
  * keep the multipliers busy. With up to THIN_ROWS rows a b that is dense in columns is not packed
- * but transposed on the way, beside whose cost the rows' own is small: up to THIN_PAIR rows over two
- * vectors in turn, so that one is transposed while the other's chains go on. */
+ * but transposed on the way, beside whose cost the rows' own is small: up to THIN_PAIR rows over
+ * two vectors in turn, so that one is transposed while the other's chains go on. */
 #define WIDE 8
 #if SIMD_REGISTERS == 32
 #define TILE_ROWS 12
