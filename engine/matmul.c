@@ -22,10 +22,11 @@
 
 #include "engine/simd.h"
 
-#define DEPTH       256  /* of a block of k; */
-#define DEPTH_APART 1024 /* where c's columns lie apart, so that each block costs more to store */
-#define BLOCK_ROWS  192
-#define BLOCK_BYTES MATMUL_WORKSPACE_BYTES
+#define DEPTH         256  /* of a block of k; */
+#define DEPTH_APART   1024 /* where c's columns lie apart, so that each block costs more to store */
+#define BLOCK_ROWS    192
+#define IN_PLACE_ROWS (6 * TILE_ROWS) /* over which a panel that is one already is not packed */
+#define BLOCK_BYTES   MATMUL_WORKSPACE_BYTES
 
 /* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a. With up to
  * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to
