@@ -4,8 +4,8 @@
 #include "engine/tape.h"
 #include "engine/tape_inside.h"
 
-#define OWED_LEAST 4096  /* elements: below that there is nothing to win, */
-#define KEPT_DEPTH_MOST 4 /* nor by longer products that are written to memory all the same */
+#define OWED_LEAST      4096 /* elements: below that there is nothing to win, */
+#define KEPT_DEPTH_MOST 4    /* nor by longer products that are written to memory all the same */
 
 /* The leaf into whose slot g goes, whole, seen through nothing but views. NULL: there is none. */
 static const struct tensor *leaf_of(const struct node *n, const struct tensor *g)
