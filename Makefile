@@ -133,7 +133,7 @@ $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay_main.o
 BENCHES     := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 BENCH_PARTS := $(call obj,$(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c)))
 $(B)/tests/bench/bench_%: $(B)/tests/bench/bench_%.o $(BENCH_PARTS) $(B)/api.a $(B)/storage.a $(B)/engine.a
-	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(call pkg_libs,$(call packages,api storage)) -ldl -lm
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(call pkg_libs,$(call packages,server api storage)) -ldl -lm
 
 SYMBOLIZER := $(wildcard /usr/lib/llvm-14/bin/llvm-symbolizer)
 export ASAN_OPTIONS  := detect_leaks=1:detect_stack_use_after_return=1:external_symbolizer_path=$(SYMBOLIZER)

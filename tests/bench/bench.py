@@ -75,6 +75,7 @@ def main():
     result = {"machine": machine(), "quick": bool(quick), "rows": []}
     for command in ([f"{build}/tests/bench/bench_matmul"], [f"{build}/tests/bench/bench_numbers"],
                     [f"{BENCH}/step.py", f"{build}/gradd", out],
+                    [f"{BENCH}/serve.py", build, out],
                     [f"{BENCH}/durability.py", f"{build}/gradd", f"{build}/tests/bench/bench_load",
                      out]):
         result["rows"] += run(command + quick)

@@ -59,13 +59,14 @@ class Daemon:
         self.dir.cleanup()
 
 
-def request_bytes(method, path, body=None):
-    """A request ready to be sent, so that making it is not part of what is measured."""
-    text = b"" if body is None else json.dumps(body).encode()
-    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(text)}\r\n"
+def request_bytes(method, path, body=None, media="application/json"):
+    """A request ready to be sent, so that making it is not part of what is measured. body: bytes
+    of that media type, or what is to become JSON."""
+    data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(data)}\r\n"
     if body is not None:
-        head += "Content-Type: application/json\r\n"
-    return head.encode() + b"\r\n" + text
+        head += f"Content-Type: {media}\r\nAccept: {media}\r\n"
+    return head.encode() + b"\r\n" + data
 
 
 class Connection:
