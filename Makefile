@@ -195,6 +195,10 @@ bench bench-quick:
 	$(build) VARIANT=release build/release/gradd benches
 	@tests/bench/bench.py $(if $(filter bench-quick,$@),--quick) build/release build/bench
 benches: $(BENCHES)
+bench-plot: ## draw what the last bench found: pictures in build/bench/
+	@docker/install.sh bench-plot
+	@test -f build/bench/bench.json || { echo "make bench first" >&2; exit 1; }
+	@tests/bench/plot.py build/bench
 
 soak: ## train more models than fit into memory, some minutes long: throughput, and the memory's curve
 	@docker/install.sh build soak
@@ -220,6 +224,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: FORCE all run test crash power-loss faults bitflips fuzz-smoke fuzzers parity bench bench-quick benches soak lint image install clean help
+.PHONY: FORCE all run test crash power-loss faults bitflips fuzz-smoke fuzzers parity bench bench-quick bench-plot benches soak lint image install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

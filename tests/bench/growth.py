@@ -36,7 +36,7 @@ def grow(what, against, timers, rounds):
             times[n].append(timers[n]())
     for n in sizes:
         print_row("growth", f"{what}, {n} {against}", None, "µs", spread(times[n]), None, None,
-                  None)
+                  None, [n, f"{what}, by {against}"])
     exponents = [exponent(sizes, [times[n][k] for n in sizes]) for k in range(rounds)]
     print_row("growth", f"{what}, against {against}: exponent", None, None, spread(exponents), None,
               None, ["figure", "<=", FLAT])

@@ -34,8 +34,8 @@ class Contender:
         self.name, self.port, self.requests, self.target = name, port, requests, target
         self.rates = []
 
-    def run(self, program, seconds):
-        return loaded(program, self.port, seconds, CONNECTIONS, self.requests)["rate"]
+    def run(self, program, seconds, connections):
+        return loaded(program, self.port, seconds, connections, self.requests)["rate"]
 
     def answer(self):
         """To its first request."""
@@ -66,18 +66,22 @@ def check(contenders, outputs_of):
                 sys.exit(f"{contender.name} gives {theirs}, gradd {ours}")
 
 
-def compare(what, contenders, program, rounds, seconds):
-    """The first beside each of the others."""
+def compare(what, contenders, program, pace, connections=CONNECTIONS):
+    """The first beside each of the others; targets are of so many connections only."""
+    rounds, seconds = pace
     for contender in contenders:
-        contender.run(program, 2 * seconds)  # a just-in-time compiler has seen it all
+        contender.rates = []
+        contender.run(program, 2 * seconds, connections)  # a just-in-time compiler has seen it all
     for n in range(rounds):
         for contender in contenders[n % len(contenders):] + contenders[:n % len(contenders)]:
-            contender.rates.append(contender.run(program, seconds))
+            contender.rates.append(contender.run(program, seconds, connections))
     ours = contenders[0]
     for peer in contenders[1:]:
-        print_row("serve", what, peer.name, "/s", spread(ours.rates), spread(peer.rates),
-                  spread([a / b for a, b in zip(ours.rates, peer.rates)]),
-                  ["ratio", ">=", peer.target])
+        target = ["ratio", ">=", peer.target] if connections == CONNECTIONS else None
+        print_row("serve", f"{what}, {connections} connections", peer.name, "/s",
+                  spread(ours.rates), spread(peer.rates),
+                  spread([a / b for a, b in zip(ours.rates, peer.rates)]), target,
+                  [connections, what])
 
 
 # ---- the kinds of request -----------------------------------------------------------------------
@@ -142,7 +146,8 @@ def steps(connection, daemon, fastapi):
 
 def main():
     build, folder = sys.argv[1:3]
-    pace = (5, 0.25) if "--quick" in sys.argv[3:] else (15, 0.5)
+    quick = "--quick" in sys.argv[3:]
+    pace = (5, 0.25) if quick else (15, 0.5)
     program = f"{build}/tests/bench/bench_load"
     random.seed(1)
     with contextlib.ExitStack() as stack:
@@ -155,17 +160,17 @@ def main():
         bare = peers.started(stack, peers.bare, build, size)
         contenders = forward_json(daemon, fastapi, node, bare)
         check(contenders, outputs_of_json)
-        compare("forward 784-128-10 batch 1, JSON, 16 connections", contenders, program, *pace)
+        for connections in (CONNECTIONS,) if quick else (1, 4, CONNECTIONS, 64):
+            compare("forward 784-128-10 batch 1, JSON", contenders, program, pace, connections)
         contenders = forward_binary(daemon, fastapi, node, bare)
         if takes(contenders[0]):
             check(contenders, outputs_of_floats)
-            compare("forward 784-128-10 batch 1, binary, 16 connections", contenders, program,
-                    *pace)
+            compare("forward 784-128-10 batch 1, binary", contenders, program, pace)
         else:
             print("skipped: the daemon takes no binary body for forward", file=sys.stderr)
         if fastapi:
-            compare("POST …/step, 784-128-10 batch 32, 16 connections on 4 models",
-                    steps(connection, daemon, fastapi), program, *pace)
+            compare(f"POST …/step, 784-128-10 batch 32, {MODELS} models",
+                    steps(connection, daemon, fastapi), program, pace)
         connection.close()
 
 
