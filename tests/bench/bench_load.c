@@ -1,6 +1,6 @@
 /* bench_load PORT SECONDS CONNECTIONS FILE… - keeps a server at work over keep-alive connections,
- * each with one request on its way, the next as soon as it is answered. A file holds a request, head
- * and body as they are sent; the connections take the files in turn.
+ * each with one request on its way, the next as soon as it is answered. A file holds a request,
+ * head and body as they are sent; the connections take the files in turn.
  *
  * Prints a line: {"answered": n, "rate": …, "p50": …, "p99": …}: all that were answered, and of the
  * time after the first tenth the answers a second and the microseconds that they took. An answer
