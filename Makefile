@@ -133,7 +133,7 @@ $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay_main.o
 BENCHES     := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 BENCH_PARTS := $(call obj,$(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c)))
 $(B)/tests/bench/bench_%: $(B)/tests/bench/bench_%.o $(BENCH_PARTS) $(B)/api.a $(B)/storage.a $(B)/engine.a
-	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(call pkg_libs,$(call packages,api storage)) -ldl -lm
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(call pkg_libs,$(call packages,server api storage)) -ldl -lm
 
 SYMBOLIZER := $(wildcard /usr/lib/llvm-14/bin/llvm-symbolizer)
 export ASAN_OPTIONS  := detect_leaks=1:detect_stack_use_after_return=1:external_symbolizer_path=$(SYMBOLIZER)
@@ -188,13 +188,17 @@ parity: ## compare with PyTorch, op by op and program by program; PARITY=long fo
 	$(build) $(B)/gradd
 	@tests/parity/parity.py $(if $(filter long,$(PARITY)),--long) $(B)/gradd build/parity
 
-bench: ## measure beside PyTorch, OpenBLAS, BLIS and cJSON; the figures stay in build/bench/
-bench-quick: ## the same in less than two minutes, with wider spreads
+bench: ## measure beside PyTorch, FastAPI, Node, libmicrohttpd, OpenBLAS, BLIS and cJSON; the figures stay in build/bench/
+bench-quick: ## the same in about two minutes, with wider spreads
 bench bench-quick:
 	@docker/install.sh build bench
 	$(build) VARIANT=release build/release/gradd benches
 	@tests/bench/bench.py $(if $(filter bench-quick,$@),--quick) build/release build/bench
 benches: $(BENCHES)
+bench-plot: ## draw what the last bench found: pictures in build/bench/
+	@docker/install.sh bench-plot
+	@test -f build/bench/bench.json || { echo "make bench first" >&2; exit 1; }
+	@tests/bench/plot.py build/bench
 
 soak: ## train more models than fit into memory, some minutes long: throughput, and the memory's curve
 	@docker/install.sh build soak
@@ -220,6 +224,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: FORCE all run test crash power-loss faults bitflips fuzz-smoke fuzzers parity bench bench-quick benches soak lint image install clean help
+.PHONY: FORCE all run test crash power-loss faults bitflips fuzz-smoke fuzzers parity bench bench-quick bench-plot benches soak lint image install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

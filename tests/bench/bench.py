@@ -11,7 +11,8 @@ import sys
 from rows import cells, table
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
-PEERS = ["libopenblas0-pthread", "libblis4-serial", "python3-torch", "libcjson1"]
+PEERS = ["libopenblas0-pthread", "libblis4-serial", "python3-torch", "libcjson1", "python3-fastapi",
+         "python3-uvicorn", "nodejs", "libmicrohttpd12"]
 
 
 def output_of(*command):
@@ -49,7 +50,8 @@ def run(command):
         for line in process.stdout:
             rows.append(json.loads(line))
             what, beside, figure, peer, ratio, *_ = cells(rows[-1])
-            print(f"{what}: {figure}, {beside}: {peer}, {ratio}", flush=True)
+            against = f", {beside}: {peer}, {ratio}" if rows[-1]["peer"] else ""
+            print(f"{what}: {figure}{against}", flush=True)
     if process.returncode != 0:
         sys.exit(f"{command[0]} failed")
     return rows
@@ -60,7 +62,7 @@ def summary(result):
     targets = [row for row in result["rows"] if row["target"]]
     met = sum(cells(row)[-1] == "met" for row in targets)
     commit = f"; commit {m['commit']}" if m["commit"] else ""
-    peers = ", ".join(f"{name} {version}" for name, version in m["peers"].items())
+    peers = ", ".join(f"{name} {version}" for name, version in m["peers"].items() if version)
     return (f"{m['cpu']}, {m['cores']} cores, Linux {m['kernel']}; {m['date']}; "
             f"load {m['load_before']} before, {m['load_after']} after{commit}"
             f"{'; quick' if result['quick'] else ''}\n{peers}\n"
@@ -73,10 +75,12 @@ def main():
     build, out = [a for a in sys.argv[1:] if a != "--quick"]
     os.makedirs(out, exist_ok=True)
     result = {"machine": machine(), "quick": bool(quick), "rows": []}
+    daemon = f"{build}/gradd"
     for command in ([f"{build}/tests/bench/bench_matmul"], [f"{build}/tests/bench/bench_numbers"],
-                    [f"{BENCH}/step.py", f"{build}/gradd", out],
-                    [f"{BENCH}/durability.py", f"{build}/gradd", f"{build}/tests/bench/bench_load",
-                     out]):
+                    [f"{BENCH}/step.py", daemon, out], [f"{BENCH}/step.py", daemon, out, "--large"],
+                    [f"{BENCH}/serve.py", build, out], [f"{BENCH}/standing.py", daemon, out],
+                    [f"{BENCH}/growth.py", daemon, out],
+                    [f"{BENCH}/durability.py", daemon, f"{build}/tests/bench/bench_load", out]):
         result["rows"] += run(command + quick)
     result["machine"]["load_after"] = load()
     with open(f"{out}/bench.json", "w", encoding="utf-8") as f:

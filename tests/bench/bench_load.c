@@ -1,10 +1,12 @@
-/* bench_load PORT SECONDS PATH… - keeps a daemon at work: a keep-alive connection a path, each with
- * one POST without a body on its way, the next as soon as it is answered.
+/* bench_load PORT SECONDS CONNECTIONS FILE… - keeps a server at work over keep-alive connections,
+ * each with one request on its way, the next as soon as it is answered. A file holds a request,
+ * head and body as they are sent; the connections take the files in turn.
  *
  * Prints a line: {"answered": n, "rate": …, "p50": …, "p99": …}: all that were answered, and of the
  * time after the first tenth the answers a second and the microseconds that they took. An answer
  * that is not 200 ends the run. One thread, which does as little as it can: it shares the cores
  * with the daemon. */
+#define _GNU_SOURCE /* strcasestr, reallocarray */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,18 +27,23 @@
 #define ANSWER_MAX 16384
 #define EVENTS     64
 
+struct request {
+    char *data;
+    size_t bytes;
+};
+
 struct connection {
     int fd;
-    char request[256];
-    size_t bytes; /* of the request */
+    const struct request *request;
     int64_t sent_at;
     size_t got; /* of the answer */
     char answer[ANSWER_MAX];
 };
 
 static struct load {
-    int epoll, connections, busy; /* busy: with a request on its way */
+    int epoll, connections, requests, busy; /* busy: with a request on its way */
     struct connection *connection;
+    struct request *request;
     int64_t from, until; /* when is measured */
     uint32_t *took;      /* nanoseconds, of those measured */
     size_t answered, measured, room;
@@ -60,9 +67,32 @@ static int64_t now(void)
     return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
 }
 
+static void *room_for(void *old, size_t count, size_t bytes)
+{
+    void *p = reallocarray(old, count, bytes);
+    if (!p)
+        give_up("no memory");
+    return p;
+}
+
+static void read_request(struct request *r, const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    size_t room = 0, n;
+    do {
+        if (!f)
+            give_up("%s cannot be read", path);
+        room += 1 << 20;
+        r->data = room_for(r->data, room, 1);
+        n = fread(r->data + r->bytes, 1, room - r->bytes, f);
+        r->bytes += n;
+    } while (r->bytes == room);
+    fclose(f);
+}
+
 /* ---- a connection -------------------------------------------------------------------------- */
 
-static void open_connection(struct connection *c, int port, const char *path)
+static void open_connection(struct connection *c, int port, const struct request *request)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
@@ -72,11 +102,7 @@ static void open_connection(struct connection *c, int port, const char *path)
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to))
         give_up("cannot connect to port %d", port);
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    int n = snprintf(c->request, sizeof c->request,
-                     "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n", path);
-    if (n >= (int)sizeof c->request)
-        give_up("the path is too long: %s", path);
-    c->bytes = (size_t)n;
+    c->request = request;
     epoll_ctl(load.epoll, EPOLL_CTL_ADD, c->fd, &event);
 }
 
@@ -84,7 +110,8 @@ static void send_request(struct connection *c, int64_t at)
 {
     c->sent_at = at;
     c->got = 0;
-    if (send(c->fd, c->request, c->bytes, MSG_NOSIGNAL) != (ssize_t)c->bytes)
+    if (send(c->fd, c->request->data, c->request->bytes, MSG_NOSIGNAL) !=
+        (ssize_t)c->request->bytes)
         give_up("a request cannot be sent");
     load.busy++;
 }
@@ -93,7 +120,7 @@ static void send_request(struct connection *c, int64_t at)
 static bool is_whole(const struct connection *c)
 {
     const char *end = strstr(c->answer, "\r\n\r\n");
-    const char *length = end ? strstr(c->answer, "Content-Length: ") : NULL;
+    const char *length = end ? strcasestr(c->answer, "Content-Length: ") : NULL;
     if (end && (!length || strncmp(c->answer, "HTTP/1.1 200 ", 13) != 0))
         give_up("%.1000s", c->answer);
     return end && c->got >= (size_t)(end + 4 - c->answer) + strtoul(length + 16, NULL, 10);
@@ -103,9 +130,7 @@ static void note(int64_t took)
 {
     if (load.measured == load.room) {
         load.room = 2 * load.room + 65536;
-        load.took = realloc(load.took, load.room * sizeof *load.took);
-        if (!load.took)
-            give_up("no memory");
+        load.took = room_for(load.took, load.room, sizeof *load.took);
     }
     load.took[load.measured++] = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
 }
@@ -171,19 +196,26 @@ static void print(void)
 
 int main(int argc, char **argv)
 {
-    if (argc < 4)
-        give_up("bench_load PORT SECONDS PATH…");
+    if (argc < 5)
+        give_up("bench_load PORT SECONDS CONNECTIONS FILE…");
     load.epoll = epoll_create1(0);
-    load.connections = argc - 3;
+    load.connections = atoi(argv[3]);
+    load.requests = argc - 4;
     load.connection = calloc((size_t)load.connections, sizeof *load.connection);
-    if (load.epoll < 0 || !load.connection)
-        give_up("no memory");
+    load.request = calloc((size_t)load.requests, sizeof *load.request);
+    if (load.epoll < 0 || load.connections < 1 || !load.connection || !load.request)
+        give_up("no memory, or no connections");
+    for (int i = 0; i < load.requests; i++)
+        read_request(&load.request[i], argv[4 + i]);
     for (int i = 0; i < load.connections; i++)
-        open_connection(&load.connection[i], atoi(argv[1]), argv[3 + i]);
+        open_connection(&load.connection[i], atoi(argv[1]), &load.request[i % load.requests]);
     run(atof(argv[2]));
     print();
     for (int i = 0; i < load.connections; i++)
         close(load.connection[i].fd);
+    for (int i = 0; i < load.requests; i++)
+        free(load.request[i].data);
+    free(load.request);
     free(load.connection);
     free(load.took);
     return 0;

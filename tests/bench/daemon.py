@@ -24,16 +24,20 @@ class Daemon:
         """folder: where its database is to lie, on a disk like that of a user."""
         self.dir = tempfile.TemporaryDirectory(prefix="gradd-", dir=folder)
         self.log = os.path.join(self.dir.name, "log")
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", binary, "--listen", "127.0.0.1:0",
-                 "--data", os.path.join(self.dir.name, "db"), *options],
-                stdout=log, stderr=log, env=environment())
+        self.command = ["setpriv", "--pdeathsig", "KILL", binary, "--listen", "127.0.0.1:0",
+                        "--data", os.path.join(self.dir.name, "db"), *options]
         try:
-            self.port = self.wait_for_port()
+            self.start()
         except BaseException:
             self.__exit__()
             raise
+
+    def start(self):
+        """On the files that are there."""
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log,
+                                            env=environment())
+        self.port = self.wait_for_port()
 
     def wait_for_port(self):
         end = time.monotonic() + START_SECONDS
@@ -42,30 +46,48 @@ class Daemon:
                 found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", log.read())
             if found:
                 return int(found.group(1))
-            time.sleep(0.005)
+            time.sleep(0.0005)
         with open(self.log, encoding="utf-8") as log:
             raise RuntimeError("the daemon did not start:\n" + log.read())
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def stop(self):
         self.process.terminate()
         try:
             self.process.wait(START_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def memory(self, line):
+        """In bytes, of a line of the kernel's account: VmRSS, or VmHWM for the highest so far."""
+        with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as status:
+            return 1024 * int(re.search(rf"{line}:\s+(\d+) kB", status.read()).group(1))
+
+    def cpu_seconds(self):
+        """Of all its threads that still run."""
+        tasks = f"/proc/{self.process.pid}/task"
+        total = 0
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/schedstat", encoding="utf-8") as schedstat:
+                total += int(schedstat.read().split()[0])
+        return total / 1e9
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
         self.dir.cleanup()
 
 
-def request_bytes(method, path, body=None):
-    """A request ready to be sent, so that making it is not part of what is measured."""
-    text = b"" if body is None else json.dumps(body).encode()
-    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(text)}\r\n"
+def request_bytes(method, path, body=None, media="application/json"):
+    """A request ready to be sent, so that making it is not part of what is measured. body: bytes
+    of that media type, or what is to become JSON."""
+    data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(data)}\r\n"
     if body is not None:
-        head += "Content-Type: application/json\r\n"
-    return head.encode() + b"\r\n" + text
+        head += f"Content-Type: {media}\r\nAccept: {media}\r\n"
+    return head.encode() + b"\r\n" + data
 
 
 class Connection:

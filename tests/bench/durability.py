@@ -7,12 +7,11 @@ ratios are to `none`, and taken within a round. The load (bench_load.c) shares t
 daemon. Before a row is printed, as many steps as were acknowledged must have been made.
 Prints rows (rows.py).
 """
-import json
 import random
-import subprocess
 import sys
 
 from daemon import Connection, Daemon, request_bytes
+from load import loaded
 from models import LINE, classifier
 from rows import print_row, spread
 
@@ -48,15 +47,14 @@ class Load:
         self.answered = 0
         self.rounds = []
         self.ids = [f"{subject['id']}-{connections}-{models}-{mode}-{n}" for n in range(models)]
-        self.paths = [f"/models/{self.ids[n % models]}/step" for n in range(connections)]
+        self.connections = connections
+        self.requests = [request_bytes("POST", f"/models/{name}/step") for name in self.ids]
         for name in self.ids:
             connection.ask("POST", "/models", subject | {"id": name, "durability": mode})
             connection.exchange(request_bytes("POST", f"/models/{name}/batches", batch))
 
     def run(self, program, port, seconds):
-        done = subprocess.run([program, str(port), str(seconds)] + self.paths, check=True,
-                              stdout=subprocess.PIPE)
-        self.rounds.append(json.loads(done.stdout))
+        self.rounds.append(loaded(program, port, seconds, self.connections, self.requests))
         self.answered += self.rounds[-1]["answered"]
 
     def check(self):
@@ -101,7 +99,7 @@ def measure(connection, program, port, case, shape, rounds, seconds):
 
 def main():
     binary, program, folder = sys.argv[1:4]
-    rounds, seconds = (5, 0.3) if "--quick" in sys.argv[4:] else (15, 0.5)
+    rounds, seconds = (5, 0.2) if "--quick" in sys.argv[4:] else (15, 0.5)
     random.seed(1)
     with Daemon(binary, folder) as daemon:
         connection = Connection(daemon.port)

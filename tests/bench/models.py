@@ -17,3 +17,10 @@ LINE = {"id": "line", "layers": mlp(1, 1), "loss": "mse", "optimizer": sgd(1e-4)
 
 def classifier(name, *sizes):
     return {"id": name, "layers": mlp(*sizes), "loss": "cross_entropy", "optimizer": sgd(0.01)}
+
+
+def create_many(connection, count, n, m, first=0):
+    """Small ones, m0 and on, of a Linear layer each."""
+    for number in range(first, first + count):
+        connection.ask("POST", "/models", {"id": f"m{number}", "layers": mlp(n, m), "loss": "mse",
+                                           "optimizer": sgd(1e-4)})

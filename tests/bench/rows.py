@@ -1,7 +1,8 @@
 """Results as rows, the same that row.c prints: one JSON object a line.
 
 bench, what, beside, unit; figure, peer and ratio as [low quartile, median, high quartile] or null,
-ratio being how many times better than the peer; target as [which of them, sense, value] or null.
+ratio being how many times better than the peer; target as [which of them, sense, value] or null;
+for the pictures (plot.py), point as [n, of what] where a row is one of several.
 """
 import json
 import statistics
@@ -13,10 +14,10 @@ def spread(values):
     return [low, median, high]
 
 
-def print_row(bench, what, beside, unit, figure, peer, ratio, target):
+def print_row(bench, what, beside, unit, figure, peer, ratio, target, point=None):
     print(json.dumps({"bench": bench, "what": what, "beside": beside, "unit": unit,
-                      "figure": figure, "peer": peer, "ratio": ratio, "target": target},
-                     ensure_ascii=False), flush=True)
+                      "figure": figure, "peer": peer, "ratio": ratio, "target": target,
+                      "point": point}, ensure_ascii=False), flush=True)
 
 
 def is_met(row):

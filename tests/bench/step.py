@@ -1,17 +1,22 @@
 #!/usr/bin/python3 -B
-"""step.py GRADD FOLDER [--quick] - training steps of a daemon beside PyTorch's in this process.
+"""step.py GRADD FOLDER [--quick] [--large] - training steps of a daemon beside PyTorch's in this
+process; with --large of a layer of 103 million parameters, and its forward.
 
 Both train the same model from the same parameters on the same batch; before anything is timed,
-their losses must agree. PyTorch is eager, on one thread, and spared reading the loss; the daemon
-is as it ships. Prints rows (rows.py).
+their losses must agree. PyTorch is eager, on one thread, for the large layer on two, which is its
+best here, and spared reading the loss; the daemon is as it ships. Prints rows (rows.py).
 """
 import os
+import sys
 
-# Before the import: else OpenBLAS takes all cores in spite of torch.set_num_threads(1).
-os.environ.update(OPENBLAS_NUM_THREADS="1", BLIS_NUM_THREADS="1", OMP_NUM_THREADS="1")
+LARGE = "--large" in sys.argv
+THREADS = 2 if LARGE else 1
+# Before the import: else OpenBLAS takes all cores in spite of torch.set_num_threads(1), and a
+# thread of OpenMP that waits takes one from whoever works.
+os.environ.update({name + "_NUM_THREADS": str(THREADS) for name in ("OPENBLAS", "BLIS", "OMP")},
+                  OMP_WAIT_POLICY="passive")
 
 import statistics
-import sys
 import time
 
 import torch
@@ -24,9 +29,9 @@ from golden_net import build, loss_function, optimizer_of
 from models import LINE, classifier
 from rows import print_row, spread
 
-torch.set_num_threads(1)
-PEER = "PyTorch eager in process, 1 thread"
-CHECKED_STEPS = 20
+torch.set_num_threads(THREADS)
+PEER = f"PyTorch eager in process, {THREADS} thread{'s' if LARGE else ''}"
+CHECKED_STEPS = 3 if LARGE else 20
 STEPS_MAX = 1000000  # of one request
 
 
@@ -35,17 +40,25 @@ def line_batch():
     return x, 10 * x + 4 + torch.rand(1000, 1)
 
 
-def class_batch(rows):
-    return lambda: (torch.rand(rows, 784), torch.randint(10, (rows,)))
+def class_batch(rows, n=784, classes=10):
+    return lambda: (torch.rand(rows, n), torch.randint(classes, (rows,)))
 
 
-# what, model, batch, target of a step inside, target of a step a request (None: not measured)
-CASES = [
-    ("line 1000 × 1", LINE, line_batch, 50, 1),
-    ("784-128-10 batch 1", classifier("b1", 784, 128, 10), class_batch(1), 10, None),
-    ("784-128-10 batch 32", classifier("b32", 784, 128, 10), class_batch(32), 4, 1),
-    ("784-128-10 batch 256", classifier("b256", 784, 128, 10), class_batch(256), 1.8, None),
-    ("784-512-512-10 batch 64", classifier("deep", 784, 512, 512, 10), class_batch(64), 2.2, None),
+# what, model, batch, targets, each None if it is not measured, of a step inside, of a step a
+# request, of a forward a request
+LARGE_CASES = [
+    ("25088-4096 batch 1", classifier("l1", 25088, 4096), class_batch(1, 25088, 4096), 5, None,
+     1.8),
+    ("25088-4096 batch 32", classifier("l32", 25088, 4096), class_batch(32, 25088, 4096), 2.2, None,
+     None),
+]
+CASES = LARGE_CASES if LARGE else [
+    ("line 1000 × 1", LINE, line_batch, 50, 1, None),
+    ("784-128-10 batch 1", classifier("b1", 784, 128, 10), class_batch(1), 10, None, None),
+    ("784-128-10 batch 32", classifier("b32", 784, 128, 10), class_batch(32), 4, 1, None),
+    ("784-128-10 batch 256", classifier("b256", 784, 128, 10), class_batch(256), 1.8, None, None),
+    ("784-512-512-10 batch 64", classifier("deep", 784, 512, 512, 10), class_batch(64), 2.2, None,
+     None),
 ]
 
 
@@ -69,6 +82,10 @@ class Torch:
         for _ in range(count):
             self.step()
 
+    def forward(self):
+        with torch.inference_mode():
+            self.net(self.inputs)
+
 
 class Gradd:
     """The step in a daemon."""
@@ -78,6 +95,8 @@ class Gradd:
         self.connection = connection
         self.path = f"/models/{model['id']}/step"
         self.one = request_bytes("POST", self.path)
+        self.forward_one = request_bytes("POST", f"/models/{model['id']}/forward",
+                                         {"inputs": inputs.tolist()})
         connection.ask("POST", "/models", model | {"seed": 0})
         connection.ask("POST", f"/models/{model['id']}/batches",
                        {"inputs": inputs.tolist(), "targets": targets.tolist()})
@@ -95,6 +114,12 @@ class Gradd:
 
     def steps(self, count):
         self.exchange(request_bytes("POST", self.path, {"steps": count}))
+
+    def forward(self):
+        self.exchange(self.forward_one)
+
+    def delete(self):
+        self.connection.exchange(request_bytes("DELETE", self.path.removesuffix("/step")))
 
 
 def check(what, ours, peer):
@@ -120,10 +145,10 @@ def mean_of_block(contender, block):
     return lambda: elapsed(contender.steps, count) / count
 
 
-def median_of_block(contender, block):
-    """A function that times each step of a block, and gives their median."""
-    count = max(5, round(block / statistics.median(elapsed(contender.step) for _ in range(20))))
-    return lambda: statistics.median(elapsed(contender.step) for _ in range(count))
+def median_of_block(call, block):
+    """A function that times each call of a block, and gives their median."""
+    count = max(5, round(block / statistics.median(elapsed(call) for _ in range(CHECKED_STEPS))))
+    return lambda: statistics.median(elapsed(call) for _ in range(count))
 
 
 def compare(what, ours, peer, rounds, target):
@@ -145,22 +170,26 @@ def warn_of_another_blas():
 
 
 def measure(case, connection, rounds, block):
-    what, model, make_batch, inside, requested = case
+    what, model, make_batch, inside, requested, forward = case
     torch.manual_seed(1)
     batch = make_batch()
     ours, peer = Gradd(connection, model, batch), Torch(model, batch)
     check(what, ours, peer)
     compare(f"step inside, {what}", mean_of_block(ours, block), mean_of_block(peer, block),
             rounds, inside)
-    if requested:
-        compare(f"one POST …/step, {what}", median_of_block(ours, block),
-                median_of_block(peer, block), rounds, requested)
+    for name, target in (("step", requested), ("forward", forward)):
+        if target:
+            compare(f"one POST …/{name}, {what}", median_of_block(getattr(ours, name), block),
+                    median_of_block(getattr(peer, name), block), rounds, target)
+    ours.delete()
 
 
 def main():
     binary, folder = sys.argv[1:3]
     quick = "--quick" in sys.argv[3:]
     rounds, block = (9, 1e5) if quick else (21, 2.5e5)  # microseconds
+    if LARGE:
+        rounds = 5 if quick else 9
     warn_of_another_blas()
     with Daemon(binary, folder) as daemon:
         connection = Connection(daemon.port)
