@@ -356,7 +356,7 @@ static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
 }
 
 /* Some tens of microseconds, which is what a hand-over costs. */
-#define LIGHT_WORK  1000000
+#define LIGHT_WORK  400000
 #define LIGHT_BYTES 12288
 
 bool call_is_light(struct call *c)
