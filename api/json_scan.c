@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "api/json_string.h"
-#include "engine/digit_list.h"
 #include "engine/digits.h"
 #include "engine/mem.h"
 
@@ -151,18 +150,8 @@ static bool scan_number(struct scan *s)
 static bool scan_numbers(struct scan *s)
 {
     const char *fault = NULL, *p = s->at;
-    struct digit_list list;
     int64_t count = 0;
     do {
-        while (s->end - p >= DIGIT_LIST_BYTES && digit_list_see(p, &list)) {
-            count += list.count;
-            s->at = p + list.bytes - 1;
-            p += list.bytes;
-            while (p < s->end && json_is_blank(*p))
-                p++;
-        }
-        if (!starts_number(p, s->end))
-            break;
         s->at = p = skip_number(p, s->end, &fault);
         if (fault)
             return refuse(s, fault);

@@ -154,35 +154,14 @@ static const char *read_bool(const char *text, const char *end, void *out, size_
     return text;
 }
 
-/* As many scalars at *text as are easy, to the i-th place of out and behind it; returns how many.
- */
-typedef size_t list_fn(const char **text, const char *end, void *out, size_t i);
-
-static size_t list_f32(const char **text, const char *end, void *out, size_t i)
-{
-    return decimal_read_list_f32(text, end, (float *)out + i);
-}
-
-static size_t list_f64(const char **text, const char *end, void *out, size_t i)
-{
-    return decimal_read_list_f64(text, end, (double *)out + i);
-}
-
-static size_t list_none(const char **text, const char *end, void *out, size_t i)
-{
-    (void)text, (void)end, (void)out, (void)i;
-    return 0;
-}
-
-static const struct reader {
+static const struct {
     read_fn *read;
-    list_fn *list;
     const char *refusal;
 } readers[] = {
-    [DTYPE_BOOL] = {read_bool, list_none, "must be 0 or 1"},
-    [DTYPE_INT64] = {read_i64, list_none, "must be an integer from -2^63 to 2^63 - 1"},
-    [DTYPE_FLOAT32] = {read_f32, list_f32, "is too large for float32"},
-    [DTYPE_FLOAT64] = {read_f64, list_f64, "is too large for float64"},
+    [DTYPE_BOOL] = {read_bool, "must be 0 or 1"},
+    [DTYPE_INT64] = {read_i64, "must be an integer from -2^63 to 2^63 - 1"},
+    [DTYPE_FLOAT32] = {read_f32, "is too large for float32"},
+    [DTYPE_FLOAT64] = {read_f64, "is too large for float64"},
 };
 
 static bool starts_scalar(char c)
@@ -191,17 +170,15 @@ static bool starts_scalar(char c)
 }
 
 /* Reads all scalars of text. Returns the index of the one that cannot be, -1 if all is well. */
-static int64_t read_scalars(const char *p, const char *end, const struct reader *r, void *out)
+static int64_t read_scalars(const char *p, const char *end, read_fn *read, void *out)
 {
     bool fits = true;
-    for (size_t i = 0, easy;; i += easy ? easy : 1) {
+    for (size_t i = 0;; i++) {
         while (p < end && !starts_scalar(*p))
             p++;
         if (p == end)
             return -1;
-        easy = r->list(&p, end, out, i);
-        if (!easy)
-            p = r->read(p, end, out, i, &fits);
+        p = read(p, end, out, i, &fits);
         if (!fits)
             return (int64_t)i;
     }
@@ -218,7 +195,7 @@ enum err_kind json_tensor_read(const struct json *j, const cJSON *item, enum dty
     if (rc)
         return rc;
     struct json_span s = item_text(j, item, buffer);
-    int64_t bad = read_scalars(s.text, s.text + s.bytes, &readers[dtype], out);
+    int64_t bad = read_scalars(s.text, s.text + s.bytes, readers[dtype].read, out);
     if (bad < 0)
         return ERR_OK;
     json_tensor_pointer(dim, rank, bad, pointer, sizeof pointer);

@@ -18,12 +18,7 @@ void decimal_init(void);
  * Never reads at or beyond end. Too large a number gives an infinity, too small a one gives 0. */
 const char *decimal_read_f64(const char *text, const char *end, double *out);
 const char *decimal_read_f32(const char *text, const char *end, float *out);
-/* Reads numbers without an exponent as long as a comma follows each, blanks maybe behind that, and
- * many can be seen at a time: none where that does not pay. *text goes behind the last one's comma
- * and blanks. Returns how many; all are finite. */
-size_t decimal_read_list_f32(const char **text, const char *end, float *out);
-size_t decimal_read_list_f64(const char **text, const char *end, double *out);
-/* The same as the first two for a whole number, however it is written: 3, 3.0 and 300e-2 are 3. NULL also if it is
+/* The same for a whole number, however it is written: 3, 3.0 and 300e-2 are 3. NULL also if it is
  * not whole or not within int64. */
 const char *decimal_read_i64(const char *text, const char *end, int64_t *out);
 

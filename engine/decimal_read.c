@@ -7,11 +7,7 @@
 #include "engine/decimal.h"
 #include "engine/decimal_exact.h"
 #include "engine/decimal_power.h"
-#include "engine/digit_list.h"
 #include "engine/digits.h"
-
-/* The format is constant where these are compiled, and the number in registers. */
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 #define DIGITS_MAX 19 /* any 19 digits fit in 64 bits */
 
@@ -137,14 +133,14 @@ static uint64_t round_exactly(const struct number *n, uint64_t m, int unit)
     return m + (side > 0 || (side == 0 && m & 1));
 }
 
-/* The bits of the nearest number of a format, without sign, exactly.
+/* The bits of the nearest number of a format, without sign.
  *
  * With w shifted up by `zeros` so that its top bit is set and T the table's 128 bits, the product
  * P = w T has 192 bits, of which p are the upper 128: the number is p * 2^scale, or more, for T
  * may be short by less than 1, and w by less than 2^zeros if digits were cut. So the true P is
  * below (w + 2^zeros)(T + 1), the true p below p + 2 (+ 2^(64 + zeros)): the margin. Of p the
  * lowest `drop` bits go; the margin is less than half their range (zeros <= 4 when cut). */
-static uint64_t find_nearest_exactly(const struct number *n, const struct format *f)
+static inline uint64_t find_nearest(const struct number *n, const struct format *f)
 {
     if (n->w == 0 || n->power < POWER_MIN)
         return 0;
@@ -179,22 +175,6 @@ static uint64_t find_nearest_exactly(const struct number *n, const struct format
     return format_join(f, m, unit);
 }
 
-/* The same, by the upper 64 bits of w times the upper 64 of the table where these tell: p of them,
- * the true one is below p + 3. */
-ALWAYS_INLINE uint64_t find_nearest(const struct number *n, const struct format *f)
-{
-    if (n->w == 0 || n->cut || n->power < -64 || n->power > 64)
-        return find_nearest_exactly(n, f);
-    int zeros = __builtin_clzll(n->w);
-    uint64_t p = (uint64_t)((uint128)(n->w << zeros) * power_get((int)n->power).high >> 64);
-    int drop = 63 + (int)(p >> 63) - f->bits;
-    int unit = power_log2((int)n->power) + 1 - zeros + drop;
-    uint64_t half = (uint64_t)1 << (drop - 1), rest = p & (2 * half - 1);
-    if (half - rest < 3 || unit < f->unit_min || unit > f->unit_max)
-        return find_nearest_exactly(n, f);
-    return format_join(f, (p >> drop) + (rest > half), unit);
-}
-
 /* Clinger's case: w and the power of ten are exact, so one operation rounds once. */
 static const double exact_f64[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
@@ -202,140 +182,47 @@ static const double exact_f64[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7
 static const float exact_f32[] = {1e0F, 1e1F, 1e2F, 1e3F, 1e4F, 1e5F,
                                   1e6F, 1e7F, 1e8F, 1e9F, 1e10F};
 
-ALWAYS_INLINE bool is_short(const struct number *n, const struct format *f, int64_t power_max)
+static inline bool is_short(const struct number *n, const struct format *f, int64_t power_max)
 {
     return !n->cut && n->w >> f->bits == 0 && -power_max <= n->power && n->power <= power_max;
-}
-
-ALWAYS_INLINE double round_f64(const struct number *n)
-{
-    uint64_t pattern;
-    double x = (double)n->w;
-    if (is_short(n, &f64, 22)) {
-        x = n->power < 0 ? x / exact_f64[-n->power] : x * exact_f64[n->power];
-        memcpy(&pattern, &x, sizeof x);
-    } else {
-        pattern = find_nearest(n, &f64);
-    }
-    pattern |= (uint64_t)n->negative << 63;
-    memcpy(&x, &pattern, sizeof x);
-    return x;
-}
-
-ALWAYS_INLINE float round_f32(const struct number *n)
-{
-    uint32_t pattern;
-    float x = (float)n->w;
-    if (is_short(n, &f32, 10)) {
-        x = n->power < 0 ? x / exact_f32[-n->power] : x * exact_f32[n->power];
-        memcpy(&pattern, &x, sizeof x);
-    } else {
-        pattern = (uint32_t)find_nearest(n, &f32);
-    }
-    pattern |= (uint32_t)n->negative << 31;
-    memcpy(&x, &pattern, sizeof x);
-    return x;
 }
 
 const char *decimal_read_f64(const char *text, const char *end, double *out)
 {
     struct number n;
+    uint64_t pattern;
     const char *behind = read_number(text, end, &n);
-    if (behind)
-        *out = round_f64(&n);
+    if (!behind)
+        return NULL;
+    if (is_short(&n, &f64, 22)) {
+        double x = (double)n.w;
+        x = n.power < 0 ? x / exact_f64[-n.power] : x * exact_f64[n.power];
+        memcpy(&pattern, &x, sizeof x);
+    } else {
+        pattern = find_nearest(&n, &f64);
+    }
+    pattern |= (uint64_t)n.negative << 63;
+    memcpy(out, &pattern, sizeof pattern);
     return behind;
 }
 
 const char *decimal_read_f32(const char *text, const char *end, float *out)
 {
     struct number n;
+    uint32_t pattern;
     const char *behind = read_number(text, end, &n);
-    if (behind)
-        *out = round_f32(&n);
+    if (!behind)
+        return NULL;
+    if (is_short(&n, &f32, 10)) {
+        float x = (float)n.w;
+        x = n.power < 0 ? x / exact_f32[-n.power] : x * exact_f32[n.power];
+        memcpy(&pattern, &x, sizeof x);
+    } else {
+        pattern = (uint32_t)find_nearest(&n, &f32);
+    }
+    pattern |= (uint32_t)n.negative << 31;
+    memcpy(out, &pattern, sizeof pattern);
     return behind;
-}
-
-/* ---- lists --------------------------------------------------------------------------------- */
-
-static const uint64_t power_of_ten[9] = {1,      10,      100,      1000,     10000,
-                                         100000, 1000000, 10000000, 100000000};
-
-#define WHOLE_MAX  8                      /* digits before the point, and … */
-#define WORD_BYTES (3 * sizeof(uint64_t)) /* … behind it, in words that are loaded whole */
-#define AHEAD      (DIGIT_LIST_BYTES + (ptrdiff_t)WORD_BYTES)
-
-/* The next number of a list at p; WORD_BYTES behind its point are there to be loaded. */
-ALWAYS_INLINE void take_number(const char *p, const char *end, struct digit_list *l,
-                               struct number *n)
-{
-    int begin = __builtin_ctzll(l->begins), stop = __builtin_ctzll(l->ends);
-    int negative = (int)(l->minus >> begin & 1), point = stop, fraction = 0;
-    l->begins &= l->begins - 1;
-    l->ends &= l->ends - 1;
-    if (l->point & (((uint64_t)1 << stop) - 1)) {
-        point = __builtin_ctzll(l->point);
-        fraction = stop - point - 1;
-        l->point &= l->point - 1;
-    }
-    const char *digits = p + begin + negative;
-    int whole = point - begin - negative;
-    if (whole > WHOLE_MAX || whole + fraction > DIGITS_MAX) {
-        (void)read_number(p + begin, end, n);
-        return;
-    }
-    int first = fraction < 8 ? fraction : 8, second = fraction - first, third = 0;
-    if (second > 8) {
-        third = second - 8;
-        second = 8;
-    }
-    uint64_t w = whole == 1 ? (uint64_t)(*digits - '0') : digits_first(digits_load(digits), whole);
-    w = w * power_of_ten[first] + digits_first(digits_load(p + point + 1), first);
-    w = w * power_of_ten[second] + digits_first(digits_load(p + point + 9), second);
-    if (third)
-        w = w * power_of_ten[third] + digits_first(digits_load(p + point + 17), third);
-    *n = (struct number){.negative = negative,
-                         .w = w,
-                         .power = -fraction,
-                         .digits = digits,
-                         .digits_end = p + stop,
-                         .last = -fraction};
-}
-
-static const char *skip_blanks(const char *p, const char *end)
-{
-    while (p < end && *p == ' ')
-        p++;
-    return p;
-}
-
-size_t decimal_read_list_f64(const char **text, const char *end, double *out)
-{
-    struct digit_list l;
-    struct number n;
-    const char *p = *text;
-    size_t count = 0;
-    for (; end - p >= AHEAD && digit_list_see(p, &l); p = skip_blanks(p + l.bytes, end))
-        for (int i = 0; i < l.count; i++) {
-            take_number(p, end, &l, &n);
-            out[count++] = round_f64(&n);
-        }
-    *text = p;
-    return count;
-}
-
-size_t decimal_read_list_f32(const char **text, const char *end, float *out)
-{
-    struct digit_list l;
-    struct number n;
-    const char *p = *text;
-    size_t count = 0;
-    for (; end - p >= AHEAD && digit_list_see(p, &l); p = skip_blanks(p + l.bytes, end))
-        for (int i = 0; i < l.count; i++) {
-            take_number(p, end, &l, &n);
-            out[count++] = round_f32(&n);
-        }
-    *text = p;
-    return count;
 }
 
 const char *decimal_read_i64(const char *text, const char *end, int64_t *out)

@@ -43,11 +43,4 @@ static inline uint64_t digits_value(uint64_t word)
     return (word * 10000 + (word >> 32)) & 0xFFFFFFFF;
 }
 
-/* The value of the first count (0 to 8) of them; the bytes behind may be anything. */
-static inline uint64_t digits_first(uint64_t word, int count)
-{
-    int half = 4 * (8 - count); /* twice, since a shift by 64 is none */
-    return digits_value(word << half << half);
-}
-
 #endif
