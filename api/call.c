@@ -39,7 +39,8 @@ static void count(atomic_size_t *sum, size_t *counted, size_t now)
 static void count_call(struct call *c)
 {
     count(&c->api->requests, &c->counted,
-          mem_size(c) + mem_size(c->target) + mem_size(c->body) + mem_size(c->out.text));
+          mem_size(c) + mem_size(c->target) + mem_size(c->body) + mem_size(c->out.text) +
+              mem_size(c->in.float32));
 }
 
 void scratch_count(struct scratch *s)

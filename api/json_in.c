@@ -159,5 +159,6 @@ void json_close(struct json *j)
 {
     cJSON_Delete(j->root);
     mem_free(j->span);
+    mem_free(j->float32);
     *j = (struct json){0};
 }

@@ -312,7 +312,7 @@ static inline bool by_half_power(const struct number *n, uint32_t *pattern)
     return rest > half || half - rest >= 2;
 }
 
-const char *decimal_read_f32(const char *text, const char *end, float *out)
+static inline const char *read_f32(const char *text, const char *end, float *out)
 {
     struct number n;
     uint32_t pattern;
@@ -325,6 +325,29 @@ const char *decimal_read_f32(const char *text, const char *end, float *out)
     pattern |= (uint32_t)n.negative << 31;
     memcpy(out, &pattern, sizeof pattern);
     return behind;
+}
+
+const char *decimal_read_f32(const char *text, const char *end, float *out)
+{
+    return read_f32(text, end, out);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+size_t decimal_read_floats(const char **text, const char *end, float *out, size_t room)
+{
+    size_t count = 0;
+    for (const char *p = *text; count < room && (p = read_f32(p, end, &out[count])); count++) {
+        *text = p;
+        if (p == end || *p++ != ',')
+            return count + 1;
+        while (p < end && is_blank(*p))
+            p++;
+    }
+    return count;
 }
 
 const char *decimal_read_i64(const char *text, const char *end, int64_t *out)
