@@ -4,6 +4,7 @@
  *         W. Clinger, "How to Read Floating Point Numbers Accurately" (1990) for the short ones. */
 #include <string.h>
 
+#include "engine/attr.h"
 #include "engine/decimal.h"
 #include "engine/decimal_exact.h"
 #include "engine/decimal_power.h"
@@ -13,8 +14,8 @@
 
 /* A number's parts: (-1)^negative * w * 10^power, and a bit more than that if cut. */
 struct number {
-    bool negative;
-    bool cut; /* digits that are not 0 were left out of w */
+    unsigned negative; /* 0 or 1; as a bool, its register waits for the number before (gcc 12) */
+    bool cut;          /* digits that are not 0 were left out of w */
     uint64_t w;
     int64_t power;
     const char *digits, *digits_end; /* of the text, with the point */
@@ -107,7 +108,7 @@ static const char *read_any(const char *p, const char *end, struct number *n)
 
 /* The sign, QUICK_WHOLE digits, the point and three words of digits. */
 #define QUICK_WHOLE 8
-#define QUICK_BYTES (1 + DIGITS_MASKED)
+#define QUICK_BYTES DIGITS_MASKED
 
 static const uint32_t pow10_u32[] = {1,      10,      100,      1000,     10000,
                                      100000, 1000000, 10000000, 100000000};
@@ -130,18 +131,24 @@ static inline const char *quick_exponent(const char *p, int64_t *power)
 /* The usual number, without a branch that depends on how many digits it has: a wrong guess costs
  * more than the reading. All digits are found at once, and words of eight are taken whole.
  * NULL: unusual, read_any decides. */
-static inline const char *read_quick(const char *p, const char *end, struct number *n)
+ALWAYS_INLINE static inline const char *read_quick(const char *p, const char *end, struct number *n)
 {
     if (end - p < QUICK_BYTES)
         return NULL;
-    n->negative = *p == '-';
-    p += n->negative;
+    /* The place of the next number waits for what follows: it is kept short. */
     uint64_t others = (uint64_t)~digits_mask(p) | (uint64_t)1 << DIGITS_MASKED;
-    unsigned whole = (unsigned)__builtin_ctzll(others), fraction = 0;
+    unsigned whole = 1, fraction = 0;
+    n->negative = *p == '-';
+    others >>= n->negative;
+    p += n->negative;
     n->digits = p;
-    if (whole - 1 >= QUICK_WHOLE || (whole > 1 && *p == '0'))
-        return NULL;
-    n->w = digits_value_of(digits_load(p), whole);
+    n->w = (uint64_t)(*p - '0');
+    if ((others & 3) != 2) { /* not one digit before the point */
+        whole = (unsigned)__builtin_ctzll(others);
+        if (whole == 0 || whole > QUICK_WHOLE || *p == '0')
+            return NULL;
+        n->w = digits_value_of(digits_load(p), whole);
+    }
     p += whole;
     if (*p == '.') {
         p++;
@@ -165,7 +172,8 @@ static inline const char *read_quick(const char *p, const char *end, struct numb
     return p;
 }
 
-static inline const char *read_number(const char *p, const char *end, struct number *n)
+ALWAYS_INLINE static inline const char *read_number(const char *p, const char *end,
+                                                    struct number *n)
 {
     const char *behind = read_quick(p, end, n);
     if (behind)
@@ -247,7 +255,7 @@ static inline uint64_t find_nearest(const struct number *n, const struct format 
 }
 
 /* By value: the caller's number keeps to its registers. */
-__attribute__((noinline)) static uint32_t find_nearest_f32(struct number n)
+NEVER_INLINE static uint32_t find_nearest_f32(struct number n)
 {
     return (uint32_t)find_nearest(&n, &f32);
 }
@@ -312,7 +320,7 @@ static inline bool by_half_power(const struct number *n, uint32_t *pattern)
     return rest > half || half - rest >= 2;
 }
 
-static inline const char *read_f32(const char *text, const char *end, float *out)
+ALWAYS_INLINE static inline const char *read_f32(const char *text, const char *end, float *out)
 {
     struct number n;
     uint32_t pattern;
