@@ -369,7 +369,8 @@ static bool scan_document(struct scan *s)
 enum err_kind json_scan(const char *text, size_t bytes, struct json *out, size_t *values,
                         struct err *e)
 {
-    struct scan s = {.at = text, .end = text + bytes, .text = text, .keeps = true, .out = out, .e = e};
+    struct scan s = {
+        .at = text, .end = text + bytes, .text = text, .keeps = true, .out = out, .e = e};
     bool fine = scan_document(&s);
     *values = s.values;
     return fine ? ERR_OK : e->kind;

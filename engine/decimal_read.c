@@ -110,8 +110,7 @@ static const char *read_any(const char *p, const char *end, struct number *n)
 #define QUICK_WHOLE 8
 #define QUICK_BYTES DIGITS_MASKED
 
-static const uint32_t pow10_u32[] = {1,      10,      100,      1000,     10000,
-                                     100000, 1000000, 10000000, 100000000};
+static const uint32_t pow10_u32[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
 
 /* An exponent of one or two digits is added to *power; NULL: it is none. A sign and three bytes
  * behind it are there. */
