@@ -76,6 +76,10 @@ MUST_USE enum err_kind json_tensor_read(const struct json *j, const cJSON *item,
 /* The pointer ("/2/0") of the index-th element of a literal of that shape. */
 void json_tensor_pointer(const int64_t *dim, int rank, int64_t index, char *out, size_t bytes);
 
+/* No more numbers than this are in text, which need not be JSON: for guessing what it will take.
+ * NULL and 0 for none. */
+size_t json_numbers_most(const char *text, size_t bytes);
+
 /* item as a double: a number, or a non-finite string. false: neither. */
 bool json_number(const cJSON *item, double *out);
 
