@@ -39,7 +39,8 @@ static void count(atomic_size_t *sum, size_t *counted, size_t now)
 static void count_call(struct call *c)
 {
     count(&c->api->requests, &c->counted,
-          mem_size(c) + mem_size(c->target) + mem_size(c->body) + mem_size(c->out.text));
+          mem_size(c) + mem_size(c->target) + mem_size(c->body) + mem_size(c->out.text) +
+              mem_size(c->in.float32));
 }
 
 void scratch_count(struct scratch *s)
@@ -226,7 +227,7 @@ static enum err_kind admit(struct call *c, int64_t length, struct err *e)
         !(patch && !strcmp(c->content_type, "application/merge-patch+json")))
         return err_set(e, ERR_MEDIA_TYPE, "", "the Content-Type must be application/json");
     if (length > 0) {
-        c->body = mem_array((size_t)length, 1);
+        c->body = mem_resize(NULL, 0, (size_t)length, 1); /* not zeroed */
         c->room = c->body ? (size_t)length : 0;
         count_call(c);
     }
@@ -357,7 +358,7 @@ static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
 
 /* Some tens of microseconds, which is what a hand-over costs. */
 #define LIGHT_WORK  400000
-#define LIGHT_BYTES 12288
+#define LIGHT_BYTES 20480 /* 784 numbers of 17 digits */
 
 bool call_is_light(struct call *c)
 {
@@ -366,7 +367,8 @@ bool call_is_light(struct call *c)
         c->session = registry_peek(&c->api->registry, c->param[0]);
     if (!may_be || !c->session)
         return false;
-    c->light = session_work(c->session, c->bytes, c->route->mode == CALL_CHANGE) <= LIGHT_WORK;
+    c->light =
+        session_work(c->session, c->body, c->bytes, c->route->mode == CALL_CHANGE) <= LIGHT_WORK;
     return c->light;
 }
 

@@ -3,11 +3,12 @@
  * One scanner walks the text first: RFC 8259's grammar to the letter, UTF-8, depth, size. An array
  * whose brackets open onto a number, one of the strings "NaN", "Infinity", "-Infinity", or an
  * empty array, at any nesting, is a tensor literal, and so is every empty array: it is cut out,
- * stays in the text, and is read straight into floats when a field asks for it. What is left,
- * small, is parsed by cJSON, where each tensor literal stands as an empty array. Numbers outside of
- * them are ours too: cJSON's valuedouble is set from their text, and their text is kept, so that a
- * float32 is rounded once. The valueint of both is the index of their span: no integer value, take
- * valuedouble (exact up to 2^53) or json_tensor_read for that.
+ * stays in the text, and its numbers are read as float32 while they are checked: what most fields
+ * ask for; another dtype reads the text again. What is left, small, is parsed by cJSON, where each
+ * tensor literal stands as an empty array. Numbers outside of them are ours too: cJSON's
+ * valuedouble is set from their text, and their text is kept, so that a float32 is rounded once.
+ * The valueint of both is the index of their span: no integer value, take valuedouble (exact up to
+ * 2^53) or json_tensor_read for that.
  *
  * Threads: a document belongs to one thread at a time.
  */
@@ -31,11 +32,14 @@ struct json_span { /* one tensor literal, or a number outside of them */
     size_t bytes;
     int rank; /* 0 for a number, -1 for a literal that is no tensor */
     int64_t dim[JSON_RANK_MAX];
+    size_t first, floats; /* those of json.float32 that are its elements; too large: infinite */
 };
 struct json {
     cJSON *root; /* NULL for an empty text */
     struct json_span *span;
     size_t spans;
+    float *float32; /* the elements of all literals */
+    size_t floats;
     const char *text; /* borrowed: must outlive the document */
 };
 
@@ -71,6 +75,10 @@ MUST_USE enum err_kind json_tensor_read(const struct json *j, const cJSON *item,
                                         void *out, struct err *e);
 /* The pointer ("/2/0") of the index-th element of a literal of that shape. */
 void json_tensor_pointer(const int64_t *dim, int rank, int64_t index, char *out, size_t bytes);
+
+/* No more numbers than this are in text, which need not be JSON: for guessing what it will take.
+ * NULL and 0 for none. */
+size_t json_numbers_most(const char *text, size_t bytes);
 
 /* item as a double: a number, or a non-finite string. false: neither. */
 bool json_number(const cJSON *item, double *out);

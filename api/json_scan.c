@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/json_string.h"
+#include "engine/decimal.h"
 #include "engine/digits.h"
 #include "engine/mem.h"
 
@@ -13,6 +14,9 @@ struct scan {
     const char *text;
     struct json *out;
     size_t room;             /* spans that out->span has room for */
+    bool keeps;              /* the elements of literals */
+    size_t float_room;       /* elements that out->float32 has room for */
+    size_t first;            /* element of the literal around the cursor */
     size_t values;           /* outside literals */
     int depth;               /* open arrays and objects */
     uint64_t objects;        /* bit n: the container at depth n + 1 is an object */
@@ -91,7 +95,22 @@ static bool keep_span(struct scan *s, const char *start, const struct json_shape
     if (shape) {
         span->rank = shape->fault ? -1 : shape->rank;
         memcpy(span->dim, shape->dim, sizeof span->dim);
+        span->first = s->first;
+        span->floats = s->out->floats - s->first;
     }
+    return true;
+}
+
+static bool grow_floats(struct scan *s)
+{
+    size_t room = s->float_room ? 2 * s->float_room : 1024; /* at most the text doubled */
+    float *grown = mem_resize(s->out->float32, s->out->floats, room, sizeof *grown);
+    if (!grown) {
+        err_set(s->e, ERR_NOMEM, "", "no memory for the request's numbers");
+        return false;
+    }
+    s->out->float32 = grown;
+    s->float_room = room;
     return true;
 }
 
@@ -145,23 +164,27 @@ static bool scan_number(struct scan *s)
     return fault ? refuse(s, fault) : keep_span(s, start, NULL);
 }
 
-/* A number in a literal, and all those that follow with no more than a comma and blanks between:
- * the loop in which large requests spend their time. */
+/* A number in a literal, and those that follow with no more than a comma and blanks between: where
+ * large requests spend their time. */
 static bool scan_numbers(struct scan *s)
 {
-    const char *fault = NULL, *p = s->at;
-    int64_t count = 0;
-    do {
-        s->at = p = skip_number(p, s->end, &fault);
-        if (fault)
-            return refuse(s, fault);
-        count++;
-        if (p == s->end || *p++ != ',')
-            break;
-        while (p < s->end && json_is_blank(*p))
-            p++;
-    } while (starts_number(p, s->end));
-    json_shape_numbers(&s->shape, count);
+    struct json *j = s->out;
+    float ignored[64], *to = ignored;
+    size_t room = sizeof ignored / sizeof *ignored;
+    if (s->keeps && j->floats == s->float_room && !grow_floats(s))
+        return false;
+    if (s->keeps) {
+        to = j->float32 + j->floats;
+        room = s->float_room - j->floats;
+    }
+    size_t count = decimal_read_floats(&s->at, s->end, to, room);
+    if (count == 0) {
+        const char *fault = "expected a number";
+        s->at = skip_number(s->at, s->end, &fault);
+        return refuse(s, fault);
+    }
+    j->floats += s->keeps ? count : 0;
+    json_shape_numbers(&s->shape, (int64_t)count);
     return true;
 }
 
@@ -171,6 +194,17 @@ static bool scan_string(struct scan *s)
     const char *fault = NULL;
     s->at = json_skip_string(s->at, s->end, &fault);
     return !fault || refuse(s, fault);
+}
+
+/* A non-finite number in a literal. */
+static bool scan_nonfinite(struct scan *s, double x)
+{
+    if (s->keeps && s->out->floats == s->float_room && !grow_floats(s))
+        return false;
+    if (s->keeps)
+        s->out->float32[s->out->floats++] = (float)x;
+    json_shape_numbers(&s->shape, 1);
+    return scan_string(s);
 }
 
 static bool scan_word(struct scan *s)
@@ -212,6 +246,7 @@ static bool push(struct scan *s, bool object)
     if (!object && !s->literal && opens_literal(s)) {
         s->literal = s->at;
         s->literal_depth = s->depth;
+        s->first = s->out->floats;
         s->shape = JSON_SHAPE_START;
     }
     if (s->literal && !object)
@@ -278,8 +313,8 @@ static bool scan_other(struct scan *s)
 {
     double x;
     if (s->literal && json_nonfinite(s->at, s->end, &x))
-        json_shape_numbers(&s->shape, 1);
-    else if (s->literal)
+        return scan_nonfinite(s, x);
+    if (s->literal)
         json_shape_other(&s->shape);
     return is_at(s, '"') ? scan_string(s) : scan_word(s);
 }
@@ -334,7 +369,8 @@ static bool scan_document(struct scan *s)
 enum err_kind json_scan(const char *text, size_t bytes, struct json *out, size_t *values,
                         struct err *e)
 {
-    struct scan s = {.at = text, .end = text + bytes, .text = text, .out = out, .e = e};
+    struct scan s = {
+        .at = text, .end = text + bytes, .text = text, .keeps = true, .out = out, .e = e};
     bool fine = scan_document(&s);
     *values = s.values;
     return fine ? ERR_OK : e->kind;

@@ -6,7 +6,7 @@
 #include "api/json_shape.h"
 
 /* Checks text whole and finds its tensor literals and the numbers outside of them, in order: fills
- * out->span and out->spans, also when it fails (mem_free it).
+ * out->span and out->float32 with their counts, also when it fails (mem_free both).
  *   values  those outside tensor literals, a literal being one; 0: the text is empty or blank
  *   errors  as json_parse, without duplicate keys and the range of numbers */
 MUST_USE enum err_kind json_scan(const char *text, size_t bytes, struct json *out, size_t *values,

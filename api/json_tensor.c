@@ -184,6 +184,24 @@ static int64_t read_scalars(const char *p, const char *end, read_fn *read, void 
     }
 }
 
+/* A literal's elements, as the scanner read them. false: not all are there, or one is infinite: the
+ * text says whether it is meant so. */
+static bool copy_floats(const struct json *j, const struct json_span *s, float *out)
+{
+    size_t elements = 1;
+    bool fits = true;
+    for (int d = 0; d < s->rank; d++)
+        elements *= (size_t)s->dim[d];
+    if (s->floats != elements || elements == 0)
+        return elements == 0;
+    const float *from = j->float32 + s->first;
+    for (size_t i = 0; i < elements; i++) {
+        fits &= !isinf(from[i]);
+        out[i] = from[i];
+    }
+    return fits;
+}
+
 enum err_kind json_tensor_read(const struct json *j, const cJSON *item, enum dtype dtype, void *out,
                                struct err *e)
 {
@@ -194,6 +212,9 @@ enum err_kind json_tensor_read(const struct json *j, const cJSON *item, enum dty
     enum err_kind rc = json_tensor_shape(j, item, dim, &rank, e);
     if (rc)
         return rc;
+    if (dtype == DTYPE_FLOAT32 && json_is_tensor(item) &&
+        copy_floats(j, &j->span[item->valueint], out))
+        return ERR_OK;
     struct json_span s = item_text(j, item, buffer);
     int64_t bad = read_scalars(s.text, s.text + s.bytes, readers[dtype].read, out);
     if (bad < 0)

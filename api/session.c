@@ -200,22 +200,22 @@ struct batch *session_next_batch(struct session *s)
     return b;
 }
 
-/* Of the rows that a body may hold: numbers, of at least two bytes each. */
-static double work_of_body(const struct module *m, size_t bytes)
+/* Of the rows that a body may hold. */
+static double work_of_body(const struct module *m, size_t numbers)
 {
     const struct shape *first = m->parameters ? &m->parameter[0].tensor.shape : NULL;
     double features = first && first->rank == 2 ? (double)first->dim[1] : 1;
-    double rows = (double)bytes / (2 * features) + 1;
+    double rows = (double)numbers / features + 1;
     return (double)m->count * rows;
 }
 
 /* What a program does to data is not known before it is read: only a body without any is light. */
-double session_work(const struct session *s, size_t body_bytes, bool training)
+double session_work(const struct session *s, const char *body, size_t bytes, bool training)
 {
-    bool may_hold_data = body_bytes >= sizeof "{'inputs':[1]}" - 1;
+    bool may_hold_data = bytes >= sizeof "{'inputs':[1]}" - 1;
     if (s->module->program && may_hold_data)
         return INFINITY;
-    double work = work_of_body(s->module, body_bytes);
+    double work = work_of_body(s->module, json_numbers_most(body, bytes));
     if (training && s->batches > BATCHES_LOOKED_AT)
         return INFINITY;
     for (size_t i = 0; training && i < s->batches; i++)

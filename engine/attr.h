@@ -5,6 +5,8 @@
 
 #define PRINTF_LIKE(text, args) __attribute__((format(printf, text, args)))
 #define MUST_USE                __attribute__((warn_unused_result))
+#define ALWAYS_INLINE           __attribute__((always_inline))
+#define NEVER_INLINE            __attribute__((noinline))
 
 /* Checked by clang -Wthread-safety: which lock guards a datum, which function needs it held. */
 #if defined(__clang__)

@@ -18,6 +18,9 @@ void decimal_init(void);
  * Never reads at or beyond end. Too large a number gives an infinity, too small a one gives 0. */
 const char *decimal_read_f64(const char *text, const char *end, double *out);
 const char *decimal_read_f32(const char *text, const char *end, float *out);
+/* The same for numbers that follow one another with a comma and JSON's blanks between, room of them
+ * at the most. Returns how many there are, and moves *text behind the last one. */
+size_t decimal_read_floats(const char **text, const char *end, float *out, size_t room);
 /* The same for a whole number, however it is written: 3, 3.0 and 300e-2 are 3. NULL also if it is
  * not whole or not within int64. */
 const char *decimal_read_i64(const char *text, const char *end, int64_t *out);

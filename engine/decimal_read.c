@@ -4,6 +4,7 @@
  *         W. Clinger, "How to Read Floating Point Numbers Accurately" (1990) for the short ones. */
 #include <string.h>
 
+#include "engine/attr.h"
 #include "engine/decimal.h"
 #include "engine/decimal_exact.h"
 #include "engine/decimal_power.h"
@@ -13,8 +14,8 @@
 
 /* A number's parts: (-1)^negative * w * 10^power, and a bit more than that if cut. */
 struct number {
-    bool negative;
-    bool cut; /* digits that are not 0 were left out of w */
+    unsigned negative; /* 0 or 1; as a bool, its register waits for the number before (gcc 12) */
+    bool cut;          /* digits that are not 0 were left out of w */
     uint64_t w;
     int64_t power;
     const char *digits, *digits_end; /* of the text, with the point */
@@ -72,7 +73,7 @@ static void cut_digits(struct number *n)
 }
 
 /* Returns the position behind the number, NULL: no number. */
-static inline const char *read_number(const char *p, const char *end, struct number *n)
+static const char *read_any(const char *p, const char *end, struct number *n)
 {
     int64_t exponent = 0;
     n->negative = p < end && *p == '-';
@@ -103,6 +104,83 @@ static inline const char *read_number(const char *p, const char *end, struct num
     if (count > DIGITS_MAX)
         cut_digits(n);
     return p;
+}
+
+/* The sign, QUICK_WHOLE digits, the point and three words of digits. */
+#define QUICK_WHOLE 8
+#define QUICK_BYTES DIGITS_MASKED
+
+static const uint32_t pow10_u32[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+
+/* An exponent of one or two digits is added to *power; NULL: it is none. A sign and three bytes
+ * behind it are there. */
+static inline const char *quick_exponent(const char *p, int64_t *power)
+{
+    bool negative = *p == '-';
+    p += negative || *p == '+';
+    if (!digits_is(*p))
+        return NULL;
+    int64_t x = *p++ - '0';
+    if (digits_is(*p))
+        x = x * 10 + (*p++ - '0');
+    *power += negative ? -x : x;
+    return digits_is(*p) ? NULL : p;
+}
+
+/* The usual number, without a branch that depends on how many digits it has: a wrong guess costs
+ * more than the reading. All digits are found at once, and words of eight are taken whole.
+ * NULL: unusual, read_any decides. */
+ALWAYS_INLINE static inline const char *read_quick(const char *p, const char *end, struct number *n)
+{
+    if (end - p < QUICK_BYTES)
+        return NULL;
+    /* The place of the next number waits for what follows: it is kept short. */
+    uint64_t others = (uint64_t)~digits_mask(p) | (uint64_t)1 << DIGITS_MASKED;
+    unsigned whole = 1, fraction = 0;
+    n->negative = *p == '-';
+    others >>= n->negative;
+    p += n->negative;
+    n->digits = p;
+    n->w = (uint64_t)(*p - '0');
+    if ((others & 3) != 2) { /* not one digit before the point */
+        whole = (unsigned)__builtin_ctzll(others);
+        if (whole == 0 || whole > QUICK_WHOLE || *p == '0')
+            return NULL;
+        n->w = digits_value_of(digits_load(p), whole);
+    }
+    p += whole;
+    if (*p == '.') {
+        p++;
+        fraction = (unsigned)__builtin_ctzll(others >> whole >> 1);
+        if (fraction == 0 || fraction + whole > DIGITS_MAX)
+            return NULL;
+        unsigned first = fraction < 8 ? fraction : 8, rest = fraction - first;
+        unsigned second = rest < 8 ? rest : 8, third = rest - second;
+        n->w = n->w * pow10_u32[first] + digits_value_of(digits_load(p), first);
+        n->w = n->w * pow10_u32[second] + digits_value_of(digits_load(p + 8), second);
+        if (third)
+            n->w = n->w * pow10_u32[third] + digits_value_of(digits_load(p + 16), third);
+        p += fraction;
+    }
+    n->digits_end = p;
+    n->cut = false;
+    n->last = -(int64_t)fraction;
+    if ((*p | 0x20) == 'e' && !(p = quick_exponent(p + 1, &n->last)))
+        return NULL;
+    n->power = n->last;
+    return p;
+}
+
+ALWAYS_INLINE static inline const char *read_number(const char *p, const char *end,
+                                                    struct number *n)
+{
+    const char *behind = read_quick(p, end, n);
+    if (behind)
+        return behind;
+    struct number any; /* its address goes to a function: n stays in registers */
+    behind = read_any(p, end, &any);
+    *n = any;
+    return behind;
 }
 
 /* A binary format: its numbers are m * 2^unit with m < 2^bits. */
@@ -175,12 +253,16 @@ static inline uint64_t find_nearest(const struct number *n, const struct format 
     return format_join(f, m, unit);
 }
 
+/* By value: the caller's number keeps to its registers. */
+NEVER_INLINE static uint32_t find_nearest_f32(struct number n)
+{
+    return (uint32_t)find_nearest(&n, &f32);
+}
+
 /* Clinger's case: w and the power of ten are exact, so one operation rounds once. */
 static const double exact_f64[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-static const float exact_f32[] = {1e0F, 1e1F, 1e2F, 1e3F, 1e4F, 1e5F,
-                                  1e6F, 1e7F, 1e8F, 1e9F, 1e10F};
 
 static inline bool is_short(const struct number *n, const struct format *f, int64_t power_max)
 {
@@ -206,23 +288,73 @@ const char *decimal_read_f64(const char *text, const char *end, double *out)
     return behind;
 }
 
-const char *decimal_read_f32(const char *text, const char *end, float *out)
+/* By way of a double that is rounded once. Rounding it again gives the nearest float, unless it is
+ * just the middle of two, where the first rounding may have led. No such double is too small or too
+ * large for a normal float: 2^53 * 10^22 < 2^127. */
+static inline bool by_double(const struct number *n, uint32_t *pattern)
+{
+    const uint64_t cut = ((uint64_t)1 << 29) - 1, middle = (uint64_t)1 << 28;
+    double x = (double)(int64_t)n->w;
+    x = n->power < 0 ? x / exact_f64[-n->power] : x * exact_f64[n->power];
+    float y = (float)x;
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof x);
+    memcpy(pattern, &y, sizeof y);
+    return (bits & cut) != middle;
+}
+
+/* By the upper half of the table's power: the number's leading 64 bits are p, or up to 2 more.
+ * false: that leaves the rounding open, or the float is not a normal one. */
+static inline bool by_half_power(const struct number *n, uint32_t *pattern)
+{
+    if (n->cut || n->w == 0 || n->power < -30 || n->power > 15)
+        return false; /* within these every float is a normal one: 2^64 * 10^15 < 2^127 */
+    int q = (int)n->power;
+    int zeros = __builtin_clzll(n->w);
+    uint64_t p = (uint64_t)((uint128)(n->w << zeros) * power_get(q).high >> 64);
+    int drop = 63 + (int)(p >> 63) - f32.bits;
+    uint64_t half = (uint64_t)1 << (drop - 1), rest = p & (2 * half - 1);
+    int unit = power_log2(q) + 1 - zeros + drop;
+    *pattern = (uint32_t)format_join(&f32, (p >> drop) + (rest > half), unit);
+    return rest > half || half - rest >= 2;
+}
+
+ALWAYS_INLINE static inline const char *read_f32(const char *text, const char *end, float *out)
 {
     struct number n;
     uint32_t pattern;
     const char *behind = read_number(text, end, &n);
     if (!behind)
         return NULL;
-    if (is_short(&n, &f32, 10)) {
-        float x = (float)n.w;
-        x = n.power < 0 ? x / exact_f32[-n.power] : x * exact_f32[n.power];
-        memcpy(&pattern, &x, sizeof x);
-    } else {
-        pattern = (uint32_t)find_nearest(&n, &f32);
-    }
+    bool sure = is_short(&n, &f64, 22) ? by_double(&n, &pattern) : by_half_power(&n, &pattern);
+    if (!sure)
+        pattern = find_nearest_f32(n);
     pattern |= (uint32_t)n.negative << 31;
     memcpy(out, &pattern, sizeof pattern);
     return behind;
+}
+
+const char *decimal_read_f32(const char *text, const char *end, float *out)
+{
+    return read_f32(text, end, out);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+size_t decimal_read_floats(const char **text, const char *end, float *out, size_t room)
+{
+    size_t count = 0;
+    for (const char *p = *text; count < room && (p = read_f32(p, end, &out[count])); count++) {
+        *text = p;
+        if (p == end || *p++ != ',')
+            return count + 1;
+        while (p < end && is_blank(*p))
+            p++;
+    }
+    return count;
 }
 
 const char *decimal_read_i64(const char *text, const char *end, int64_t *out)

@@ -1,4 +1,4 @@
-/* engine/digits.h - eight decimal digits at a time, in one 64-bit word.
+/* engine/digits.h - many decimal digits at a time: eight in one 64-bit word, 32 as a mask.
  *
  * For the readers of numbers (decimal_read.c, api/json_scan.c). Pure.
  */
@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 static inline bool digits_is(char c)
 {
@@ -41,6 +44,39 @@ static inline uint64_t digits_value(uint64_t word)
     word = (word * 10 + (word >> 8)) & 0x00FF00FF00FF00FF;
     word = (word * 100 + (word >> 16)) & 0x0000FFFF0000FFFF;
     return (word * 10000 + (word >> 32)) & 0xFFFFFFFF;
+}
+
+/* The value of the first n of them, 0 to 8: what is left of the others are zeros in front. */
+static inline uint64_t digits_value_of(uint64_t word, unsigned n)
+{
+    unsigned half = 32 - 4 * n; /* a shift by 64 at once would not be defined */
+    return digits_value(word << half << half);
+}
+
+#define DIGITS_MASKED 32
+
+/* Bit i: text[i] is a digit. All DIGITS_MASKED bytes must be there. */
+static inline uint32_t digits_mask(const char *text)
+{
+    uint32_t mask = 0;
+#ifdef __SSE2__
+    for (int i = 0; i < 2; i++) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(text + 16 * i));
+        x = _mm_sub_epi8(x, _mm_set1_epi8('0'));
+        x = _mm_cmpeq_epi8(x, _mm_min_epu8(x, _mm_set1_epi8(9)));
+        mask |= (uint32_t)_mm_movemask_epi8(x) << (16 * i);
+    }
+#else
+    /* '0'..'9' became 0..9: all others have the top bit, or get it when 118 is added to the rest.
+     * The product gathers the eight top bits in the highest byte. */
+    for (int i = 0; i < 4; i++) {
+        const uint64_t top = 0x8080808080808080;
+        uint64_t x = digits_load(text + 8 * i) ^ 0x3030303030303030;
+        uint64_t other = (((x & ~top) + 0x7676767676767676) | x) & top;
+        mask |= (uint32_t)(((other ^ top) >> 7) * 0x0102040810204080 >> 56) << (8 * i);
+    }
+#endif
+    return mask;
 }
 
 #endif

@@ -284,6 +284,26 @@ static void test_steps_allocate_nothing(void **state)
     assert_in_range(taken[1], taken[0], taken[0] + 1); /* the longer text */
 }
 
+/* What a body may hold is guessed by its commas, not by its bytes: 784 numbers are one row. */
+static void test_light_rows(void **state)
+{
+    struct client *c = *state;
+    static char body[32768];
+    expect(c, 201, "POST", "/models",
+           "{\"id\":\"wide\",\"layers\":[{\"type\":\"linear\",\"in_features\":784,"
+           "\"out_features\":130}],\"loss\":{\"type\":\"mse\"},"
+           "\"optimizer\":{\"type\":\"sgd\",\"lr\":0.1}}");
+    for (int rows = 1; rows <= 6; rows += 5) {
+        char *p = body + snprintf(body, 16, "{\"inputs\":[");
+        for (int i = 0; i < rows * 784; i++)
+            p += sprintf(p, "%s%s", i % 784 ? "," : i ? "],[" : "[", rows > 1 ? "1" : "0.2500000");
+        sprintf(p, "]]}");
+        struct call *call = client_start(c, "POST", "/models/wide/forward", body);
+        assert_int_equal(call_is_light(call), rows == 1);
+        call_free(call);
+    }
+}
+
 /* A program's work on data is known once it was read. */
 static void test_light_calls(void **state)
 {
@@ -425,6 +445,7 @@ int main(void)
         ROW(test_checkpoints_and_restarts),
         ROW(test_divergence),
         ROW(test_steps_allocate_nothing),
+        ROW(test_light_rows),
         ROW(test_light_calls),
         ROW(test_mistakes_at_creation),
         ROW(test_mistakes_with_data),

@@ -546,6 +546,41 @@ static void test_read_floats(void **state)
     close_document(&d);
 }
 
+/* More of them than the scanner has room for at first, in rows, with a name in between. */
+static void test_read_many(void **state)
+{
+    (void)state;
+    enum { ROWS = 70, COLUMNS = 61, NAMED = 4000 };
+    static char text[ROWS * COLUMNS * 24];
+    static float expected[ROWS * COLUMNS], x[ROWS * COLUMNS];
+    char *p = text + snprintf(text, 32, "{\"a\":[1,2],\"b\":");
+    for (int i = 0; i < ROWS * COLUMNS; i++) {
+        p += sprintf(p, "%s", i % COLUMNS ? ", " : i ? "],[" : "[[");
+        char *number = p;
+        p += sprintf(p, i == NAMED ? "\"-Infinity\"" : "%.*g", 1 + i % 17, 1 / (i + 0.7));
+        expected[i] = i == NAMED ? -INFINITY : strtof(number, NULL);
+    }
+    sprintf(p, "]],\"c\":[[],[]],\"d\":[3]}");
+    for (int times = 0; times < 2; times++) {
+        struct document d;
+        struct err e;
+        const cJSON *root = open_document(&d, text);
+        const cJSON *b = cJSON_GetObjectItemCaseSensitive(root, "b");
+        assert_int_equal(json_tensor_read(&d.j, b, DTYPE_FLOAT32, x, &e), ERR_OK);
+        assert_memory_equal(x, expected, sizeof x);
+        assert_int_equal(json_tensor_read(&d.j, b->prev, DTYPE_FLOAT32, x, &e), ERR_OK);
+        assert_true(x[0] == 1 && x[1] == 2);
+        assert_int_equal(json_tensor_read(&d.j, b->next, DTYPE_FLOAT32, x, &e), ERR_OK);
+        assert_int_equal(json_tensor_read(&d.j, b->next->next, DTYPE_FLOAT32, x, &e), ERR_OK);
+        assert_true(x[0] == 3);
+        close_document(&d);
+        char *name = strstr(text, "\"-Infinity\"");
+        if (name)
+            memcpy(name, "1234567.5   ", strlen("\"-Infinity\""));
+        expected[NAMED] = 1234567.5F;
+    }
+}
+
 static void test_read_wrong(void **state)
 {
     (void)state;
@@ -666,6 +701,7 @@ int main(void)
         cmocka_unit_test(test_shapes_wrong),
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_read_floats),
+        cmocka_unit_test(test_read_many),
         cmocka_unit_test(test_read_wrong),
         cmocka_unit_test(test_read_ints),
         cmocka_unit_test(test_pointer),

@@ -59,23 +59,35 @@ static uint32_t pattern_of_f32(float x)
     return pattern;
 }
 
-/* Both readers give what glibc gives, and stop at the end. The text stands at the end of its own
- * block, so that reading on would be seen by the address sanitizer. */
-static void check_read(const char *text)
+/* The readers give what glibc gives, and stop where the number does. The text stands at the end of
+ * its own block, so that reading on would be seen by the address sanitizer. */
+static void check_read_before(const char *text, const char *tail)
 {
-    size_t bytes = strlen(text);
-    char *block = malloc(bytes);
+    size_t bytes = strlen(text), more = strlen(tail);
+    char *block = malloc(bytes + more);
     assert_non_null(block);
     memcpy(block, text, bytes);
+    memcpy(block + bytes, tail, more);
     double x = 7;
-    float y = 7;
-    bool whole = decimal_read_f64(block, block + bytes, &x) == block + bytes;
-    whole = whole && decimal_read_f32(block, block + bytes, &y) == block + bytes;
+    float y = 7, z = 7;
+    const char *end = block + bytes + more, *at = block;
+    bool whole = decimal_read_f64(block, end, &x) == block + bytes;
+    whole = whole && decimal_read_f32(block, end, &y) == block + bytes;
+    whole = whole && decimal_read_floats(&at, end, &z, 1) == 1 && at == block + bytes;
     free(block);
     if (!whole || pattern_of(x) != pattern_of(strtod(text, NULL)) ||
-        pattern_of_f32(y) != pattern_of_f32(strtof(text, NULL)))
-        fail_msg("%.60s read as %a and %a, not %a and %a", text, x, (double)y, strtod(text, NULL),
-                 (double)strtof(text, NULL));
+        pattern_of_f32(y) != pattern_of_f32(strtof(text, NULL)) ||
+        pattern_of_f32(z) != pattern_of_f32(y))
+        fail_msg("%.60s%.2s read as %a and %a, not %a and %a", text, tail, x, (double)y,
+                 strtod(text, NULL), (double)strtof(text, NULL));
+}
+
+/* With nothing behind a number the readers go byte by byte, with more than that in long steps. */
+static void check_read(const char *text)
+{
+    check_read_before(text, "");
+    check_read_before(text, ",1234567890123456789012345678901234567890");
+    check_read_before(text, "]}");
 }
 
 static void test_read_hard(void **state)
@@ -266,6 +278,126 @@ static void test_read_random(void **state)
     }
 }
 
+static char *put_random_digits(char *out, int n)
+{
+    for (int i = 0; i < n; i++)
+        *out++ = (char)('0' + random_next() % 10);
+    return out;
+}
+
+/* So many digits before the point, behind it, and in the exponent; -1: no such part. */
+static void check_read_form(int whole, int fraction, int exponent)
+{
+    char text[96], *p = text;
+    if (random_next() % 2)
+        *p++ = '-';
+    char *first = p;
+    p = put_random_digits(p, whole);
+    if (whole > 1 && *first == '0')
+        *first = '7';
+    if (fraction > 0)
+        *p++ = '.';
+    p = put_random_digits(p, fraction);
+    if (exponent > 0)
+        p += snprintf(p, 4, "%s%s", random_next() % 2 ? "e" : "E",
+                      (const char *const[]){"", "+", "-"}[random_next() % 3]);
+    p = put_random_digits(p, exponent);
+    *p = '\0';
+    check_read(text);
+}
+
+static void test_read_forms(void **state)
+{
+    (void)state;
+    for (int whole = 1; whole <= 34; whole++)
+        for (int fraction = 0; fraction <= 34; fraction++)
+            for (int exponent = 0; exponent <= 4; exponent++)
+                for (int times = 0; times < 8; times++)
+                    check_read_form(whole, fraction, exponent);
+}
+
+/* In the middle of two floats, and just beside it, with few enough digits for the short ways. */
+static void test_read_short_middles(void **state)
+{
+    (void)state;
+    char text[64];
+    for (int i = 0; i < 20000; i++) {
+        unsigned m = 1u << 23 | (unsigned)random_next() % (1u << 23);
+        int exponent = (int)(random_next() % 3) - 1;
+        static const char *const tails[] = {"5",           "50000000000",      "50000000001",
+                                            "49999999999", "5000000000000001", "4999999999999999"};
+        snprintf(text, sizeof text, "%u.%se%d", m, tails[i % 6], exponent);
+        check_read(text);
+        snprintf(text, sizeof text, "%.12g", (double)(2 * m + 1) / (double)(2u << (i % 20)));
+        check_read(text);
+    }
+}
+
+/* Whatever byte comes behind a number, it ends there. */
+static void test_read_ends(void **state)
+{
+    (void)state;
+    for (int c = 1; c < 256; c++) {
+        char tail[48];
+        snprintf(tail, sizeof tail, "%c.e-+9876543210.0123456789,0000000000000", c);
+        if ((c >= '0' && c <= '9') || c == 'e' || c == 'E')
+            continue;
+        check_read_before("1.25", tail);
+        check_read_before("-0.012345678901234567", tail);
+        check_read_before("3e-7", tail);
+        if (c != '.') {
+            check_read_before("12345678", tail);
+            check_read_before("0", tail);
+        }
+    }
+}
+
+static void check_row(const char *text, size_t room, size_t count, size_t bytes)
+{
+    size_t length = strlen(text);
+    char *block = malloc(length);
+    float x[8];
+    assert_non_null(block);
+    memcpy(block, text, length);
+    const char *at = block;
+    assert_int_equal(decimal_read_floats(&at, block + length, x, room), count);
+    assert_int_equal(at - block, bytes);
+    for (size_t i = 0; i < count; i++)
+        assert_true(x[i] == (float)(i + 1));
+    free(block);
+}
+
+static void test_read_row(void **state)
+{
+    (void)state;
+    check_row("1,2,3", 8, 3, 5);
+    check_row("1,2,3", 2, 2, 3);
+    check_row("1,2,3", 0, 0, 0);
+    check_row("1 ,2", 8, 1, 1);
+    check_row("1, \n\r\t2.0,3e0]", 8, 3, 13);
+    check_row("1,2,", 8, 2, 3);
+    check_row("1,2, ", 8, 2, 3);
+    check_row("1,2,-", 8, 2, 3);
+    check_row("1,2,01,3", 8, 2, 3);
+    check_row("1,2,3.,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19", 8, 2, 3);
+    check_row("1,2,,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19", 8, 2, 3);
+    check_row("1,2,\"NaN\",4,5,6,7,8,9,10,11,12,13,14,15,16,17,18", 8, 2, 3);
+    check_row("x", 8, 0, 0);
+    check_row("", 8, 0, 0);
+}
+
+static void check_refused(const char *text, const char *tail)
+{
+    char block[96];
+    const char *end = block + snprintf(block, sizeof block, "%s%s", text, tail);
+    double x;
+    float y;
+    int64_t z;
+    if (decimal_read_f64(block, end, &x) || decimal_read_f32(block, end, &y) ||
+        decimal_read_i64(block, end, &z))
+        fail_msg("\"%s\" was read", block);
+}
+
 static void test_read_refuses(void **state)
 {
     (void)state;
@@ -273,13 +405,8 @@ static void test_read_refuses(void **state)
                                         "1.", "1.e5", "1e",   "1e+", "1e-", "1ex", "NaN", "nan",
                                         "x",  " 1",   "-inf", "inf", ",",   "1.x", "--1", "\xB2"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        const char *end = wrong[i] + strlen(wrong[i]);
-        double x;
-        float y;
-        int64_t z;
-        if (decimal_read_f64(wrong[i], end, &x) || decimal_read_f32(wrong[i], end, &y) ||
-            decimal_read_i64(wrong[i], end, &z))
-            fail_msg("\"%s\" was read", wrong[i]);
+        check_refused(wrong[i], "");
+        check_refused(wrong[i], ",12345678901234567890123456789012345");
     }
 }
 
@@ -335,11 +462,15 @@ static void test_read_i64(void **state)
                 {"1.00000000000000000000000000001", false, 0},
                 {"12345678901234567890123e-10", false, 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        int64_t x = 0;
-        const char *end = rows[i].text + strlen(rows[i].text);
-        bool fine = decimal_read_i64(rows[i].text, end, &x) == end;
-        if (fine != rows[i].fine || (fine && x != rows[i].x))
-            fail_msg("%s read as %lld", rows[i].text, (long long)x);
+        for (int more = 0; more <= 40; more += 40) {
+            char text[128];
+            int64_t x = 0;
+            const char *end = text + snprintf(text, sizeof text, "%s", rows[i].text);
+            memset(text + (end - text), ']', sizeof text - (size_t)(end - text));
+            bool fine = decimal_read_i64(text, end + more, &x) == end;
+            if (fine != rows[i].fine || (fine && x != rows[i].x))
+                fail_msg("%s read as %lld", rows[i].text, (long long)x);
+        }
     }
 }
 
@@ -653,6 +784,10 @@ int main(void)
         cmocka_unit_test(test_read_long),
         cmocka_unit_test(test_read_middles),
         cmocka_unit_test(test_read_random),
+        cmocka_unit_test(test_read_forms),
+        cmocka_unit_test(test_read_short_middles),
+        cmocka_unit_test(test_read_ends),
+        cmocka_unit_test(test_read_row),
         cmocka_unit_test(test_read_refuses),
         cmocka_unit_test(test_read_longest),
         cmocka_unit_test(test_read_i64),
