@@ -27,6 +27,9 @@ struct scan {
     struct err *e;
 };
 
+/* Of a longer text the elements are not kept: beside it, they would take up to four times as much. */
+#define KEPT_BYTES ((size_t)8 << 20)
+
 _Static_assert(JSON_DEPTH_MAX <= 64, "scan.objects has a bit for each depth");
 
 /* Says what was expected at the cursor, and where that is: lines end with \n, columns count
@@ -369,8 +372,12 @@ static bool scan_document(struct scan *s)
 enum err_kind json_scan(const char *text, size_t bytes, struct json *out, size_t *values,
                         struct err *e)
 {
-    struct scan s = {
-        .at = text, .end = text + bytes, .text = text, .keeps = true, .out = out, .e = e};
+    struct scan s = {.at = text,
+                     .end = text + bytes,
+                     .text = text,
+                     .keeps = bytes <= KEPT_BYTES,
+                     .out = out,
+                     .e = e};
     bool fine = scan_document(&s);
     *values = s.values;
     return fine ? ERR_OK : e->kind;

@@ -581,6 +581,32 @@ static void test_read_many(void **state)
     }
 }
 
+/* A text of which the scanner keeps no elements. */
+static void test_read_huge(void **state)
+{
+    (void)state;
+    enum { NUMBERS = 4 << 20 };
+    struct json j;
+    struct err e;
+    size_t bytes = 2 * (size_t)NUMBERS + 1;
+    char *text = malloc(bytes);
+    float *x = malloc(NUMBERS * sizeof *x);
+    assert_true(text && x);
+    for (size_t i = 0; i < NUMBERS; i++) {
+        text[2 * i] = i ? ',' : '[';
+        text[2 * i + 1] = (char)('0' + i % 10);
+    }
+    text[bytes - 1] = ']';
+    assert_int_equal(json_parse(text, bytes, &j, &e), ERR_OK);
+    assert_int_equal(j.floats, 0);
+    assert_int_equal(json_tensor_read(&j, j.root, DTYPE_FLOAT32, x, &e), ERR_OK);
+    for (size_t i = 0; i < NUMBERS; i++)
+        assert_true(x[i] == (float)(i % 10));
+    json_close(&j);
+    free(text);
+    free(x);
+}
+
 static void test_read_wrong(void **state)
 {
     (void)state;
@@ -702,6 +728,7 @@ int main(void)
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_read_floats),
         cmocka_unit_test(test_read_many),
+        cmocka_unit_test(test_read_huge),
         cmocka_unit_test(test_read_wrong),
         cmocka_unit_test(test_read_ints),
         cmocka_unit_test(test_pointer),
