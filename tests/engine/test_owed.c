@@ -10,9 +10,9 @@
  * that, the last one has rows longer than what is made at a time. */
 static struct net wide_net(enum dtype dtype, struct lab *l)
 {
-    struct layer layer[] = {net_linear(84, 80, true), net_linear(80, 15, true), net_layer("relu"),
-                            net_linear(15, 1, false), net_linear(1, 70000, true),
-                            net_linear(70000, 4, false)};
+    struct layer layer[] = {net_linear(84, 80, true),   net_linear(80, 15, true),
+                            net_layer("relu"),          net_linear(15, 1, false),
+                            net_linear(1, 70000, true), net_linear(70000, 4, false)};
     struct net n = {.m = net_new(layer, COUNT(layer), dtype, 3)};
     assert_int_equal(module_need_gradients(n.m, &l->e), ERR_OK);
     assert_int_equal(sgd_init(&n.sgd, n.m, &l->e), ERR_OK);
@@ -34,11 +34,10 @@ static uint64_t step(struct net *n, struct lab *l, int rows, bool owes)
     assert_int_equal(train_backward(n->m, &mse, &l->tape, x, y, &loss, NULL, &l->e), ERR_OK);
     l->tape.owes = false;
     assert_true(!l->tape.owed == !owes);
-    norm = owes ? module_gradient_bound(n->m, &l->tape)
-                : module_gradient_norm(n->m, l->tape.kernels);
-    assert_int_equal(sgd_step(&n->sgd, n->m, l->tape.kernels, &l->tape, false, norm, &digest,
-                              &l->e),
-                     ERR_OK);
+    norm =
+        owes ? module_gradient_bound(n->m, &l->tape) : module_gradient_norm(n->m, l->tape.kernels);
+    assert_int_equal(
+        sgd_step(&n->sgd, n->m, l->tape.kernels, &l->tape, false, norm, &digest, &l->e), ERR_OK);
     return digest;
 }
 
@@ -159,7 +158,7 @@ static void settled_gradients_have_the_same_bits(void **state)
     static const struct {
         expression f;
         bool owed;
-    } cases[] = {{plain, true},     {on_the_left, true}, {turned, true}, {turned_and_kept, false},
+    } cases[] = {{plain, true},      {on_the_left, true}, {turned, true}, {turned_and_kept, false},
                  {by_itself, false}, {twice, false},      {added, false}, {halved, false}};
     for (int k = 0; k < isa_labs; k++)
         for (size_t i = 0; i < 4 * COUNT(cases); i++) {
