@@ -106,11 +106,17 @@ static const char *read_any(const char *p, const char *end, struct number *n)
     return p;
 }
 
-/* The sign, QUICK_WHOLE digits, the point and three words of digits. */
+/* What is looked at: a sign, QUICK_WHOLE digits, the point, and words from there on. */
 #define QUICK_WHOLE 8
 #define QUICK_BYTES DIGITS_MASKED
 
 static const uint32_t pow10_u32[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+
+/* n digits more, 0 to 8. */
+static inline uint64_t append_digits(uint64_t w, const char *p, unsigned n)
+{
+    return w * pow10_u32[n] + digits_value_of(digits_load(p), n);
+}
 
 /* An exponent of one or two digits is added to *power; NULL: it is none. A sign and three bytes
  * behind it are there. */
@@ -154,12 +160,15 @@ ALWAYS_INLINE static inline const char *read_quick(const char *p, const char *en
         fraction = (unsigned)__builtin_ctzll(others >> whole >> 1);
         if (fraction == 0 || fraction + whole > DIGITS_MAX)
             return NULL;
-        unsigned first = fraction < 8 ? fraction : 8, rest = fraction - first;
-        unsigned second = rest < 8 ? rest : 8, third = rest - second;
-        n->w = n->w * pow10_u32[first] + digits_value_of(digits_load(p), first);
-        n->w = n->w * pow10_u32[second] + digits_value_of(digits_load(p + 8), second);
-        if (third)
-            n->w = n->w * pow10_u32[third] + digits_value_of(digits_load(p + 16), third);
+        if (fraction >= 16) { /* doubles: most have 16 to 18 */
+            n->w = n->w * 100000000 + digits_value(digits_load(p));
+            n->w = n->w * 100000000 + digits_value(digits_load(p + 8));
+            n->w = append_digits(n->w, p + 16, fraction - 16);
+        } else {
+            unsigned first = fraction < 8 ? fraction : 8;
+            n->w = append_digits(n->w, p, first);
+            n->w = append_digits(n->w, p + 8, fraction - first);
+        }
         p += fraction;
     }
     n->digits_end = p;
