@@ -66,6 +66,7 @@ struct tape {
     double work_max;   /* … and may take; 0: any number */
     void *workspace;   /* MATMUL_WORKSPACE_BYTES and ROOM_BYTES; NULL if dry. Nothing stays in it
                           between two calls, so another may be put there */
+    struct crew *crew; /* borrowed: whom large work is shared with (crew.h); NULL: nobody */
 };
 
 /* errors NOMEM. The workspace is allocated; the rest grows with use. */
