@@ -392,18 +392,22 @@ enum err_kind session_step(struct session *s, struct scratch *scratch, const str
     struct tape *t = &scratch->tape;
     session_zero_grad(s);
     r->dtype = b->output_type;
-    t->owes = end == STEP_GOES_ON;
+    t->owes = true;
+    t->keeps = end != STEP_GOES_ON;
     enum err_kind rc = train_backward(s->module, &s->spec.loss, t, &b->x, &b->y, &r->loss, NULL, e);
     t->owes = false;
     if (!rc)
         rc = measure_owed(s, t, r, e);
     if (!rc)
         rc = update(s, t, r, end == STEP_DIGESTED, e);
-    if (rc)
+    if (rc) {
         session_zero_grad(s);
-    else
-        note_backward(s, r->loss);
-    return rc;
+        return rc;
+    }
+    note_backward(s, r->loss);
+    if (t->owed && t->keeps)
+        r->grad_norm = module_gradient_norm(s->module, s->api->kernels);
+    return ERR_OK;
 }
 
 /* A copy of the gradients, to go back to. */

@@ -60,7 +60,11 @@ struct sgd_sweep {
     bool first; /* no momentum yet: the buffer is set, not blended (nor read) */
     bool dry;   /* nothing is written; what would have been is still returned */
     const void *gradient;
-    void *momentum; /* NULL without momentum */
+    const struct matmul_args *product; /* NULL, or what makes the gradient, instead of that: rows
+                                          one after another, of a c that is not written; k not 0,
+                                          b dense in rows; worth it for small k and long rows */
+    void *made;                        /* NULL, or where its elements are put as well */
+    void *momentum;                    /* NULL without momentum */
     void *parameter;
     size_t at;             /* the index in its block of the run's first element */
     struct sgd_sums *sums; /* NULL, or where the digests of the new parameters and of the new

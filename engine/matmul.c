@@ -22,14 +22,16 @@
 
 #include "engine/simd.h"
 
-#define DEPTH       256 /* of a block of k */
+#define DEPTH       256  /* of a block of k; */
+#define DEPTH_APART 1024 /* where c's columns lie apart, so that each block costs more to store */
 #define BLOCK_ROWS  192
 #define BLOCK_BYTES MATMUL_WORKSPACE_BYTES
 
 /* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a. With up to
  * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to
  * keep the multipliers busy. With up to THIN_ROWS rows a b that is dense in columns is not packed
- * but transposed on the way, beside whose cost the rows' own is small. */
+ * but transposed on the way, beside whose cost the rows' own is small: up to THIN_PAIR rows over
+ * two vectors in turn, so that one is transposed while the other's chains go on. */
 #define WIDE 8
 #if SIMD_REGISTERS == 32
 #define TILE_ROWS 12
@@ -39,14 +41,17 @@
     X(7, vectors) X(8, vectors) X(9, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
 #define WIDE_TILES(X) X(1, 8) X(2, 8) X(3, 8)
 #define THIN_ROWS     8
-#define THIN_TILES(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
+#define THIN_PAIR     2
+#define THIN_TILES(X)                                                                              \
+    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(1, 2) X(2, 2)
 #else
 #define TILE_ROWS         6
 #define WIDE_ROWS         1
 #define TILES(X, vectors) TILES_6(X, vectors)
 #define WIDE_TILES(X)     X(1, 8)
 #define THIN_ROWS         4
-#define THIN_TILES(X)     X(1) X(2) X(3) X(4)
+#define THIN_PAIR         2
+#define THIN_TILES(X)     X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(1, 2) X(2, 2)
 #endif
 #define TILES_6(X, vectors)                                                                        \
     X(1, vectors) X(2, vectors) X(3, vectors) X(4, vectors) X(5, vectors) X(6, vectors)

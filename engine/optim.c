@@ -65,8 +65,16 @@ void sgd_touch(struct sgd *o)
     o->reach = INFINITY;
 }
 
-/* Of an owed gradient, what is made at a time: it should stay in the second-level cache. */
-#define OWED_BYTES ((size_t)256 << 10)
+/* Of an owed gradient, what is made at a time: it should stay in the second-level cache. At least
+ * so many rows, or else so many, and a multiple of so many columns. */
+#define OWED_BYTES      ((size_t)64 << 10)
+#define OWED_ROWS_LEAST 12
+#define OWED_ROWS       24
+#define OWED_COLUMNS    32
+
+/* The products that the sweep itself makes: they have at most so many steps, and so long rows. */
+#define FLAT_DEPTH 4
+#define FLAT_WIDTH 64
 
 /* What every sweep of one step has in common. */
 struct pass {
@@ -91,8 +99,10 @@ static bool alike(const struct pass *p, int i, int j)
            p->o->has_momentum[i] == p->o->has_momentum[j] && !owed_of(p, i) && !owed_of(p, j);
 }
 
-/* Of n elements from `at` on of the blocks, of which parameter i is the first. */
-static double sweep_run(const struct pass *p, int i, size_t at, size_t n, const void *gradient)
+/* Of n elements from `at` on of the blocks, of which parameter i is the first. Their gradient is
+ * there, or a product. */
+static double sweep_run(const struct pass *p, int i, size_t at, size_t n, const void *gradient,
+                        const struct matmul_args *product)
 {
     size_t bytes = dtype_bytes(p->m->dtype);
     struct sgd_sweep s = {.dtype = p->m->dtype,
@@ -100,12 +110,15 @@ static double sweep_run(const struct pass *p, int i, size_t at, size_t n, const 
                           .options = &p->o->options,
                           .first = !p->o->has_momentum[i],
                           .gradient = gradient,
+                          .product = product,
                           .parameter = (char *)p->m->values.data + at * bytes,
                           .dry = p->dry,
                           .at = at,
                           .sums = p->sums};
     if (p->o->options.momentum != 0)
         s.momentum = (char *)p->o->momentum + at * bytes;
+    if (product && p->t->keeps)
+        s.made = (char *)p->m->gradients.data + at * bytes;
     return p->k->sgd(&s);
 }
 
@@ -119,25 +132,58 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Whole rows at a time, or parts of one row. */
+/* Does the update make the product faster by itself than in pieces? */
+static bool is_flat(const struct matmul_args *x)
+{
+    return x->k >= 1 && x->k <= FLAT_DEPTH && x->n >= FLAT_WIDTH && x->b.col_stride == 1;
+}
+
+/* A part of an owed gradient: rows of so many elements, where it is made, how far apart. */
+struct part {
+    int64_t row, rows, col, cols;
+    char *made;
+    int64_t stride;
+};
+
+static double sweep_part(const struct pass *p, int i, const struct owed *w, const struct part *x)
+{
+    size_t bytes = dtype_bytes(p->m->dtype), width = (size_t)w->product.n;
+    size_t at = (size_t)(p->m->parameter[i].tensor.offset + x->row * w->product.n + x->col);
+    double largest = 0;
+    tape_owed_part(p->t, w, x->row, x->rows, x->col, x->cols, x->made, x->stride);
+    if (x->cols == w->product.n)
+        return sweep_run(p, i, at, (size_t)x->rows * width, x->made, NULL);
+    for (int64_t row = 0; row < x->rows; row++, at += width) {
+        const char *gradient = x->made + (size_t)(row * x->stride) * bytes;
+        largest = larger(sweep_run(p, i, at, (size_t)x->cols, gradient, NULL), largest);
+    }
+    return largest;
+}
+
+/* In parts: whole rows, or, where these are long, columns of a few rows, since a single one would
+ * leave the product nothing to share. */
 static double sweep_owed(const struct pass *p, int i, const struct owed *w)
 {
-    int64_t most = (int64_t)(OWED_BYTES / dtype_bytes(p->m->dtype)), width = w->product.n;
-    int64_t at = p->m->parameter[i].tensor.offset, cols = smaller(width, most), rows;
-    void *room = (char *)p->t->workspace + MATMUL_WORKSPACE_BYTES;
+    int64_t m = w->product.m, n = w->product.n, bytes = (int64_t)dtype_bytes(p->m->dtype);
+    int64_t most = (int64_t)OWED_BYTES / bytes, cols = n, rows = most / n;
+    char *slot = (char *)p->m->gradients.data + p->m->parameter[i].tensor.offset * bytes;
+    char *room = (char *)p->t->workspace + MATMUL_WORKSPACE_BYTES;
     double largest = 0;
-    for (int64_t row = 0; row < w->product.m; row += rows) {
-        rows = smaller(most / cols, w->product.m - row);
-        if (cols < width)
-            rows = 1;
-        for (int64_t col = 0, n; col < width; col += n) {
-            n = smaller(cols, width - col);
-            tape_owed_part(p->t, w, row, rows, col, n, room);
-            double written =
-                sweep_run(p, i, (size_t)(at + row * width + col), (size_t)(rows * n), room);
-            largest = larger(written, largest);
-        }
+    if (is_flat(&w->product))
+        return sweep_run(p, i, (size_t)p->m->parameter[i].tensor.offset, (size_t)(m * n), NULL,
+                         &w->product);
+    if (rows < OWED_ROWS_LEAST) {
+        cols = most / OWED_ROWS / OWED_COLUMNS * OWED_COLUMNS;
+        rows = OWED_ROWS;
     }
+    for (struct part x = {.row = 0}; x.row < m; x.row += rows)
+        for (x.col = 0; x.col < n; x.col += cols) {
+            x.rows = smaller(rows, m - x.row);
+            x.cols = smaller(cols, n - x.col);
+            x.stride = p->t->keeps ? n : x.cols;
+            x.made = p->t->keeps ? slot + (x.row * n + x.col) * bytes : room;
+            largest = larger(sweep_part(p, i, w, &x), largest);
+        }
     return largest;
 }
 
@@ -156,7 +202,7 @@ static double sweep(const struct pass *p)
         if (!first->grad)
             continue;
         const void *gradient = (char *)m->gradients.data + at * dtype_bytes(m->dtype);
-        largest = larger(w ? sweep_owed(p, i, w) : sweep_run(p, i, at, n, gradient), largest);
+        largest = larger(w ? sweep_owed(p, i, w) : sweep_run(p, i, at, n, gradient, NULL), largest);
     }
     return largest;
 }

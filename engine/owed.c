@@ -4,7 +4,8 @@
 #include "engine/tape.h"
 #include "engine/tape_inside.h"
 
-#define OWED_LEAST 4096 /* elements: below that there is nothing to win */
+#define OWED_LEAST 4096  /* elements: below that there is nothing to win, */
+#define KEPT_DEPTH_MOST 4 /* nor by longer products that are written to memory all the same */
 
 /* The leaf into whose slot g goes, whole, seen through nothing but views. NULL: there is none. */
 static const struct tensor *leaf_of(const struct node *n, const struct tensor *g)
@@ -50,7 +51,7 @@ bool tape_owe(struct tape *t, const struct node *n, int i, const struct op_call 
     call.grad_in = only;
     call.owed = &w->product;
     call.op->backward(&call);
-    if (!turn(&w->product))
+    if (!turn(&w->product) || (t->keeps && w->product.k > KEPT_DEPTH_MOST))
         return false;
     t->owed = w;
     return true;
@@ -65,10 +66,10 @@ const struct owed *tape_owed(const struct tape *t, const struct tensor *leaf)
 }
 
 void tape_owed_part(const struct tape *t, const struct owed *w, int64_t row, int64_t rows,
-                    int64_t col, int64_t cols, void *to)
+                    int64_t col, int64_t cols, void *to, int64_t row_stride)
 {
     struct matmul_args x = matmul_part(&w->product, row, rows, col, cols);
-    x.c = (struct matrix){to, cols, 1};
+    x.c = (struct matrix){to, row_stride, 1};
     t->kernels->matmul(&x);
 }
 

@@ -63,6 +63,14 @@ typedef double simd_f64 __attribute__((vector_size(SIMD_BYTES)));
 typedef uint32_t simd_u32 __attribute__((vector_size(SIMD_BYTES)));
 typedef uint64_t simd_u64 __attribute__((vector_size(SIMD_BYTES)));
 
+/* x from here on is what no compiler knows: so it does not compute ahead of a loop, and then spill,
+ * what addresses would give for nothing. */
+#if defined(__GNUC__)
+#define SIMD_OPAQUE(x) __asm__("" : "+r"(x))
+#else
+#define SIMD_OPAQUE(x) ((void)0)
+#endif
+
 /* No alignment is asked for. */
 SIMD_INLINE simd_f32 simd_load_f32(const float *p)
 {
@@ -139,38 +147,109 @@ SIMD_INLINE simd_u64 simd_mul_halves_u64(simd_u64 a, simd_u64 b)
 
 /* x gets the columns of a square of lanes x lanes, whose rows stand `stride` apart. A row beyond
  * the last one is read as the last one.
- * A vector is loaded as chunks of 16 bytes from rows a chunk's lanes apart; what is then left to
- * do stays within the chunks, where shuffles are cheap. */
-typedef float simd_chunk_f32 __attribute__((vector_size(16)));
-typedef double simd_chunk_f64 __attribute__((vector_size(16)));
-#define SIMD_CHUNKS    (SIMD_BYTES / 16)
-#define SIMD_CHUNK_f32 4
-#define SIMD_CHUNK_f64 2
-
+ * A vector is put together of pieces of rows such that most of what is left to do stays within 16
+ * bytes, where shuffles are cheap. A row is read whole before the next one: where they stand a
+ * power of two apart, a set of the first-level cache cannot keep them all. */
 #if SIMD_BYTES == 64
-#define SIMD_JOIN(type, x)                                                                         \
-    (type) _mm512_insertf32x4(                                                                     \
-        _mm512_insertf32x4(                                                                        \
-            _mm512_insertf32x4(_mm512_castps128_ps512((__m128)(x)[0]), (__m128)(x)[1], 1),         \
-            (__m128)(x)[2], 2),                                                                    \
-        (__m128)(x)[3], 3)
 #define SIMD_LOW_f32(a, b)  (simd_f32) _mm512_unpacklo_ps((__m512)(a), (__m512)(b))
 #define SIMD_HIGH_f32(a, b) (simd_f32) _mm512_unpackhi_ps((__m512)(a), (__m512)(b))
 #define SIMD_LOW_f64(a, b)  (simd_f64) _mm512_unpacklo_pd((__m512d)(a), (__m512d)(b))
 #define SIMD_HIGH_f64(a, b) (simd_f64) _mm512_unpackhi_pd((__m512d)(a), (__m512d)(b))
 #elif SIMD_BYTES == 32
-#define SIMD_JOIN(type, x)                                                                         \
-    (type) _mm256_insertf128_ps(_mm256_castps128_ps256((__m128)(x)[0]), (__m128)(x)[1], 1)
 #define SIMD_LOW_f32(a, b)  (simd_f32) _mm256_unpacklo_ps((__m256)(a), (__m256)(b))
 #define SIMD_HIGH_f32(a, b) (simd_f32) _mm256_unpackhi_ps((__m256)(a), (__m256)(b))
 #define SIMD_LOW_f64(a, b)  (simd_f64) _mm256_unpacklo_pd((__m256d)(a), (__m256d)(b))
 #define SIMD_HIGH_f64(a, b) (simd_f64) _mm256_unpackhi_pd((__m256d)(a), (__m256d)(b))
 #else
-#define SIMD_JOIN(type, x)  (x)[0]
 #define SIMD_LOW_f32(a, b)  __builtin_shufflevector(a, b, 0, 4, 1, 5)
 #define SIMD_HIGH_f32(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
 #define SIMD_LOW_f64(a, b)  __builtin_shufflevector(a, b, 0, 2)
 #define SIMD_HIGH_f64(a, b) __builtin_shufflevector(a, b, 1, 3)
+#endif
+
+/* Squares of 4 x 4, each within 16 bytes. */
+SIMD_INLINE void simd_turn_f32(simd_f32 x[4])
+{
+    simd_f32 low02 = SIMD_LOW_f32(x[0], x[2]), high02 = SIMD_HIGH_f32(x[0], x[2]);
+    simd_f32 low13 = SIMD_LOW_f32(x[1], x[3]), high13 = SIMD_HIGH_f32(x[1], x[3]);
+    x[0] = SIMD_LOW_f32(low02, low13);
+    x[1] = SIMD_HIGH_f32(low02, low13);
+    x[2] = SIMD_LOW_f32(high02, high13);
+    x[3] = SIMD_HIGH_f32(high02, high13);
+}
+
+SIMD_INLINE void simd_turn_f64(simd_f64 x[2])
+{
+    simd_f64 low = SIMD_LOW_f64(x[0], x[1]), high = SIMD_HIGH_f64(x[0], x[1]);
+    x[0] = low;
+    x[1] = high;
+}
+
+#if SIMD_BYTES == 64
+/* 32 bytes of a row and of another: by a masked broadcast from memory, since an insertion would
+ * take the units that the shuffles need. */
+SIMD_INLINE __m512d simd_pair(const void *low, const void *high)
+{
+    return _mm512_mask_broadcast_f64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(low)), 0xf0,
+                                       _mm256_loadu_pd(high));
+}
+
+SIMD_INLINE void simd_columns_f32(simd_f32 x[16], const float *p, int64_t stride, int64_t last)
+{
+    SIMD_UNROLL
+    for (int i = 0; i < 8; i++) {
+        int64_t row = i % 4 + i / 4 * 8, other = row + 4;
+        const float *low = p + (row < last ? row : last) * stride;
+        const float *high = p + (other < last ? other : last) * stride;
+        x[i] = (simd_f32)simd_pair(low, high);
+        x[8 + i] = (simd_f32)simd_pair(low + 8, high + 8);
+    }
+    SIMD_UNROLL
+    for (int i = 0; i < 16; i += 4)
+        simd_turn_f32(x + i);
+    SIMD_UNROLL
+    for (int i = 0; i < 16; i += 8)
+        SIMD_UNROLL
+    for (int k = i; k < i + 4; k++) {
+        __m512 a = (__m512)x[k], b = (__m512)x[k + 4];
+        x[k] = (simd_f32)_mm512_shuffle_f32x4(a, b, 0x88);
+        x[k + 4] = (simd_f32)_mm512_shuffle_f32x4(a, b, 0xdd);
+    }
+}
+
+SIMD_INLINE void simd_columns_f64(simd_f64 x[8], const double *p, int64_t stride, int64_t last)
+{
+    SIMD_UNROLL
+    for (int i = 0; i < 4; i++) {
+        int64_t row = i % 2 + i / 2 * 4, other = row + 2;
+        const double *low = p + (row < last ? row : last) * stride;
+        const double *high = p + (other < last ? other : last) * stride;
+        x[i] = (simd_f64)simd_pair(low, high);
+        x[4 + i] = (simd_f64)simd_pair(low + 4, high + 4);
+    }
+    SIMD_UNROLL
+    for (int i = 0; i < 8; i += 2)
+        simd_turn_f64(x + i);
+    SIMD_UNROLL
+    for (int i = 0; i < 8; i += 4)
+        SIMD_UNROLL
+    for (int k = i; k < i + 2; k++) {
+        __m512d a = (__m512d)x[k], b = (__m512d)x[k + 2];
+        x[k] = (simd_f64)_mm512_shuffle_f64x2(a, b, 0x88);
+        x[k + 2] = (simd_f64)_mm512_shuffle_f64x2(a, b, 0xdd);
+    }
+}
+#else
+typedef float simd_chunk_f32 __attribute__((vector_size(16)));
+typedef double simd_chunk_f64 __attribute__((vector_size(16)));
+#define SIMD_CHUNKS    (SIMD_BYTES / 16)
+#define SIMD_CHUNK_f32 4
+#define SIMD_CHUNK_f64 2
+#if SIMD_BYTES == 32
+#define SIMD_JOIN(type, x)                                                                         \
+    (type) _mm256_insertf128_ps(_mm256_castps128_ps256((__m128)(x)[0]), (__m128)(x)[1], 1)
+#else
+#define SIMD_JOIN(type, x) (x)[0]
 #endif
 
 SIMD_INLINE void simd_columns_f32(simd_f32 x[SIMD_LANES_f32], const float *p, int64_t stride,
@@ -178,7 +257,6 @@ SIMD_INLINE void simd_columns_f32(simd_f32 x[SIMD_LANES_f32], const float *p, in
 {
     SIMD_UNROLL
     for (int k = 0; k < SIMD_LANES_f32; k += SIMD_CHUNK_f32) {
-        simd_f32 y[SIMD_CHUNK_f32];
         SIMD_UNROLL
         for (int r = 0; r < SIMD_CHUNK_f32; r++) {
             simd_chunk_f32 part[SIMD_CHUNKS];
@@ -187,14 +265,9 @@ SIMD_INLINE void simd_columns_f32(simd_f32 x[SIMD_LANES_f32], const float *p, in
                 int64_t row = r + c * SIMD_CHUNK_f32;
                 memcpy(&part[c], p + (row < last ? row : last) * stride + k, 16);
             }
-            y[r] = SIMD_JOIN(simd_f32, part);
+            x[k + r] = SIMD_JOIN(simd_f32, part);
         }
-        simd_f32 low02 = SIMD_LOW_f32(y[0], y[2]), high02 = SIMD_HIGH_f32(y[0], y[2]);
-        simd_f32 low13 = SIMD_LOW_f32(y[1], y[3]), high13 = SIMD_HIGH_f32(y[1], y[3]);
-        x[k] = SIMD_LOW_f32(low02, low13);
-        x[k + 1] = SIMD_HIGH_f32(low02, low13);
-        x[k + 2] = SIMD_LOW_f32(high02, high13);
-        x[k + 3] = SIMD_HIGH_f32(high02, high13);
+        simd_turn_f32(x + k);
     }
 }
 
@@ -203,7 +276,6 @@ SIMD_INLINE void simd_columns_f64(simd_f64 x[SIMD_LANES_f64], const double *p, i
 {
     SIMD_UNROLL
     for (int k = 0; k < SIMD_LANES_f64; k += SIMD_CHUNK_f64) {
-        simd_f64 y[SIMD_CHUNK_f64];
         SIMD_UNROLL
         for (int r = 0; r < SIMD_CHUNK_f64; r++) {
             simd_chunk_f64 part[SIMD_CHUNKS];
@@ -212,11 +284,11 @@ SIMD_INLINE void simd_columns_f64(simd_f64 x[SIMD_LANES_f64], const double *p, i
                 int64_t row = r + c * SIMD_CHUNK_f64;
                 memcpy(&part[c], p + (row < last ? row : last) * stride + k, 16);
             }
-            y[r] = SIMD_JOIN(simd_f64, part);
+            x[k + r] = SIMD_JOIN(simd_f64, part);
         }
-        x[k] = SIMD_LOW_f64(y[0], y[1]);
-        x[k + 1] = SIMD_HIGH_f64(y[0], y[1]);
+        simd_turn_f64(x + k);
     }
 }
+#endif
 
 #endif

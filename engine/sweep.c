@@ -11,8 +11,13 @@
 
 /* Partial sums of a reduction, whatever the vectors' width: element i goes to lane i % LANES. */
 #define LANES 16
-/* Elements that the update takes at a time, so that its intermediate values stay near. */
+/* Elements that the update takes at a time, so that they are still near when their digest is
+ * summed.
+ */
 #define CHUNK 512
+
+/* Of an update: there is no momentum; it is set; it is blended. */
+enum momentum { MOMENTUM_NONE, MOMENTUM_FIRST, MOMENTUM_GOES_ON };
 
 static size_t smaller(size_t a, size_t b)
 {

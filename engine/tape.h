@@ -44,7 +44,7 @@ struct node {
  * columns as its slot has them. What it is made of lives on the tape. */
 struct owed {
     const struct tensor *leaf;
-    struct matmul_args product; /* c is the slot, dense in rows */
+    struct matmul_args product; /* c is the slot, dense in rows; it adds nothing */
     struct owed *older;
 };
 
@@ -60,6 +60,7 @@ struct tape {
     bool dry;       /* shapes, types and nodes only: tensors have no numbers (tensor_data NULL) */
     bool capturing; /* a backward that leaves the leaves alone (tape_grad) */
     bool owes;      /* backward may leave large gradients of leaves with a slot uncomputed, … */
+    bool keeps;     /* (who uses them puts them into their slots as well) */
     struct owed *owed; /* … which then are here, until they are settled */
     size_t bytes;      /* of the numbers of this round's tensors, those of a dry one too */
     double work;       /* multiplications that products have taken so far, about */
@@ -134,9 +135,10 @@ MUST_USE enum err_kind tape_backward(struct tape *t, struct tensor *root,
  * make it piece by piece, in the cache. The product of `owed` that leaf's gradient is, NULL: it is
  * in its slot. */
 const struct owed *tape_owed(const struct tape *t, const struct tensor *leaf);
-/* The elements [row, row + rows) x [col, col + cols) into `to`, the same bits as in the slot. */
+/* The elements [row, row + rows) x [col, col + cols) into `to`, whose rows are so far apart; the
+ * same bits as in the slot. */
 void tape_owed_part(const struct tape *t, const struct owed *w, int64_t row, int64_t rows,
-                    int64_t col, int64_t cols, void *to);
+                    int64_t col, int64_t cols, void *to, int64_t row_stride);
 /* A bound of the sum of its squares (that of a's times that of b's: Cauchy and Schwarz), without
  * making it. INFINITY: not easily told. */
 double tape_owed_squares(const struct tape *t, const struct owed *w);
