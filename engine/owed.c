@@ -4,8 +4,8 @@
 #include "engine/tape.h"
 #include "engine/tape_inside.h"
 
-#define OWED_LEAST 4096  /* elements: below that there is nothing to win, */
-#define KEPT_DEPTH_MOST 4 /* nor by longer products that are written to memory all the same */
+#define OWED_LEAST      4096 /* elements: below that there is nothing to win, */
+#define KEPT_DEPTH_MOST 4    /* nor by longer products that are written to memory all the same */
 
 /* The leaf into whose slot g goes, whole, seen through nothing but views. NULL: there is none. */
 static const struct tensor *leaf_of(const struct node *n, const struct tensor *g)
@@ -66,10 +66,11 @@ const struct owed *tape_owed(const struct tape *t, const struct tensor *leaf)
 }
 
 void tape_owed_part(const struct tape *t, const struct owed *w, int64_t row, int64_t rows,
-                    int64_t col, int64_t cols, void *to, int64_t row_stride)
+                    int64_t col, int64_t cols, void *to, int64_t row_stride, void *workspace)
 {
     struct matmul_args x = matmul_part(&w->product, row, rows, col, cols);
     x.c = (struct matrix){to, row_stride, 1};
+    x.workspace = workspace;
     t->kernels->matmul(&x);
 }
 
