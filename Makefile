@@ -132,7 +132,7 @@ $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay_main.o
 # Benches load OpenBLAS and BLIS at run time; nothing links them.
 BENCHES     := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 BENCH_PARTS := $(call obj,$(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c)))
-$(B)/tests/bench/bench_%: $(B)/tests/bench/bench_%.o $(BENCH_PARTS) $(B)/api.a $(B)/storage.a $(B)/engine.a
+$(B)/tests/bench/bench_%: $(B)/tests/bench/bench_%.o $(BENCH_PARTS) $(LIBS)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(call pkg_libs,$(call packages,api storage)) -ldl -lm
 
 SYMBOLIZER := $(wildcard /usr/lib/llvm-14/bin/llvm-symbolizer)

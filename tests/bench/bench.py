@@ -73,7 +73,8 @@ def main():
     build, out = [a for a in sys.argv[1:] if a != "--quick"]
     os.makedirs(out, exist_ok=True)
     result = {"machine": machine(), "quick": bool(quick), "rows": []}
-    for command in ([f"{build}/tests/bench/bench_matmul"], [f"{build}/tests/bench/bench_numbers"],
+    for command in ([f"{build}/tests/bench/bench_matmul"], [f"{build}/tests/bench/bench_threads"],
+                    [f"{build}/tests/bench/bench_numbers"],
                     [f"{BENCH}/step.py", f"{build}/gradd", out],
                     [f"{BENCH}/durability.py", f"{build}/gradd", f"{build}/tests/bench/bench_load",
                      out]):
