@@ -5,7 +5,7 @@
 /* Flops. A hand-over between threads takes 10 to 70 us, in which one thread does some 3e6. */
 #define SHARED_LEAST 10e6
 #define PART_LEAST   2.5e6
-#define PARTS_MAX    32
+#define PARTS_MAX    16
 
 /* Rows or columns of a part: a multiple of every tile's, so that only the last part is ragged. */
 #define GRAIN 32
