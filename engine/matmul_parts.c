@@ -2,13 +2,14 @@
 #include "engine/crew.h"
 #include "engine/matmul.h"
 
-/* Flops. A hand-over between threads takes 10 to 70 us, in which one thread does some 3e6. */
+/* Flops. A hand-over between threads takes 10 to 70 us, in which one thread does 1e6 to 7e6. Parts
+ * are about as long: shorter ones were no faster, and at the end one thread waits for another's. */
 #define SHARED_LEAST 10e6
-#define PART_LEAST   2.5e6
-#define PARTS_MAX    16
+#define PART_FLOPS   2.4e6
+#define PARTS        16 /* about, of a large product */
 
-/* Rows or columns of a part: a multiple of every tile's, so that only the last part is ragged. */
-#define GRAIN 32
+/* Rows or columns of a part are a multiple of the lanes of a vector. */
+#define GRAIN 16
 
 static struct matrix matrix_from(struct matrix x, enum dtype dtype, int64_t row, int64_t col)
 {
@@ -60,9 +61,8 @@ void matmul_shared(matmul_fn *matmul, const struct matmul_args *args, struct cre
     }
     struct cut cut = {matmul, args, .by_columns = args->n >= args->m || args->n >= 4 * GRAIN};
     int64_t length = cut.by_columns ? args->n : args->m;
-    double parts = flops / PART_LEAST < PARTS_MAX ? flops / PART_LEAST : PARTS_MAX;
-    int64_t grains = (length + GRAIN - 1) / GRAIN;
-    int64_t most = (int64_t)parts;
-    cut.size = (grains + most - 1) / most * GRAIN;
+    double parts = flops / PART_FLOPS < PARTS ? flops / PART_FLOPS : PARTS;
+    int64_t grains = length / GRAIN / (int64_t)parts;
+    cut.size = (grains > 1 ? grains : 1) * GRAIN;
     crew_do(crew, run_part, &cut, (size_t)((length + cut.size - 1) / cut.size), args->workspace);
 }
