@@ -197,6 +197,16 @@ void scratch_free(struct scratch *s)
     mem_free(s);
 }
 
+void scratch_join(struct scratch *s, struct crew *crew)
+{
+    s->tape.crew = crew;
+}
+
+void *scratch_workspace(struct scratch *s)
+{
+    return s->tape.workspace;
+}
+
 /* ---- what the daemon does on its own ------------------------------------------------------- */
 
 /* Calls of api_due that wait for a worker; more of them wait for the next round. */

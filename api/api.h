@@ -26,6 +26,7 @@
 
 struct api;
 struct call;
+struct crew;
 struct scratch;
 
 struct api_config {
@@ -72,6 +73,11 @@ MUST_USE enum err_kind api_verify(struct api *a, void (*tell)(void *arg, const c
 /* Working memory of one thread that runs calls (tape, workspace); NULL: no memory. */
 MUST_USE struct scratch *scratch_new(struct api *a);
 void scratch_free(struct scratch *s);
+/* What is large in the calls that run on s is shared with crew (engine/crew.h), which is borrowed.
+ * Before its first call. */
+void scratch_join(struct scratch *s, struct crew *crew);
+/* What a thread lends a part of an errand, if it runs no call on s meanwhile. Borrowed from s. */
+void *scratch_workspace(struct scratch *s);
 
 /* Where a call runs: a column of the route table. */
 enum call_mode {

@@ -266,6 +266,7 @@ static enum err_kind work(struct run *r, bool *again, struct err *e)
     r->asked = false;
     r->began = clock_ns();
     r->tape.workspace = r->call->scratch->tape.workspace;
+    r->tape.crew = r->call->scratch->tape.crew;
     enum err_kind rc = run_slice(r, again, e);
     if (!rc && *again && time_is_up(r) && too_long(r, e))
         rc = run_mistake(r, "/program", &r->interp.statement, e);

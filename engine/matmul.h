@@ -11,6 +11,7 @@
 #ifndef ENGINE_MATMUL_H
 #define ENGINE_MATMUL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,14 @@ struct matmul_args {
     void *workspace;
 };
 typedef void matmul_fn(const struct matmul_args *args);
+
+struct crew;
+/* The same, on several threads where that is worth it; the workspace is a tape's (tape.h). crew
+ * NULL: on this one. */
+void matmul_shared(matmul_fn *matmul, const struct matmul_args *args, struct crew *crew);
+/* The product that makes the elements [row, row + rows) x [col, col + cols) of c. */
+struct matmul_args matmul_part(const struct matmul_args *args, int64_t row, int64_t rows,
+                               int64_t col, int64_t cols);
 
 #ifdef ISA
 #include "engine/isa.h"

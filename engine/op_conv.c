@@ -211,7 +211,7 @@ static void multiply(const struct convolution *v, struct matmul_args args)
 {
     args.dtype = v->dtype;
     args.workspace = v->call->workspace;
-    ISA_FN(matmul)(&args);
+    matmul_shared(ISA_FN(matmul), &args, v->call->crew);
 }
 
 /* ---- forward and the three gradients --------------------------------------------------------- */

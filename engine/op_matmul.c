@@ -120,7 +120,7 @@ static void multiply(const struct op_call *c, enum dtype dtype, const struct sta
         if (c->owed)
             *c->owed = args;
         else
-            ISA_FN(matmul)(&args);
+            matmul_shared(ISA_FN(matmul), &args, c->crew);
     }
 }
 

@@ -394,9 +394,10 @@ extern const struct op_args op_args_default;
 struct op_call {
     const struct op *op;
     const struct kernels *kernels;
-    void *workspace; /* MATMUL_WORKSPACE_BYTES, for products */
-    void *room;      /* ROOM_BYTES, for the row itself */
-    double *cost;    /* infer of a product adds the multiplications it will take */
+    void *workspace;   /* MATMUL_WORKSPACE_BYTES, for products */
+    void *room;        /* ROOM_BYTES, for the row itself */
+    struct crew *crew; /* for large products; NULL: none */
+    double *cost;      /* infer of a product adds the multiplications it will take */
     struct op_args args;
     int inputs;
     const struct tensor **in; /* as the row takes them: type and strides are brought to that */

@@ -2,6 +2,8 @@
 
 #include <float.h>
 
+#include "engine/crew.h"
+
 const struct options optimizer_types[] = {
     {"sgd",
      {[SGD_LR] = {.name = "lr", .kind = OPTION_NUMBER, .fallback = 1e-3, .max = INFINITY},
@@ -76,6 +78,14 @@ void sgd_touch(struct sgd *o)
 #define FLAT_DEPTH 4
 #define FLAT_WIDTH 64
 
+/* A sweep in so many parts at most, by several threads: of so many elements, or flops, at least.
+ * A part is so many elements, or rows. */
+#define SHARED_ELEMENTS (1 << 18)
+#define SHARED_FLOPS    10e6
+#define PARTS_MAX       32
+#define PART_ELEMENTS   4096
+#define PART_ROWS       8
+
 /* What every sweep of one step has in common. */
 struct pass {
     struct sgd *o;
@@ -84,6 +94,7 @@ struct pass {
     const struct tape *t;  /* NULL: it owes nothing */
     bool dry;              /* nothing is written */
     struct sgd_sums *sums; /* NULL, or gets the digests of what is written */
+    void *workspace;       /* as a tape's; NULL without one */
 };
 
 static const struct owed *owed_of(const struct pass *p, int i)
@@ -150,7 +161,7 @@ static double sweep_part(const struct pass *p, int i, const struct owed *w, cons
     size_t bytes = dtype_bytes(p->m->dtype), width = (size_t)w->product.n;
     size_t at = (size_t)(p->m->parameter[i].tensor.offset + x->row * w->product.n + x->col);
     double largest = 0;
-    tape_owed_part(p->t, w, x->row, x->rows, x->col, x->cols, x->made, x->stride);
+    tape_owed_part(p->t, w, x->row, x->rows, x->col, x->cols, x->made, x->stride, p->workspace);
     if (x->cols == w->product.n)
         return sweep_run(p, i, at, (size_t)x->rows * width, x->made, NULL);
     for (int64_t row = 0; row < x->rows; row++, at += width) {
@@ -160,30 +171,95 @@ static double sweep_part(const struct pass *p, int i, const struct owed *w, cons
     return largest;
 }
 
-/* In parts: whole rows, or, where these are long, columns of a few rows, since a single one would
- * leave the product nothing to share. */
-static double sweep_owed(const struct pass *p, int i, const struct owed *w)
+/* The rows [from, to), in parts: whole rows, or, where these are long, columns of a few rows, since
+ * a single one would leave the product nothing to share. */
+static double sweep_owed(const struct pass *p, int i, const struct owed *w, int64_t from,
+                         int64_t to)
 {
-    int64_t m = w->product.m, n = w->product.n, bytes = (int64_t)dtype_bytes(p->m->dtype);
+    int64_t n = w->product.n, bytes = (int64_t)dtype_bytes(p->m->dtype);
     int64_t most = (int64_t)OWED_BYTES / bytes, cols = n, rows = most / n;
-    char *slot = (char *)p->m->gradients.data + p->m->parameter[i].tensor.offset * bytes;
-    char *room = (char *)p->t->workspace + MATMUL_WORKSPACE_BYTES;
+    int64_t offset = p->m->parameter[i].tensor.offset;
+    char *slot = (char *)p->m->gradients.data + offset * bytes;
+    char *room = (char *)p->workspace + MATMUL_WORKSPACE_BYTES;
     double largest = 0;
-    if (is_flat(&w->product))
-        return sweep_run(p, i, (size_t)p->m->parameter[i].tensor.offset, (size_t)(m * n), NULL,
-                         &w->product);
+    if (is_flat(&w->product)) {
+        struct matmul_args product = matmul_part(&w->product, from, to - from, 0, n);
+        return sweep_run(p, i, (size_t)(offset + from * n), (size_t)((to - from) * n), NULL,
+                         &product);
+    }
     if (rows < OWED_ROWS_LEAST) {
         cols = most / OWED_ROWS / OWED_COLUMNS * OWED_COLUMNS;
         rows = OWED_ROWS;
     }
-    for (struct part x = {.row = 0}; x.row < m; x.row += rows)
+    for (struct part x = {.row = from}; x.row < to; x.row += rows)
         for (x.col = 0; x.col < n; x.col += cols) {
-            x.rows = smaller(rows, m - x.row);
+            x.rows = smaller(rows, to - x.row);
             x.cols = smaller(cols, n - x.col);
             x.stride = p->t->keeps ? n : x.cols;
             x.made = p->t->keeps ? slot + (x.row * n + x.col) * bytes : room;
             largest = larger(sweep_part(p, i, w, &x), largest);
         }
+    return largest;
+}
+
+/* Neighbours that are swept in one go. */
+struct run {
+    int first;
+    size_t at, n;         /* elements of the blocks */
+    const struct owed *w; /* their gradient, or NULL: it is there */
+    int64_t units;        /* rows of w, or elements */
+};
+
+static double sweep_units(const struct pass *p, const struct run *r, int64_t from, int64_t to)
+{
+    if (r->w)
+        return sweep_owed(p, r->first, r->w, from, to);
+    size_t at = r->at + (size_t)from;
+    const void *gradient = (char *)p->m->gradients.data + at * dtype_bytes(p->m->dtype);
+    return sweep_run(p, r->first, at, (size_t)(to - from), gradient, NULL);
+}
+
+/* A run that is shared, and what each part has led to. */
+struct sharing {
+    const struct pass *pass;
+    const struct run *run;
+    int64_t units; /* of a part */
+    double largest[PARTS_MAX];
+    struct sgd_sums sums[PARTS_MAX];
+};
+
+static void sweep_share(void *arg, size_t i, void *workspace)
+{
+    struct sharing *s = arg;
+    struct pass p = *s->pass;
+    int64_t from = (int64_t)i * s->units;
+    p.sums = p.sums ? &s->sums[i] : NULL;
+    p.workspace = workspace;
+    s->largest[i] = sweep_units(&p, s->run, from, smaller(from + s->units, s->run->units));
+}
+
+static bool is_shared(const struct pass *p, const struct run *r)
+{
+    double flops = r->w ? 2 * (double)r->n * (double)r->w->product.k : 0;
+    return p->t && p->t->crew && (r->n >= SHARED_ELEMENTS || flops >= SHARED_FLOPS);
+}
+
+/* Digests of parts add up to the whole's, and the largest is the largest of theirs. */
+static double sweep_shared(const struct pass *p, const struct run *r)
+{
+    struct sharing s = {.pass = p, .run = r};
+    int64_t grain = r->w ? PART_ROWS : PART_ELEMENTS, most = grain * PARTS_MAX;
+    s.units = (r->units + most - 1) / most * grain;
+    size_t parts = (size_t)((r->units + s.units - 1) / s.units);
+    crew_do(p->t->crew, sweep_share, &s, parts, p->workspace);
+    double largest = 0;
+    for (size_t i = 0; i < parts; i++) {
+        largest = larger(s.largest[i], largest);
+        if (p->sums) {
+            p->sums->parameters += s.sums[i].parameters;
+            p->sums->momentum += s.sums[i].momentum;
+        }
+    }
     return largest;
 }
 
@@ -195,14 +271,14 @@ static double sweep(const struct pass *p)
     double largest = 0;
     for (int i = 0, end; i < m->parameters; i = end) {
         const struct tensor *first = &m->parameter[i].tensor;
-        const struct owed *w = owed_of(p, i);
-        size_t n = (size_t)tensor_count(first), at = (size_t)first->offset;
+        struct run r = {i, (size_t)first->offset, (size_t)tensor_count(first), owed_of(p, i), 0};
         for (end = i + 1; end < m->parameters && alike(p, i, end); end++)
-            n += (size_t)tensor_count(&m->parameter[end].tensor);
+            r.n += (size_t)tensor_count(&m->parameter[end].tensor);
         if (!first->grad)
             continue;
-        const void *gradient = (char *)m->gradients.data + at * dtype_bytes(m->dtype);
-        largest = larger(w ? sweep_owed(p, i, w) : sweep_run(p, i, at, n, gradient, NULL), largest);
+        r.units = r.w ? r.w->product.m : (int64_t)r.n;
+        double written = is_shared(p, &r) ? sweep_shared(p, &r) : sweep_units(p, &r, 0, r.units);
+        largest = larger(written, largest);
     }
     return largest;
 }
@@ -281,7 +357,10 @@ enum err_kind sgd_step(struct sgd *o, struct module *m, const struct kernels *k,
                        struct err *e)
 {
     struct sgd_sums sums = {0};
-    struct pass dry = {o, m, k, t, true, NULL}, real = {o, m, k, t, false, digest ? &sums : NULL};
+    struct pass real = {o, m, k, t, false, digest ? &sums : NULL, t ? t->workspace : NULL};
+    struct pass dry = real;
+    dry.dry = true;
+    dry.sums = NULL;
     if (o->options.momentum != 0) {
         enum err_kind rc = sgd_need_momentum(o, m, e);
         if (rc)

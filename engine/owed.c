@@ -65,20 +65,12 @@ const struct owed *tape_owed(const struct tape *t, const struct tensor *leaf)
     return w;
 }
 
-static void *element(struct matrix x, enum dtype dtype, int64_t row, int64_t col)
-{
-    return (char *)x.data + (row * x.row_stride + col * x.col_stride) * (int64_t)dtype_bytes(dtype);
-}
-
 void tape_owed_part(const struct tape *t, const struct owed *w, int64_t row, int64_t rows,
-                    int64_t col, int64_t cols, void *to, int64_t row_stride)
+                    int64_t col, int64_t cols, void *to, int64_t row_stride, void *workspace)
 {
-    struct matmul_args x = w->product;
-    x.a.data = element(x.a, x.dtype, row, 0);
-    x.b.data = element(x.b, x.dtype, 0, col);
+    struct matmul_args x = matmul_part(&w->product, row, rows, col, cols);
     x.c = (struct matrix){to, row_stride, 1};
-    x.m = rows;
-    x.n = cols;
+    x.workspace = workspace;
     t->kernels->matmul(&x);
 }
 
@@ -99,5 +91,5 @@ double tape_owed_squares(const struct tape *t, const struct owed *w)
 void tape_settle(struct tape *t)
 {
     for (; t->owed; t->owed = t->owed->older)
-        t->kernels->matmul(&t->owed->product);
+        matmul_shared(t->kernels->matmul, &t->owed->product, t->crew);
 }

@@ -17,6 +17,7 @@ MUST_USE bool tape_edge(struct tape *t, struct tensor *x, struct node **edge);
 static inline void tape_lend(const struct tape *t, struct op_call *c)
 {
     c->workspace = t->workspace;
+    c->crew = t->crew;
     c->room = t->workspace ? (char *)t->workspace + MATMUL_WORKSPACE_BYTES : NULL;
 }
 /* x as it is now, to be found changed or not. */

@@ -13,11 +13,20 @@ struct worker { /* [I] */
     pthread_t thread;
 };
 
+/* An errand of somebody who runs a call; on the stack of who gives it. [p] */
+struct help {
+    struct help *next;
+    struct errand *errand;
+    size_t helpers; /* workers that are at a part of it */
+};
+
 /* [I] set before the workers start  [p] guarded by lock */
 struct pool {
-    struct api *api; /* [I] */
+    struct crew crew; /* [I] the first member: a crew is its pool */
+    struct api *api;  /* [I] */
     struct lock lock;
-    pthread_cond_t work;       /* [p] a turn waits, or stopping */
+    pthread_cond_t work;       /* [p] a turn waits, or help is wanted, or stopping */
+    pthread_cond_t helped;     /* [p] the last helper of some errand has left it */
     pthread_cond_t all_kept;   /* [p] unkept is 0 */
     struct pool_config config; /* [I] */
     struct worker *worker;     /* [I] */
@@ -26,6 +35,8 @@ struct pool {
     size_t spares;             /* [p] */
     struct lines lines;        /* [p] */
     struct round round;        /* [p] */
+    struct help *help;         /* [p] errands with parts that nobody may have begun */
+    size_t idle;               /* [p] workers that wait for work */
     size_t calls;              /* [p] reserved, queued and running */
     size_t queued, running;    /* [p] */
     size_t unkept;             /* [p] answered, but their changes are on the way to the store */
@@ -274,7 +285,63 @@ void pool_commit(struct pool *p, struct job *job)
         job->done(job, false);
 }
 
+/* ---- errands (engine/crew.h) --------------------------------------------------------------- */
+
+/* Nobody needs to look at h any more. */
+static void close_help(struct pool *p, const struct help *h) REQUIRES(p->lock)
+{
+    struct help **at = &p->help;
+    while (*at && *at != h)
+        at = &(*at)->next;
+    if (*at)
+        *at = h->next;
+}
+
+/* Does a part of it; one only, for a turn may have come meanwhile. */
+static void help(struct pool *p, struct help *h, void *workspace) REQUIRES(p->lock)
+{
+    h->helpers++;
+    lock_give(&p->lock);
+    bool more = errand_part(h->errand, workspace);
+    lock_take(&p->lock);
+    if (!more)
+        close_help(p, h);
+    if (--h->helpers == 0)
+        pthread_cond_broadcast(&p->helped);
+}
+
+static void run_errand(struct crew *c, struct errand *e, void *workspace)
+{
+    struct pool *p = (struct pool *)c;
+    struct help h = {.errand = e};
+    lock_take(&p->lock);
+    h.next = p->help;
+    p->help = &h;
+    for (size_t i = 0; i < p->idle && i + 1 < e->parts; i++)
+        pthread_cond_signal(&p->work);
+    lock_give(&p->lock);
+    while (errand_part(e, workspace))
+        ;
+    lock_take(&p->lock);
+    close_help(p, &h);
+    while (h.helpers > 0)
+        lock_wait(&p->lock, &p->helped);
+    lock_give(&p->lock);
+}
+
+struct crew *pool_crew(struct pool *p)
+{
+    return &p->crew;
+}
+
 /* ---- the workers --------------------------------------------------------------------------- */
+
+static void wait_for_work(struct pool *p) REQUIRES(p->lock)
+{
+    p->idle++;
+    lock_wait(&p->lock, &p->work);
+    p->idle--;
+}
 
 /* Books what a slice of job led to, and lines its turn up again. */
 static void after_slice(struct pool *p, struct turn *turn, struct job *job, bool finished)
@@ -340,8 +407,10 @@ static void *worker_main(void *arg)
         struct turn *turn = round_take(&p->round);
         if (turn)
             run_slice(p, turn, w->scratch);
+        else if (p->help)
+            help(p, p->help, scratch_workspace(w->scratch));
         else
-            lock_wait(&p->lock, &p->work);
+            wait_for_work(p);
     }
     lock_give(&p->lock);
     return NULL;
@@ -395,6 +464,7 @@ static enum err_kind start_workers(struct api *a, struct pool *p, struct err *e)
         w->scratch = scratch_new(a);
         if (!w->scratch)
             return err_set(e, ERR_NOMEM, "", "no memory for worker %zu", i + 1);
+        scratch_join(w->scratch, &p->crew);
         int code = pthread_create(&w->thread, NULL, worker_main, w);
         if (code)
             return err_set(e, ERR_UNAVAILABLE, "", "worker %zu: %s", i + 1, strerror(code));
@@ -414,11 +484,13 @@ enum err_kind pool_new(struct api *a, const struct pool_config *config, struct p
         mem_free(worker);
         return err_set(e, ERR_NOMEM, "", "no memory for %zu workers", config->workers);
     }
+    p->crew.run = run_errand;
     p->api = a;
     p->config = *config;
     p->worker = worker;
     lock_init(&p->lock);
     pthread_cond_init(&p->work, NULL);
+    pthread_cond_init(&p->helped, NULL);
     pthread_cond_init(&p->all_kept, NULL);
     enum err_kind rc = make_spares(a, p, e);
     if (!rc)
@@ -459,6 +531,7 @@ void pool_free(struct pool *p)
         scratch_free(p->spare[--p->spares]);
     mem_free(p->spare);
     pthread_cond_destroy(&p->work);
+    pthread_cond_destroy(&p->helped);
     pthread_cond_destroy(&p->all_kept);
     lock_close(&p->lock);
     mem_free(p->worker);

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/crew.h"
 #include "server/line.h"
 
 struct pool;
@@ -54,6 +55,10 @@ void pool_submit(struct pool *p, struct call *call);
 void pool_stop(struct pool *p);
 /* A pool that was not stopped is stopped first. NULL is fine. */
 void pool_free(struct pool *p);
+
+/* The workers that have nothing to run, for those that run calls and whoever else asks: lives as
+ * long as the pool. A worker that helps looks for a turn after every part. */
+struct crew *pool_crew(struct pool *p);
 
 struct pool_stats {
     size_t queued, running;

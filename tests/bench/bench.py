@@ -76,7 +76,8 @@ def main():
     os.makedirs(out, exist_ok=True)
     result = {"machine": machine(), "quick": bool(quick), "rows": []}
     daemon = f"{build}/gradd"
-    for command in ([f"{build}/tests/bench/bench_matmul"], [f"{build}/tests/bench/bench_numbers"],
+    for command in ([f"{build}/tests/bench/bench_matmul"], [f"{build}/tests/bench/bench_threads"],
+                    [f"{build}/tests/bench/bench_numbers"],
                     [f"{BENCH}/step.py", daemon, out], [f"{BENCH}/step.py", daemon, out, "--large"],
                     [f"{BENCH}/serve.py", build, out], [f"{BENCH}/standing.py", daemon, out],
                     [f"{BENCH}/growth.py", daemon, out],

@@ -40,7 +40,7 @@ include() {
 }
 
 directions() {
-    local not_engine='(attr|dtype|err|isa|lock|mem)\.h'
+    local not_engine='(attr|crew|dtype|err|isa|lock|mem)\.h'
     refuse "engine knows no other layer" "$(include '(storage|api|server)/')" engine/*.[ch]
     refuse "storage knows no layer to its right" "$(include '(api|server)/')" storage/*.[ch]
     refuse "api does not know the server" "$(include 'server/')" api/*.[ch]
@@ -48,7 +48,7 @@ directions() {
     refuse "api starts no threads" 'pthread_create|thrd_create' api/*.[ch]
     refuse "of the engine, storage sees errors, memory, locks and data types only" \
         "$(include 'engine/')" storage/*.[ch] | grep -vE "engine/$not_engine"
-    refuse "of the engine, the server sees errors, memory and locks only" \
+    refuse "of the engine, the server sees errors, memory, locks and the crew only" \
         "$(include 'engine/')" server/*.[ch] | grep -vE "engine/$not_engine"
     refuse "the server sees storage through the api" "$(include 'storage/')" server/*.[ch]
     refuse "only the server speaks HTTP" "$(include 'microhttpd')" engine/*.[ch] storage/*.[ch] api/*.[ch]
