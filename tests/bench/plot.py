@@ -29,7 +29,7 @@ def draw_steps(axes, rows):
 def draw_lines(axes, lines):
     """lines: label to {n: value}."""
     for label, points in lines.items():
-        axes.plot(list(points), list(points.values()), marker="o", label=label)
+        axes.plot(*zip(*sorted(points.items())), marker="o", label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
 
