@@ -653,6 +653,23 @@ static void test_read_ints(void **state)
     close_document(&d);
 }
 
+/* Texts of all lengths around that of a block, with a comma every third byte. */
+static void test_numbers_most(void **state)
+{
+    (void)state;
+    assert_int_equal(json_numbers_most(NULL, 0), 1);
+    for (size_t bytes = 1; bytes < 600; bytes++) {
+        char *block = malloc(bytes);
+        assert_non_null(block);
+        for (size_t i = 0; i < bytes; i++)
+            block[i] = i % 3 == 2 ? ',' : '1';
+        assert_int_equal(json_numbers_most(block, bytes), bytes / 3 + 1);
+        memset(block, ',', bytes);
+        assert_int_equal(json_numbers_most(block, bytes), bytes + 1);
+        free(block);
+    }
+}
+
 static void test_pointer(void **state)
 {
     (void)state;
@@ -731,6 +748,7 @@ int main(void)
         cmocka_unit_test(test_read_huge),
         cmocka_unit_test(test_read_wrong),
         cmocka_unit_test(test_read_ints),
+        cmocka_unit_test(test_numbers_most),
         cmocka_unit_test(test_pointer),
         cmocka_unit_test(test_no_memory),
     };
