@@ -4,11 +4,11 @@
  * whose brackets open onto a number, one of the strings "NaN", "Infinity", "-Infinity", or an
  * empty array, at any nesting, is a tensor literal, and so is every empty array: it is cut out,
  * stays in the text, and its numbers are read as float32 while they are checked: what most fields
- * ask for; another dtype, or a text of many MiB, is read again. What is left, small, is parsed by cJSON, where each
- * tensor literal stands as an empty array. Numbers outside of them are ours too: cJSON's
- * valuedouble is set from their text, and their text is kept, so that a float32 is rounded once.
- * The valueint of both is the index of their span: no integer value, take valuedouble (exact up to
- * 2^53) or json_tensor_read for that.
+ * ask for; another dtype, or a text of many MiB, is read again. What is left, small, is parsed by
+ * cJSON, where each tensor literal stands as an empty array. Numbers outside of them are ours too:
+ * cJSON's valuedouble is set from their text, and their text is kept, so that a float32 is rounded
+ * once. The valueint of both is the index of their span: no integer value, take valuedouble (exact
+ * up to 2^53) or json_tensor_read for that.
  *
  * Threads: a document belongs to one thread at a time.
  */

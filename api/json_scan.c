@@ -27,7 +27,7 @@ struct scan {
     struct err *e;
 };
 
-/* Of a longer text the elements are not kept: beside it, they would take up to four times as much. */
+/* Of a longer text the elements are not kept: they would take up to four times as much. */
 #define KEPT_BYTES ((size_t)8 << 20)
 
 _Static_assert(JSON_DEPTH_MAX <= 64, "scan.objects has a bit for each depth");
