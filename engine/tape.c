@@ -24,7 +24,7 @@ enum err_kind tape_init(struct tape *t, const struct kernels *kernels, struct er
 {
     tape_init_dry(t, kernels);
     t->dry = false;
-    t->workspace = mem_resize(NULL, 0, MATMUL_WORKSPACE_BYTES + ROOM_BYTES, 1); /* untouched */
+    t->workspace = mem_array(1, MATMUL_WORKSPACE_BYTES + ROOM_BYTES);
     return t->workspace ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for a tape");
 }
 
