@@ -227,7 +227,7 @@ static enum err_kind admit(struct call *c, int64_t length, struct err *e)
         !(patch && !strcmp(c->content_type, "application/merge-patch+json")))
         return err_set(e, ERR_MEDIA_TYPE, "", "the Content-Type must be application/json");
     if (length > 0) {
-        c->body = mem_resize(NULL, 0, (size_t)length, 1); /* not zeroed */
+        c->body = mem_array((size_t)length, 1); /* zeroed: in memory at once, as it is counted */
         c->room = c->body ? (size_t)length : 0;
         count_call(c);
     }
