@@ -223,7 +223,7 @@ enum err_kind call_round(struct args *a, struct value *out, struct err *e)
     if (digits->integer < -300 || digits->integer > 300)
         return err_set(e, ERR_INVALID, "", "round() takes -300 to 300 digits");
     struct text text = {.arena = &a->in->tape->arena, .max = 1000};
-    char spec[16];
+    char spec[24]; /* as long as any int64 */
     if (digits->integer < 0) {
         double scale = pow(10, (double)-digits->integer);
         *out = VALUE(FLOAT, .number = rint(x->number / scale) * scale);
