@@ -175,14 +175,10 @@ bool api_next_notice(struct api *a, char out[API_NOTICE_BYTES])
 
 struct scratch *scratch_new(struct api *a)
 {
-    struct err ignored;
     struct scratch *s = mem_array(1, sizeof *s);
-    if (s && tape_init(&s->tape, a->kernels, &ignored) != ERR_OK) {
-        mem_free(s);
-        return NULL;
-    }
     if (s) {
         s->api = a;
+        tape_init_dry(&s->tape, a->kernels);
         scratch_count(s);
     }
     return s;
@@ -204,7 +200,8 @@ void scratch_join(struct scratch *s, struct crew *crew)
 
 void *scratch_workspace(struct scratch *s)
 {
-    return s->tape.workspace;
+    struct err ignored;
+    return scratch_equip(s, &ignored) == ERR_OK ? s->tape.workspace : NULL;
 }
 
 /* ---- what the daemon does on its own ------------------------------------------------------- */

@@ -70,13 +70,15 @@ void api_drain(struct api *a);
 MUST_USE enum err_kind api_verify(struct api *a, void (*tell)(void *arg, const char *line),
                                   void *arg, bool *sound, struct err *e);
 
-/* Working memory of one thread that runs calls (tape, workspace); NULL: no memory. */
+/* Working memory of one thread that runs calls (tape, workspace); NULL: no memory. The most of it
+ * is taken when it is first used: an idle daemon has none. */
 MUST_USE struct scratch *scratch_new(struct api *a);
 void scratch_free(struct scratch *s);
 /* What is large in the calls that run on s is shared with crew (engine/crew.h), which is borrowed.
  * Before its first call. */
 void scratch_join(struct scratch *s, struct crew *crew);
-/* What a thread lends a part of an errand, if it runs no call on s meanwhile. Borrowed from s. */
+/* What a thread lends a part of an errand, if it runs no call on s meanwhile. Borrowed from s;
+ * NULL: no memory. */
 void *scratch_workspace(struct scratch *s);
 
 /* Where a call runs: a column of the route table. */

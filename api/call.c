@@ -49,6 +49,15 @@ void scratch_count(struct scratch *s)
           mem_size(s) + mem_size(s->tape.workspace) + s->tape.arena.total);
 }
 
+enum err_kind scratch_equip(struct scratch *s, struct err *e)
+{
+    if (s->tape.workspace)
+        return ERR_OK;
+    enum err_kind rc = tape_equip(&s->tape, e);
+    scratch_count(s);
+    return rc;
+}
+
 struct call *call_new(struct api *a)
 {
     struct call *c = mem_array(1, sizeof *c);
@@ -386,11 +395,12 @@ enum call_progress call_work(struct call *c, struct scratch *scratch, int64_t sl
 {
     struct err e = {.kind = ERR_OK};
     bool first = !c->again, replayed = false;
-    enum err_kind rc = ERR_OK;
+    enum err_kind rc = scratch ? scratch_equip(scratch, &e) : ERR_OK;
+    c->error_had_effect = rc && !first;
     c->scratch = scratch;
     c->slice_end = clock_ns() + slice_ns;
     c->again = false;
-    if (first)
+    if (!rc && first)
         rc = prepare(c, &replayed, &e);
     if (replayed)
         return CALL_ANSWERED;

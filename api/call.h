@@ -21,6 +21,9 @@ struct scratch {
     size_t counted; /* bytes of it, in api->workspaces */
 };
 
+/* Before its tape is used: brings what an idle one does not have. By the thread that has it.
+ * errors NOMEM */
+MUST_USE enum err_kind scratch_equip(struct scratch *s, struct err *e);
 /* Counts it anew: between two calls, by the thread that has it. */
 void scratch_count(struct scratch *s);
 

@@ -95,7 +95,8 @@ static enum err_kind need_scratch(struct replay *r, struct err *e)
 {
     if (!r->scratch)
         r->scratch = r->own = scratch_new(r->s->api);
-    return r->scratch ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory to replay the journal");
+    return r->scratch ? scratch_equip(r->scratch, e)
+                      : err_set(e, ERR_NOMEM, "", "no memory to replay the journal");
 }
 
 static enum err_kind take_data(struct replay *r, const struct change_row *row, struct err *e)

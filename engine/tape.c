@@ -20,12 +20,18 @@ void tape_init_dry(struct tape *t, const struct kernels *kernels)
     *t = (struct tape){.kernels = kernels, .round = next_round(), .dry = true};
 }
 
+enum err_kind tape_equip(struct tape *t, struct err *e)
+{
+    if (!t->workspace)
+        t->workspace = mem_array(1, MATMUL_WORKSPACE_BYTES + ROOM_BYTES);
+    t->dry = !t->workspace;
+    return t->workspace ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for a tape");
+}
+
 enum err_kind tape_init(struct tape *t, const struct kernels *kernels, struct err *e)
 {
     tape_init_dry(t, kernels);
-    t->dry = false;
-    t->workspace = mem_array(1, MATMUL_WORKSPACE_BYTES + ROOM_BYTES);
-    return t->workspace ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for a tape");
+    return tape_equip(t, e);
 }
 
 void tape_close(struct tape *t)

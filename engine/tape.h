@@ -74,6 +74,8 @@ struct tape {
 MUST_USE enum err_kind tape_init(struct tape *t, const struct kernels *kernels, struct err *e);
 /* A dry one: cannot fail, allocates nothing before its first tensor. */
 void tape_init_dry(struct tape *t, const struct kernels *kernels);
+/* Makes a fresh one dry no longer: it gets its workspace, unless it has one. errors NOMEM */
+MUST_USE enum err_kind tape_equip(struct tape *t, struct err *e);
 void tape_close(struct tape *t);
 /* Forgets all tensors and nodes; leaves keep their .grad where it lies in a slot of their own. */
 void tape_reset(struct tape *t);

@@ -298,11 +298,12 @@ static void close_help(struct pool *p, const struct help *h) REQUIRES(p->lock)
 }
 
 /* Does a part of it; one only, for a turn may have come meanwhile. */
-static void help(struct pool *p, struct help *h, void *workspace) REQUIRES(p->lock)
+static void help(struct pool *p, struct help *h, struct scratch *scratch) REQUIRES(p->lock)
 {
     h->helpers++;
     lock_give(&p->lock);
-    bool more = errand_part(h->errand, workspace);
+    void *workspace = scratch_workspace(scratch);
+    bool more = workspace && errand_part(h->errand, workspace);
     lock_take(&p->lock);
     if (!more)
         close_help(p, h);
@@ -408,7 +409,7 @@ static void *worker_main(void *arg)
         if (turn)
             run_slice(p, turn, w->scratch);
         else if (p->help)
-            help(p, p->help, scratch_workspace(w->scratch));
+            help(p, p->help, w->scratch);
         else
             wait_for_work(p);
     }
