@@ -12,6 +12,7 @@
 #include "engine/kernels.h"
 #include "engine/mem.h"
 #include "tests/bench/blas.h"
+#include "tests/bench/drawn.h"
 #include "tests/bench/paired.h"
 #include "tests/bench/peak.h"
 #include "tests/bench/row.h"
@@ -267,17 +268,6 @@ static void report_worst(const char *label, const char *beside, bool share, doub
 
 /* ---- preparation --------------------------------------------------------------------------- */
 
-static float *numbers(size_t count)
-{
-    float *x = mem_array(count, sizeof *x);
-    uint64_t seed = 1;
-    for (size_t i = 0; x && i < count; i++) {
-        seed = seed * 6364136223846793005u + 1442695040888963407u;
-        x[i] = (float)(((double)(seed >> 33) - 0x1p30) * 0x1p-30);
-    }
-    return x;
-}
-
 /* Room for the largest of the matrices. */
 static bool prepare(bool quick)
 {
@@ -288,7 +278,7 @@ static bool prepare(bool quick)
     bench.workspace = mem_array(MATMUL_WORKSPACE_BYTES, 1);
     bool ok = bench.workspace;
     for (int i = 0; i < 2; i++)
-        ok = (bench.in[i] = numbers(room)) && ok;
+        ok = (bench.in[i] = drawn_numbers(room)) && ok;
     for (int i = 0; i <= BLAS_COUNT; i++)
         ok = (bench.c[i] = mem_array(room, sizeof(float))) && ok;
     if (!ok)

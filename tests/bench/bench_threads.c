@@ -14,6 +14,7 @@
 #include "engine/mem.h"
 #include "engine/ops.h"
 #include "server/pool.h"
+#include "tests/bench/drawn.h"
 #include "tests/bench/paired.h"
 #include "tests/bench/peak.h"
 #include "tests/bench/row.h"
@@ -172,17 +173,6 @@ static void report_mean(void)
 
 /* ---- preparation --------------------------------------------------------------------------- */
 
-static float *numbers(size_t count)
-{
-    float *x = mem_array(count, sizeof *x);
-    uint64_t seed = 1;
-    for (size_t i = 0; x && i < count; i++) {
-        seed = seed * 6364136223846793005u + 1442695040888963407u;
-        x[i] = (float)(((double)(seed >> 33) - 0x1p30) * 0x1p-30);
-    }
-    return x;
-}
-
 /* The daemon's own pool, with one worker that nothing is asked of. */
 static bool open_pool(void)
 {
@@ -207,7 +197,7 @@ static bool prepare(bool quick)
     bench.peak_calls = bench.peak.run ? (int)(PEAK_FLOPS / bench.peak.flops) + 1 : 0;
     bench.pace = quick ? (struct pace){9, 2e-3} : (struct pace){21, 10e-3};
     bench.workspace = mem_array(1, MATMUL_WORKSPACE_BYTES + ROOM_BYTES);
-    bench.a = numbers(room), bench.b = numbers(room);
+    bench.a = drawn_numbers(room), bench.b = drawn_numbers(room);
     for (int way = 0; way < WAYS; way++)
         bench.c[way] = mem_array(room, sizeof(float));
     return bench.workspace && bench.a && bench.b && bench.c[ALONE] && bench.c[SHARED];
