@@ -291,5 +291,5 @@ void batch_write(struct json_out *w, const struct batch *b)
 
 void tensor_write(struct json_out *w, const struct tensor *t)
 {
-    json_tensor(w, t->dtype, tensor_data(t), t->shape.dim, t->shape.rank);
+    json_strided(w, t->dtype, tensor_data(t), t->shape.dim, t->stride, t->shape.rank);
 }

@@ -5,6 +5,7 @@
 
 #include "engine/decimal.h"
 #include "engine/mem.h"
+#include "engine/tensor.h"
 #include "engine/utf8.h"
 
 #define ROOM_MIN 256
@@ -241,30 +242,38 @@ static void put_element(struct json_out *w, enum dtype dtype, const void *data, 
     }
 }
 
-/* Writes the sub-tensor that starts at element `first`; returns the element behind it. Recursive
- * over the rank. */
-static int64_t put_tensor(struct json_out *w, enum dtype dtype, const void *data, int64_t first,
-                          const int64_t *dim, int rank)
+/* Writes the sub-tensor that starts at element `first`. Recursive over the rank. */
+static void put_tensor(struct json_out *w, enum dtype dtype, const void *data, int64_t first,
+                       const int64_t *dim, const int64_t *stride, int rank)
 {
     if (rank == 0) {
         put_element(w, dtype, data, first);
-        return first + 1;
+        return;
     }
     put_char(w, '[');
     for (int64_t i = 0; i < *dim && !w->failed; i++) {
         if (i)
             put_char(w, ',');
-        first = put_tensor(w, dtype, data, first, dim + 1, rank - 1);
+        put_tensor(w, dtype, data, first + i * *stride, dim + 1, stride + 1, rank - 1);
     }
     put_char(w, ']');
-    return first;
+}
+
+void json_strided(struct json_out *w, enum dtype dtype, const void *data, const int64_t *dim,
+                  const int64_t *stride, int rank)
+{
+    separate(w);
+    put_tensor(w, dtype, data, 0, dim, stride, rank);
 }
 
 void json_tensor(struct json_out *w, enum dtype dtype, const void *data, const int64_t *dim,
                  int rank)
 {
-    separate(w);
-    put_tensor(w, dtype, data, 0, dim, rank);
+    struct tensor rows = {.shape.rank = rank};
+    if (rank)
+        memcpy(rows.shape.dim, dim, (size_t)rank * sizeof *dim);
+    tensor_set_contiguous(&rows);
+    json_strided(w, dtype, data, dim, rows.stride, rank);
 }
 
 void json_ints(struct json_out *w, const int64_t *x, size_t count)

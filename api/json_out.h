@@ -45,6 +45,9 @@ void json_plain(struct json_out *w, const char *text);
 /* Nested arrays of a row-major contiguous tensor; a rank of 0 writes the number. */
 void json_tensor(struct json_out *w, enum dtype dtype, const void *data, const int64_t *dim,
                  int rank);
+/* The same of one whose elements lie `stride` elements apart. */
+void json_strided(struct json_out *w, enum dtype dtype, const void *data, const int64_t *dim,
+                  const int64_t *stride, int rank);
 void json_ints(struct json_out *w, const int64_t *x, size_t count); /* a flat array */
 
 /* key and value in one. */

@@ -3,6 +3,7 @@
  * Sections are the blocks as they lie in memory (little-endian, state_dict order); the state text
  * holds the rest.
  */
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -75,7 +76,7 @@ static void state_write(struct json_out *w, const struct session *s)
 struct state {
     struct spec spec; /* only what a patch may change */
     int64_t *flags;   /* requires_grad, has_gradient, has_momentum: one list after the other */
-    int64_t cursor, accumulated, updated_at;
+    int64_t arithmetic, cursor, accumulated, updated_at;
     double loss_pending;
     int loss_dtype; /* enum dtype */
     bool diverged;
@@ -114,6 +115,8 @@ static enum err_kind state_read(const char *text, const struct session *s, struc
         rc = spec_patch(&out->spec, j.root, e);
     if (!rc)
         rc = flags_read(&j, FLAGS_LISTS, s->module->parameters, out->flags, e);
+    if (!rc)
+        rc = field_int(j.root, "arithmetic", REQUIRED, 0, INT_MAX, &out->arithmetic, e);
     if (!rc)
         rc = field_int(j.root, "cursor", REQUIRED, 0, INT64_MAX, &out->cursor, e);
     if (!rc)
@@ -433,6 +436,16 @@ static bool any_of(const int64_t *flags, int n)
     return false;
 }
 
+/* A section of a checkpoint of that arithmetic becomes a block of m. */
+static void take(const struct module *m, const struct store_section *section, int64_t arithmetic,
+                 void *block)
+{
+    if (arithmetic <= ARITHMETIC_ROWS)
+        module_from_rows(m, section->data, block);
+    else
+        memcpy(block, section->data, section->bytes);
+}
+
 /* Puts a checkpoint into s: everything that can fail first, then the change as a whole. */
 static enum err_kind put(struct session *s, const struct store_checkpoint *c,
                          const struct state *state, struct err *e)
@@ -455,11 +468,11 @@ static enum err_kind put(struct session *s, const struct store_checkpoint *c,
     if (rc)
         return rc;
     pthread_rwlock_wrlock(&s->lock);
-    memcpy(m->values.data, parameters->data, bytes);
+    take(m, parameters, state->arithmetic, m->values.data);
     if (any_grad)
-        memcpy(m->gradients.data, gradients->data, bytes);
+        take(m, gradients, state->arithmetic, m->gradients.data);
     if (any_buffer)
-        memcpy(s->sgd.momentum, momentum->data, bytes);
+        take(m, momentum, state->arithmetic, s->sgd.momentum);
     for (int i = 0; i < m->parameters; i++) {
         m->parameter[i].tensor.grad = has_grad[i] ? &m->parameter[i].slot : NULL;
         s->sgd.has_momentum[i] = has_buffer[i] != 0;

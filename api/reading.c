@@ -154,7 +154,7 @@ static enum err_kind check_shape(const struct json *j, const cJSON *item, const 
     return ERR_OK;
 }
 
-/* Reads one parameter's {"data", "shape"?, "requires_grad"?} into its place in a new block. */
+/* Reads one parameter's {"data", "shape"?, "requires_grad"?} into its place in a block of rows. */
 static enum err_kind parameter_read(const struct json *j, const cJSON *item,
                                     const struct parameter *p, void *block, bool *requires_grad,
                                     struct err *e)
@@ -240,7 +240,7 @@ enum err_kind put_parameters(struct call *c, struct err *e)
         rc = err_set(e, ERR_NOMEM, "", "no memory for the parameters");
         goto out;
     }
-    memcpy(block, m->values.data, module_bytes(m));
+    module_to_rows(m, m->values.data, block);
     for (int i = 0; i < m->parameters; i++)
         requires_grad[i] = m->parameter[i].tensor.requires_grad;
     rc = fields_check(c->in.root, names, e);
@@ -253,7 +253,7 @@ enum err_kind put_parameters(struct call *c, struct err *e)
     if (rc)
         goto out;
     session_begin_change(s);
-    memcpy(m->values.data, block, module_bytes(m));
+    module_from_rows(m, block, m->values.data);
     for (int i = 0; i < m->parameters; i++)
         m->parameter[i].tensor.requires_grad = requires_grad[i];
     session_touch(s);
