@@ -168,6 +168,7 @@ static enum err_kind redo_steps(struct replay *r, const struct change_row *row, 
         rc = redo_step(r, row, i, e);
         r->reached = s->step == r->until_step;
     }
+    tape_forget_trace(&r->scratch->tape);
     if (!rc && row->cleared && !r->reached)
         session_zero_grad(s);
     return rc;

@@ -394,13 +394,17 @@ enum err_kind session_step(struct session *s, struct scratch *scratch, const str
     r->dtype = b->output_type;
     t->owes = true;
     t->keeps = end != STEP_GOES_ON;
-    enum err_kind rc = train_backward(s->module, &s->spec.loss, t, &b->x, &b->y, &r->loss, NULL, e);
+    enum err_kind rc =
+        end == STEP_GOES_ON
+            ? train_backward_again(s->module, &s->spec.loss, t, &b->x, &b->y, &r->loss, e)
+            : train_backward(s->module, &s->spec.loss, t, &b->x, &b->y, &r->loss, NULL, e);
     t->owes = false;
     if (!rc)
         rc = measure_owed(s, t, r, e);
     if (!rc)
         rc = update(s, t, r, end == STEP_DIGESTED, e);
     if (rc) {
+        tape_forget_trace(t);
         session_zero_grad(s);
         return rc;
     }

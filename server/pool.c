@@ -6,6 +6,7 @@
 
 #include "engine/lock.h"
 #include "engine/mem.h"
+#include "server/clock.h"
 
 struct worker { /* [I] */
     struct pool *pool;
@@ -17,8 +18,13 @@ struct worker { /* [I] */
 struct help {
     struct help *next;
     struct errand *errand;
-    size_t helpers; /* workers that are at a part of it */
+    atomic_size_t helpers; /* workers that are at a part of it; changed under the lock */
 };
+
+/* How long who has just helped looks for the next errand, and who has given one for the end of its
+ * last part, before they sleep. The products of a training step follow each other closely, and to
+ * wake a thread takes some 10 to 70 us. */
+#define LOITER_NS 50000
 
 /* [I] set before the workers start  [p] guarded by lock */
 struct pool {
@@ -37,6 +43,7 @@ struct pool {
     struct round round;        /* [p] */
     struct help *help;         /* [p] errands with parts that nobody may have begun */
     size_t idle;               /* [p] workers that wait for work */
+    atomic_size_t news;        /* turns, errands and stops so far; changed under the lock */
     size_t calls;              /* [p] reserved, queued and running */
     size_t queued, running;    /* [p] */
     size_t unkept;             /* [p] answered, but their changes are on the way to the store */
@@ -83,6 +90,14 @@ static void leave(struct pool *p, struct job *job) REQUIRES(p->lock)
     }
 }
 
+/* There is work for so many workers. */
+static void tell(struct pool *p, size_t workers) REQUIRES(p->lock)
+{
+    atomic_fetch_add(&p->news, 1);
+    for (size_t i = 0; i < p->idle && i < workers; i++)
+        pthread_cond_signal(&p->work);
+}
+
 static void give_turn(struct pool *p, struct job *job) REQUIRES(p->lock)
 {
     struct line *line = job->line;
@@ -93,7 +108,7 @@ static void give_turn(struct pool *p, struct job *job) REQUIRES(p->lock)
         round_push(&p->round, line ? &line->turn : &job->turn);
         if (line)
             line->in_round = true;
-        pthread_cond_signal(&p->work);
+        tell(p, 1);
     }
 }
 
@@ -149,7 +164,7 @@ static void pass_on(struct pool *p, struct line *line) REQUIRES(p->lock)
     line->in_round = line_is_waiting(line);
     if (line->in_round) {
         round_push(&p->round, &line->turn);
-        pthread_cond_signal(&p->work);
+        tell(p, 1);
     }
 }
 
@@ -263,7 +278,7 @@ static void go_on(struct pool *p, struct job *job) REQUIRES(p->lock)
 {
     p->queued++;
     round_push(&p->round, job->line ? &job->line->turn : &job->turn);
-    pthread_cond_signal(&p->work);
+    tell(p, 1);
 }
 
 void pool_commit(struct pool *p, struct job *job)
@@ -286,6 +301,16 @@ void pool_commit(struct pool *p, struct job *job)
 }
 
 /* ---- errands (engine/crew.h) --------------------------------------------------------------- */
+
+/* While x has that value, but not for long. false: it still has it. */
+static bool loiter(const atomic_size_t *x, size_t value)
+{
+    int64_t end = clock_ns() + LOITER_NS;
+    while (atomic_load_explicit(x, memory_order_relaxed) == value)
+        if (clock_ns() >= end)
+            return false;
+    return true;
+}
 
 /* Nobody needs to look at h any more. */
 static void close_help(struct pool *p, const struct help *h) REQUIRES(p->lock)
@@ -318,11 +343,12 @@ static void run_errand(struct crew *c, struct errand *e, void *workspace)
     lock_take(&p->lock);
     h.next = p->help;
     p->help = &h;
-    for (size_t i = 0; i < p->idle && i + 1 < e->parts; i++)
-        pthread_cond_signal(&p->work);
+    tell(p, e->parts - 1);
     lock_give(&p->lock);
     while (errand_part(e, workspace))
         ;
+    for (size_t n = 1; n > 0 && loiter(&h.helpers, n);)
+        n = atomic_load(&h.helpers);
     lock_take(&p->lock);
     close_help(p, &h);
     while (h.helpers > 0)
@@ -337,8 +363,17 @@ struct crew *pool_crew(struct pool *p)
 
 /* ---- the workers --------------------------------------------------------------------------- */
 
-static void wait_for_work(struct pool *p) REQUIRES(p->lock)
+/* helped: it may well be wanted again at once. */
+static void wait_for_work(struct pool *p, bool helped) REQUIRES(p->lock)
 {
+    size_t news = atomic_load(&p->news);
+    if (helped) {
+        lock_give(&p->lock);
+        loiter(&p->news, news);
+        lock_take(&p->lock);
+    }
+    if (atomic_load(&p->news) != news)
+        return;
     p->idle++;
     lock_wait(&p->lock, &p->work);
     p->idle--;
@@ -403,15 +438,18 @@ static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct pool *p = w->pool;
+    bool helped = false; /* just now */
     lock_take(&p->lock);
     while (!p->stopping) {
         struct turn *turn = round_take(&p->round);
+        bool helps = !turn && p->help;
         if (turn)
             run_slice(p, turn, w->scratch);
-        else if (p->help)
+        else if (helps)
             help(p, p->help, w->scratch);
         else
-            wait_for_work(p);
+            wait_for_work(p, helped);
+        helped = helps;
     }
     lock_give(&p->lock);
     return NULL;
@@ -507,7 +545,7 @@ void pool_stop(struct pool *p)
 {
     lock_take(&p->lock);
     p->stopping = true;
-    pthread_cond_broadcast(&p->work);
+    tell(p, p->idle);
     size_t workers = p->started;
     lock_give(&p->lock);
     for (size_t i = 0; i < workers; i++)
