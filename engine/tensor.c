@@ -220,8 +220,7 @@ static void copy_tiles(struct tensor *dst, const struct tensor *src)
     for (int64_t row = 0; row < rows; row += TILE)
         for (int64_t col = 0; col < columns; col += TILE)
             for (int64_t r = row; r < row + TILE && r < rows; r++)
-                copy_row(dst->dtype,
-                         to + (r * dst->stride[0] + col * dst->stride[1]) * to_bytes,
+                copy_row(dst->dtype, to + (r * dst->stride[0] + col * dst->stride[1]) * to_bytes,
                          dst->stride[1], src->dtype,
                          from + (r * src->stride[0] + col * src->stride[1]) * from_bytes,
                          src->stride[1], columns - col < TILE ? columns - col : TILE);
@@ -233,9 +232,10 @@ void tensor_copy(struct tensor *dst, const struct tensor *src)
     size_t to_bytes = dtype_bytes(dst->dtype), from_bytes = dtype_bytes(src->dtype);
     if (count == 0)
         return;
-    bool same = memcmp(dst->stride, src->stride, (size_t)src->shape.rank * sizeof *src->stride) == 0;
-    if (dst->dtype == src->dtype &&
-        ((same && tensor_is_dense(src)) || (tensor_is_contiguous(dst) && tensor_is_contiguous(src)))) {
+    bool same =
+        memcmp(dst->stride, src->stride, (size_t)src->shape.rank * sizeof *src->stride) == 0;
+    if (dst->dtype == src->dtype && ((same && tensor_is_dense(src)) ||
+                                     (tensor_is_contiguous(dst) && tensor_is_contiguous(src)))) {
         memcpy(tensor_data(dst), tensor_data(src), (size_t)count * to_bytes);
         return;
     }

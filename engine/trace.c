@@ -2,8 +2,8 @@
  *
  * What costs time beside the arithmetic of a small step is always the same: shapes are inferred,
  * tensors and nodes made, the graph walked. So a round can keep what it has come to, one deed after
- * the other, and be repeated by doing just that. All that the deeds read and write lies in the arena
- * or in the module's blocks, and is where it was. */
+ * the other, and be repeated by doing just that. All that the deeds read and write lies in the
+ * arena or in the module's blocks, and is where it was. */
 #include <string.h>
 
 #include "engine/tape.h"

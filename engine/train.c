@@ -92,8 +92,7 @@ static enum err_kind traced(struct module *m, const struct loss *l, struct tape 
     tape_trace_end(t);
     if (rc)
         return rc;
-    struct tensor *const kept[] = {
-        [TRACED_X] = input, [TRACED_Y] = target, [TRACED_LOSS] = value};
+    struct tensor *const kept[] = {[TRACED_X] = input, [TRACED_Y] = target, [TRACED_LOSS] = value};
     memcpy(t->trace.kept, kept, sizeof kept);
     *loss = scalar_of(value);
     return ERR_OK;
