@@ -193,9 +193,10 @@ void scratch_free(struct scratch *s)
     mem_free(s);
 }
 
-void scratch_join(struct scratch *s, struct crew *crew)
+void scratch_join(struct scratch *s, struct crew *crew, const atomic_size_t *waiting)
 {
     s->tape.crew = crew;
+    s->waiting = waiting;
 }
 
 void *scratch_workspace(struct scratch *s)

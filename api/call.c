@@ -417,9 +417,17 @@ enum call_progress call_work(struct call *c, struct scratch *scratch, int64_t sl
     return c->again ? CALL_AGAIN : c->txn ? CALL_UNKEPT : CALL_ANSWERED;
 }
 
+/* Of a call beside which nobody waits, beyond its time: so often does it let know how far it is. */
+#define ALONE_NS 100000000
+
 bool call_slice_is_over(const struct call *c)
 {
-    return clock_ns() >= c->slice_end;
+    const atomic_size_t *waiting = c->scratch->waiting;
+    int64_t beyond = clock_ns() - c->slice_end;
+    if (beyond < 0)
+        return false;
+    return !waiting || beyond >= ALONE_NS || atomic_load(waiting) > 0 ||
+           atomic_load(&c->api->draining);
 }
 
 void call_tag(struct call *c, int64_t step)

@@ -18,7 +18,8 @@
 struct scratch {
     struct api *api;
     struct tape tape;
-    size_t counted; /* bytes of it, in api->workspaces */
+    const atomic_size_t *waiting; /* calls that others wait with; NULL: not known */
+    size_t counted;               /* bytes of it, in api->workspaces */
 };
 
 /* Before its tape is used: brings what an idle one does not have. By the thread that has it.
@@ -127,6 +128,8 @@ MUST_USE enum err_kind call_describe_interim(const struct call *c, struct json_o
 const struct store_answer *call_answer_to_keep(struct call *c, struct store_answer *out);
 /* The writer for further members of the problem that is about to be answered. */
 struct json_out *call_extra(struct call *c);
+/* Is it time to let others have a turn? While nobody waits for one, a slice goes on for longer: its
+ * end costs a commit, and the gradients and the digest of its last step. */
 bool call_slice_is_over(const struct call *c);
 
 int64_t clock_ns(void);     /* monotonic */

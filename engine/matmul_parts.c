@@ -12,6 +12,11 @@
 #define GRAIN_ROWS    12
 #define GRAIN_COLUMNS 32
 
+/* With so few rows a product is as fast as memory is: columns enough that a row of a part is a run
+ * of pages. */
+#define ROWS_FEW       3
+#define COLUMNS_OF_FEW 2048
+
 static struct matrix matrix_from(struct matrix x, enum dtype dtype, int64_t row, int64_t col)
 {
     if (x.data)
@@ -67,5 +72,7 @@ void matmul_shared(matmul_fn *matmul, const struct matmul_args *args, struct cre
     int64_t length = cut.by_columns ? args->n : args->m;
     int64_t grains = (cut.by_columns ? columns : rows) / (int64_t)parts;
     cut.size = (grains > 1 ? grains : 1) * (cut.by_columns ? GRAIN_COLUMNS : GRAIN_ROWS);
+    if (cut.by_columns && args->m <= ROWS_FEW && cut.size < COLUMNS_OF_FEW)
+        cut.size = COLUMNS_OF_FEW;
     crew_do(crew, run_part, &cut, (size_t)((length + cut.size - 1) / cut.size), args->workspace);
 }

@@ -45,7 +45,8 @@ struct pool {
     size_t idle;               /* [p] workers that wait for work */
     atomic_size_t news;        /* turns, errands and stops so far; changed under the lock */
     size_t calls;              /* [p] reserved, queued and running */
-    size_t queued, running;    /* [p] */
+    atomic_size_t queued;      /* changed under the lock; read by those who run a slice */
+    size_t running;            /* [p] */
     size_t unkept;             /* [p] answered, but their changes are on the way to the store */
     uint64_t done;             /* [p] */
     bool stopping;             /* [p] */
@@ -503,7 +504,7 @@ static enum err_kind start_workers(struct api *a, struct pool *p, struct err *e)
         w->scratch = scratch_new(a);
         if (!w->scratch)
             return err_set(e, ERR_NOMEM, "", "no memory for worker %zu", i + 1);
-        scratch_join(w->scratch, &p->crew);
+        scratch_join(w->scratch, &p->crew, &p->queued);
         int code = pthread_create(&w->thread, NULL, worker_main, w);
         if (code)
             return err_set(e, ERR_UNAVAILABLE, "", "worker %zu: %s", i + 1, strerror(code));

@@ -95,9 +95,9 @@ void scratch_free(struct scratch *s)
     mem_free(s);
 }
 
-void scratch_join(struct scratch *s, struct crew *crew)
+void scratch_join(struct scratch *s, struct crew *crew, const atomic_size_t *waiting)
 {
-    (void)s, (void)crew;
+    (void)s, (void)crew, (void)waiting;
 }
 
 void *scratch_workspace(struct scratch *s)
