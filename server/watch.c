@@ -98,6 +98,11 @@ static bool has_ended(int fd)
     return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+bool watch_has_left(const struct watched *c)
+{
+    return c && has_ended(c->fd);
+}
+
 /* Only what two sweeps have found is so: at the first the last bytes may just have been read, of a
  * client that ended its side after a whole request and waits for the answer. */
 static bool is_gone(struct watched *c)
