@@ -39,11 +39,11 @@ static ssize_t read_more(void *arg, uint64_t at, char *out, size_t room)
     switch (stream_read(f->stream, out, room, &bytes)) {
     case STREAM_QUIET:
         return fall_asleep(f);
-    case STREAM_OVER:
-        return MHD_CONTENT_READER_END_OF_STREAM;
     case STREAM_GONE:
         f->gone = true;
-        return MHD_CONTENT_READER_END_WITH_ERROR;
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    case STREAM_OVER:
+        return MHD_CONTENT_READER_END_OF_STREAM;
     case STREAM_TEXT:
         break;
     }
