@@ -14,10 +14,22 @@ static void wake(void *arg)
     /* from here on f may be gone */
 }
 
+/* Does the client take what it is sent? libmicrohttpd would see nothing of it: some ten thousand
+ * bytes lie in the socket before it has to wait. */
+static bool takes(struct feed *f, int64_t now)
+{
+    size_t untaken = watch_untaken(f->watched);
+    size_t taken = f->bytes > untaken ? f->bytes - untaken : 0;
+    if (untaken == 0 || taken > f->taken)
+        f->late_at = now + f->take_ns;
+    f->taken = taken;
+    return now < f->late_at;
+}
+
 static bool has_left(void *arg)
 {
-    const struct feed *f = arg;
-    return watch_has_left(f->watched);
+    struct feed *f = arg;
+    return !takes(f, clock_ns()) || watch_has_left(f->watched);
 }
 
 /* First asleep, then certain to be woken, as in request.c: who wakes it may do so at once. A client
@@ -54,6 +66,7 @@ static ssize_t read_more(void *arg, uint64_t at, char *out, size_t room)
 
 struct MHD_Response *feed_response(struct feed *f)
 {
+    f->late_at = clock_ns() + f->take_ns;
     stream_listen(f->stream, &(struct stream_owner){.wake = wake, .gone = has_left, .arg = f});
     return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_more, f, NULL);
 }

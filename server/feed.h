@@ -20,8 +20,10 @@ struct feed {
     struct MHD_Connection *connection;
     struct watched *watched;
     int64_t take_ns; /* so long may a client take for what was sent */
-    size_t bytes;    /* sent so far */
+    size_t bytes;    /* sent so far; not while it sleeps */
     bool gone;       /* its client was found to have left */
+    size_t taken;    /* the tick's: of those, about so many … */
+    int64_t late_at; /* … and more are to be taken before this, on clock_ns */
 };
 /* The response that sends it; f stays where it is until the request ends. NULL: no memory. */
 struct MHD_Response *feed_response(struct feed *f);
