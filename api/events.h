@@ -134,6 +134,13 @@ void events_deleted(struct events *h, int64_t key);
  * happens if nobody listens to the model. */
 void events_job(struct api *a, const char *model, int64_t n, const char *json);
 
+/* The topic of the model in this state, for one more stream; made if it is not there. NULL: no
+ * memory. */
+MUST_USE struct topic *events_join(struct events *h, const char *id,
+                                   const struct event_state *state) REQUIRES(h->lock);
+/* A stream has left it: the last one to do so frees it. */
+void events_leave(struct events *h, struct topic *t) REQUIRES(h->lock);
+
 /* ---- streams ------------------------------------------------------------------------------- */
 
 /* A stream of the model in this state, which has told all up to it; text is what it says first

@@ -43,23 +43,24 @@ static ssize_t fall_asleep(struct feed *f)
     return 0;
 }
 
+/* From now on the client has its time to take what was sent. */
+static void begin_taking(struct feed *f)
+{
+    watch_set(f->watched, WATCH_CLIENT_TAKES, clock_ns() + f->take_ns);
+}
+
 static ssize_t read_more(void *arg, uint64_t at, char *out, size_t room)
 {
     struct feed *f = arg;
     size_t bytes;
     (void)at;
-    switch (stream_read(f->stream, out, room, &bytes)) {
-    case STREAM_QUIET:
+    enum stream_progress how = stream_read(f->stream, out, room, &bytes);
+    if (how == STREAM_QUIET)
         return fall_asleep(f);
-    case STREAM_GONE:
-        f->gone = true;
+    begin_taking(f);
+    f->gone = how == STREAM_GONE;
+    if (how != STREAM_TEXT)
         return MHD_CONTENT_READER_END_OF_STREAM;
-    case STREAM_OVER:
-        return MHD_CONTENT_READER_END_OF_STREAM;
-    case STREAM_TEXT:
-        break;
-    }
-    watch_set(f->watched, WATCH_CLIENT_TAKES, clock_ns() + f->take_ns);
     f->bytes += bytes;
     return (ssize_t)bytes;
 }

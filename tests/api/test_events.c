@@ -641,6 +641,26 @@ static void test_without_memory(void **state)
     mem_fault = NULL;
 }
 
+/* Without memory for its text a stream ends: its client comes back for what it missed. */
+static void test_without_memory_for_an_event(void **state)
+{
+    struct client *c = *state;
+    make(c, "a", "");
+    steps(c, "a", 100);
+    listen_to(c, &l, "a", "0");
+    hear(&l); /* the long text goes */
+    hear(&l);
+    steps(c, "a", 1);
+    mem_fault = fail_one;
+    fail_in = 0;
+    assert_int_equal(hear_news(&l), STREAM_OVER);
+    assert_int_equal(fail_in, -1);
+    mem_fault = NULL;
+    assert_int_equal(l.events, 0);
+    stop_listening(&l);
+    assert_int_equal(bytes(c), 0);
+}
+
 #define ROW(test) cmocka_unit_test_setup_teardown(test, client_setup, client_teardown)
 
 int main(void)
@@ -667,6 +687,7 @@ int main(void)
         ROW(test_comments),
         ROW(test_the_end),
         ROW(test_without_memory),
+        ROW(test_without_memory_for_an_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
