@@ -1,6 +1,8 @@
 /* api/api.h - all that the server sees of the application: a request goes in, an answer comes out.
  *
- * The server calls, the api never calls back, knows no sockets and starts no threads of its own.
+ * The server calls; the api calls back where a function says so, knows no sockets and starts no
+ * threads of its own.
+ *
  * A request's way:
  *     call_new, call_target, call_header*        the request's first lines
  *     call_admit                                 404, 405, 413, 415 are decided here

@@ -6,6 +6,7 @@
 
 #include "api/state.h"
 #include "engine/mem.h"
+#include "storage/writer.h"
 #include "tests/api/listener.h"
 
 #define FAR "{\"inputs\":[[1e38,-1e38]],\"targets\":[[-1e38]]}"
@@ -143,6 +144,38 @@ static void test_not_before_it_is_kept(void **state)
     hear_news(&l);
     assert_step(&l, 0, 1, 0);
     assert_int_equal(client_finish(c, call)->status, 200);
+    stop_listening(&l);
+}
+
+/* The file may have so many pages; 1: none more than it has. */
+static void set_pages(struct client *c, int pages)
+{
+    char sql[64];
+    snprintf(sql, sizeof sql, "PRAGMA max_page_count = %d", pages);
+    store_wait(c->api->store); /* the connection is nobody's now */
+    assert_int_equal(sqlite3_exec(c->api->store->db.handle, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* The disk is full: what is not kept is never told, and what comes later is. */
+static void test_what_is_not_kept(void **state)
+{
+    struct client *c = *state;
+    int64_t step;
+    make(c, "a", "");
+    listen_to(c, &l, "a", NULL);
+    hear(&l);
+    set_pages(c, 1);
+    for (step = 0; ask(c, "POST", "/models/a/step", "{\"steps\":200}")->status == 200; step += 200)
+        assert_true(step < 1000000);
+    hear_news(&l);
+    assert_step(&l, 0, step, 0);
+    assert_int_equal(ask(c, "POST", "/models/a/step", "{\"steps\":200}")->status, 507);
+    hear_news(&l);
+    assert_int_equal(l.events, 0);
+    set_pages(c, 1 << 30);
+    steps(c, "a", 1);
+    hear_news(&l);
+    assert_step(&l, 0, step + 1, step);
     stop_listening(&l);
 }
 
@@ -670,6 +703,7 @@ int main(void)
         ROW(test_steps_come_together),
         ROW(test_slices),
         ROW(test_not_before_it_is_kept),
+        ROW(test_what_is_not_kept),
         ROW(test_come_in_between),
         ROW(test_without_a_journal),
         ROW(test_what_else_is_news),
