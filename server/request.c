@@ -91,6 +91,13 @@ static bool add_headers(struct MHD_Response *m, const struct request *r, const s
     return ok;
 }
 
+/* The stream that is sent as the body; NULL: there is none. A HEAD gets an empty one: behind a body
+ * that has no end libmicrohttpd (0.9.75) would send the end of its last piece all the same. */
+static struct stream *stream_to_send(const struct request *r)
+{
+    return strcmp(r->method, "HEAD") != 0 ? call_stream(r->call) : NULL;
+}
+
 /* Without an end: it is owed no more, and a daemon that stops does not wait for it. */
 static struct MHD_Response *stream_response(struct request *r, struct stream *stream)
 {
@@ -110,7 +117,7 @@ static enum MHD_Result send_answer(struct request *r)
 {
     const struct answer *a = call_answer(r->call);
     const struct config *config = r->shared->config;
-    struct stream *stream = call_stream(r->call);
+    struct stream *stream = stream_to_send(r);
     struct MHD_Response *m =
         stream ? stream_response(r, stream)
                : MHD_create_response_from_buffer(a->bytes, (void *)a->body, MHD_RESPMEM_PERSISTENT);
