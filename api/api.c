@@ -44,6 +44,7 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
     atomic_init(&a->autograd.left, config->autograd_memory);
     answers_init(&a->answers);
     lock_init(&a->notices.lock);
+    events_init(&a->events);
     if (store_notice(a->store)[0])
         api_notice(a, "%s: %s", config->data, store_notice(a->store));
     *out = a;
@@ -118,6 +119,7 @@ enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *arg, stru
     registry_close(&a->registry);
     answers_close(&a->answers);
     lock_close(&a->notices.lock);
+    events_close(&a->events);
     admin_close(a);
     mem_free(a);
     if (c.first.kind)
@@ -143,6 +145,7 @@ struct api_gauges *api_gauges(struct api *a)
 void api_drain(struct api *a)
 {
     atomic_store(&a->draining, true);
+    api_end_streams(a);
 }
 
 void api_notice(struct api *a, const char *format, ...)

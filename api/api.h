@@ -1,6 +1,8 @@
 /* api/api.h - all that the server sees of the application: a request goes in, an answer comes out.
  *
- * The server calls, the api never calls back, knows no sockets and starts no threads of its own.
+ * The server calls; the api calls back where a function says so, knows no sockets and starts no
+ * threads of its own.
+ *
  * A request's way:
  *     call_new, call_target, call_header*        the request's first lines
  *     call_admit                                 404, 405, 413, 415 are decided here
@@ -9,6 +11,7 @@
  *     call_work, again while it says so          on a worker, or at once for CALL_INLINE
  *     call_keep, api_flush                       only if call_work said so
  *     call_answer                                status, headers, body
+ *     call_stream, stream_*                      only if the body has no end
  *     call_free
  * Any of these that returns false has composed an answer: send it.
  *
@@ -28,6 +31,7 @@ struct api;
 struct call;
 struct crew;
 struct scratch;
+struct stream;
 
 struct api_config {
     const char *data;           /* the store's file */
@@ -44,6 +48,7 @@ struct api_config {
     int64_t checkpoint_seconds; /* … or so long after the first change since the last one */
     size_t autograd_memory;     /* bytes that all programs may take together */
     int64_t autograd_seconds;   /* that a program may run */
+    size_t max_streams;         /* of events, at a time */
 };
 
 /* Opens the store. errors: CONFLICT the file belongs to another daemon · IO · INVALID isa */
@@ -61,7 +66,8 @@ struct api_gauges {
 };
 /* Borrowed from a. */
 struct api_gauges *api_gauges(struct api *a);
-/* From now on long calls end at their next slice, and /readyz says 503. Any thread. */
+/* From now on long calls end at their next slice, /readyz says 503, and streams are over. Any
+ * thread. */
 void api_drain(struct api *a);
 
 /* Reads all that the store holds and replays every journal, without changing anything. tell is
@@ -146,6 +152,40 @@ struct answer {
 };
 /* Borrowed from c. */
 const struct answer *call_answer(const struct call *c);
+/* ---- streams: an answer whose body goes on ----------------------------------------------- */
+
+/* Of an answered call; borrowed from c. NULL: its body is all there is. */
+struct stream *call_stream(const struct call *c);
+
+enum stream_progress {
+    STREAM_TEXT,  /* there was something to send */
+    STREAM_QUIET, /* there is nothing now: stream_sleep */
+    STREAM_OVER,  /* nothing comes any more */
+    STREAM_GONE,  /* its client has gone */
+};
+/* Writes what comes next to out, at most room bytes of it. */
+enum stream_progress stream_read(struct stream *s, char *out, size_t room, size_t *bytes);
+/* Who sends it.
+ *   wake  called once, on any thread, after each stream_sleep that was true; then s may be gone
+ *   gone  has the client gone? Asked now and then of one that sleeps; never blocks */
+struct stream_owner {
+    void (*wake)(void *arg);
+    bool (*gone)(void *arg);
+    void *arg;
+};
+/* Before the first stream_sleep. */
+void stream_listen(struct stream *s, const struct stream_owner *owner);
+/* The owner sleeps already, and is to be woken; false: not so, there is something to read. */
+MUST_USE bool stream_sleep(struct stream *s);
+/* Waits until there is news (not so soon again that it would come in too small pieces), and wakes
+ * the streams that have some. false: api_end_streams was called. For one thread. */
+bool api_tell_streams(struct api *a);
+/* About once a second: wakes those whose client has gone, and all that are to send a sign of life.
+ * For one thread. */
+void api_tick_streams(struct api *a);
+/* All streams are over, and none sleeps from now on. Any thread. */
+void api_end_streams(struct api *a);
+
 /* For the log line: the request id, and where an error was born ("" if none). */
 const char *call_request_id(const struct call *c);
 const char *call_origin(const struct call *c);

@@ -79,6 +79,7 @@ void call_free(struct call *c)
     if (!c)
         return;
     respond_settle(c);
+    stream_close(c->stream);
     json_out_close(&c->out);
     json_out_close(&c->extra);
     mem_free(c->replayed);
@@ -184,6 +185,8 @@ bool call_header(struct call *c, const char *name, const char *value)
             return respond_problem(c, &e);
         }
         snprintf(c->if_match, sizeof c->if_match, "%s", value);
+    } else if (!strcasecmp(name, "Last-Event-ID")) {
+        snprintf(c->last_event, sizeof c->last_event, "%s", value); /* cut: it is refused there */
     } else if (!strcasecmp(name, "X-State-Digest")) {
         c->wants_digest = true;
     } else if (!strcasecmp(name, "Idempotency-Key")) {

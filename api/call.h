@@ -8,6 +8,7 @@
 #define API_CALL_H
 
 #include "api/api.h"
+#include "api/events.h"
 #include "api/json_in.h"
 #include "api/json_out.h"
 #include "api/routes.h"
@@ -61,10 +62,14 @@ struct call {
     struct err slice_err;           /* … why; set before that */
     bool wants_checkpoint;          /* the journal has grown long */
     bool tells_steps;               /* a problem says how many these are */
+    bool news, diverged;            /* those who listen are told `told` then; and the problem */
+    struct event_state told;
+    struct stream *stream; /* the answer's body, that has no end; owned */
 
-    char if_match[128]; /* the header; "" if none */
-    bool wants_digest;  /* X-State-Digest was asked for */
-    int64_t tag;        /* the step that the answer shows; -1: none */
+    char if_match[128];  /* the header; "" if none */
+    char last_event[48]; /* Last-Event-ID; "" if none */
+    bool wants_digest;   /* X-State-Digest was asked for */
+    int64_t tag;         /* the step that the answer shows; -1: none */
     char etag[32], state_digest[48];
     void *replayed; /* the body of an earlier answer; owned */
 

@@ -22,6 +22,8 @@ handler post_step, post_backward, post_zero_grad, post_optimizer_step;
 handler post_forward, get_gradients, get_parameters, put_parameters;
 /* api/history.c */
 handler get_losses;
+/* api/event_text.c */
+handler get_events;
 /* api/autograd.c */
 handler post_autograd;
 /* api/model_graph.c */
@@ -34,6 +36,8 @@ handler post_restore_step, post_fork;
 /* api/admin.c */
 handler post_backup;
 
+/* Its "state"; training: the call that changes it goes on. In line, or under the read lock. */
+const char *model_state(const struct session *s, bool training);
 /* The representation of a model, into an object of its own; returns the step it shows. Takes the
  * read lock. */
 int64_t model_write(struct json_out *w, struct session *s);

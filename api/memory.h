@@ -17,6 +17,7 @@
     X(PROGRAMS, "programs", true)        /* of /autograd */                                        \
     X(REQUESTS, "requests", true)        /* in flight: their bodies and answers */                 \
     X(CONNECTIONS, "connections", false) /* open ones: the transport's buffers */                  \
+    X(STREAMS, "streams", true)          /* of events, and what they are to tell */                \
     X(ANSWERS, "answers", true)          /* kept under their Idempotency-Key */                    \
     X(STORAGE, "storage", true)          /* the database engine */                                 \
     X(STACKS, "stacks", false)           /* of all threads */                                      \

@@ -58,6 +58,11 @@ static double put_away(const struct reading *r)
     return (double)r->memory.models.put_away;
 }
 
+static double streams(const struct reading *r)
+{
+    return (double)atomic_load(&r->api->events.streams);
+}
+
 static double rss(const struct reading *r)
 {
     return (double)r->memory.rss;
@@ -98,6 +103,7 @@ static const struct metric {
     {"gradd_model_loads_total", "counter", "Models loaded from the store.", loads, NULL},
     {"gradd_models_put_away_total", "counter", "Models that left the memory for others.", put_away,
      NULL},
+    {"gradd_event_streams", "gauge", "Open streams of events.", streams, NULL},
     {"process_resident_memory_bytes", "gauge", "Resident memory.", rss, NULL},
     {"process_start_time_seconds", "gauge", "When it started, in seconds since 1970.", started,
      NULL},

@@ -220,10 +220,14 @@ static enum err_kind keep_put(struct session *s, struct err *e)
 {
     struct change change = {.kind = CHANGE_STATE};
     struct save save = {.created_at = clock_millis(), .change = &change};
+    enum err_kind rc = ERR_OK;
     if (session_is_journaled(s))
-        return session_save(s, &save, e);
-    session_note_change(s);
-    return ERR_OK;
+        rc = session_save(s, &save, e);
+    else
+        session_note_change(s);
+    if (!rc)
+        events_tell_replaced(s);
+    return rc;
 }
 
 enum err_kind put_parameters(struct call *c, struct err *e)

@@ -233,6 +233,10 @@ static void sum_state(struct call *c)
 void respond_success(struct call *c)
 {
     answer_body(c, c->route->status, c->type ? c->type : "application/json");
+    if (c->stream) {
+        add_header(c, "Content-Type", "text/event-stream");
+        add_header(c, "X-Accel-Buffering", "no"); /* nginx would collect them */
+    }
     if (c->location[0] && c->answer.status < 400)
         add_header(c, "Location", c->location);
     sum_state(c);
@@ -265,6 +269,11 @@ void call_refuse(struct call *c, enum err_kind kind, int retry_after, const char
 const struct answer *call_answer(const struct call *c)
 {
     return &c->answer;
+}
+
+struct stream *call_stream(const struct call *c)
+{
+    return c->stream;
 }
 
 const char *call_request_id(const struct call *c)

@@ -40,6 +40,7 @@ const struct route routes[] = {
     {"PUT",    "/models/{id}/parameters/{name}", put_parameters, CALL_CHANGE,  200, BODY_DATA, 0,     {NULL}, "replace one"},
     {"GET",    "/models/{id}/graph",             get_graph,      CALL_BETWEEN, 200, BODY_NONE, 0,     {NULL}, "the autograd graph of one training step, by PyTorch's names"},
     {"GET",    "/models/{id}/losses",            get_losses,     CALL_READ,    200, BODY_NONE, 0,     {"after", "limit", "points"}, "the loss of every step; `points` downsamples and keeps the extremes"},
+    {"GET",    "/models/{id}/events",            get_events,     CALL_BETWEEN, 200, BODY_NONE, 0,     {NULL}, "what happens to it, as Server-Sent Events; `Last-Event-ID` goes on from there"},
 
     {"POST",   "/models/{id}/checkpoints",             post_checkpoints,  CALL_CHANGE, 201, BODY_JSON, 0,     {NULL}, "keep this state, with a `label`"},
     {"GET",    "/models/{id}/checkpoints",             get_checkpoints,   CALL_READ,   200, BODY_NONE, 0,     {"limit", "after"}, "list"},

@@ -4,6 +4,7 @@
 
 #include "api/answers.h"
 #include "api/api.h"
+#include "api/events.h"
 #include "api/registry.h"
 #include "engine/kernels.h"
 
@@ -25,6 +26,7 @@ struct api {
     struct registry registry;
     struct answers answers;
     struct notices notices;
+    struct events events;
     struct mem_budget autograd; /* [a] bytes that programs may still take */
     struct api_gauges gauges;   /* [a] the server's */
     atomic_bool draining;       /* [a] */

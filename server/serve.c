@@ -86,6 +86,7 @@ struct api_config serve_api_config(const struct config *c)
         .checkpoint_seconds = c->checkpoint_seconds,
         .autograd_memory = (size_t)c->autograd_memory,
         .autograd_seconds = c->autograd_seconds,
+        .max_streams = (size_t)c->max_streams,
     };
 }
 

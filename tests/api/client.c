@@ -65,6 +65,7 @@ struct client *client_new(const char *isa)
                                     .max_body = (size_t)64 << 20,
                                     .max_model_bytes = (size_t)64 << 20,
                                     .max_batches = 100,
+                                    .max_streams = 8,
                                     .max_batch_bytes = (size_t)64 << 20,
                                     .memory = (size_t)1 << 30,
                                     .checkpoint_steps = 1000000,
