@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "api/body.h"
 #include "api/fields.h"
 #include "api/respond.h"
 #include "api/state.h"
@@ -65,6 +66,7 @@ struct call *call_new(struct api *a)
         return NULL;
     c->api = a;
     c->tag = -1;
+    c->media = MEDIA_COUNT;
     c->number = atomic_fetch_add(&a->calls, 1);
     snprintf(c->request_id, sizeof c->request_id, "%llx-%llu", (unsigned long long)a->boot,
              (unsigned long long)c->number);
@@ -201,11 +203,9 @@ bool call_header(struct call *c, const char *name, const char *value)
         }
         snprintf(c->request_id, sizeof c->request_id, "%s", value);
     } else if (!strcasecmp(name, "Content-Type")) {
-        size_t n = strcspn(value, "; \t");
-        n = n < sizeof c->content_type - 1 ? n : sizeof c->content_type - 1;
-        for (size_t i = 0; i < n; i++)
-            c->content_type[i] = (char)tolower((unsigned char)value[i]);
-        c->content_type[n] = '\0';
+        c->media = media_read(value);
+    } else if (!strcasecmp(name, "Accept")) {
+        accept_read(&c->accept, value);
     }
     return true;
 }
@@ -224,17 +224,26 @@ static size_t body_limit(const struct call *c)
     return max;
 }
 
+/* Is the body of a type that the route takes? The answer names those, in c->location. */
+static enum err_kind check_media(struct call *c, struct err *e)
+{
+    unsigned takes = route_takes(c->route);
+    if (c->media != MEDIA_COUNT && (takes & MEDIA_BIT(c->media)))
+        return ERR_OK;
+    return err_set(e, ERR_MEDIA_TYPE, "", "the Content-Type must be %s%s",
+                   takes & (takes - 1) ? "one of: " : "",
+                   media_join(takes, c->location, sizeof c->location));
+}
+
 static enum err_kind admit(struct call *c, int64_t length, struct err *e)
 {
-    bool patch = !strcmp(c->route->method, "PATCH");
     if (length != 0 && c->route->body == BODY_NONE)
         return err_set(e, ERR_TOO_LARGE, "", "this route takes no body");
     if (length > 0 && (uint64_t)length > body_limit(c))
         return err_set(e, ERR_TOO_LARGE, "", "the body may be at most %zu bytes here, not %lld",
                        body_limit(c), (long long)length);
-    if (length != 0 && strcmp(c->content_type, "application/json") != 0 &&
-        !(patch && !strcmp(c->content_type, "application/merge-patch+json")))
-        return err_set(e, ERR_MEDIA_TYPE, "", "the Content-Type must be application/json");
+    if (length != 0 && check_media(c, e) != ERR_OK)
+        return e->kind;
     if (length > 0) {
         c->body = mem_array((size_t)length, 1); /* zeroed: in memory at once, as it is counted */
         c->room = c->body ? (size_t)length : 0;
@@ -355,7 +364,7 @@ static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
     if (rc || *replayed)
         return rc;
     if (c->bytes)
-        rc = json_parse(c->body, c->bytes, &c->in, e);
+        rc = call_parse(c, e);
     if (!rc && c->in.root && !cJSON_IsObject(c->in.root))
         rc = err_set(e, ERR_INVALID, "", "the body must be an object");
     if (!rc)
@@ -377,7 +386,7 @@ bool call_is_light(struct call *c)
     if (!may_be || !c->session)
         return false;
     c->light =
-        session_work(c->session, c->body, c->bytes, c->route->mode == CALL_CHANGE) <= LIGHT_WORK;
+        session_work(c->session, call_numbers_most(c), c->route->mode == CALL_CHANGE) <= LIGHT_WORK;
     return c->light;
 }
 

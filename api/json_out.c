@@ -54,6 +54,19 @@ void json_plain(struct json_out *w, const char *text)
     put(w, text, strlen(text));
 }
 
+void json_bytes(struct json_out *w, const void *data, size_t bytes)
+{
+    put(w, data, bytes);
+}
+
+void *json_room(struct json_out *w, size_t bytes)
+{
+    if (!reserve(w, bytes))
+        return NULL;
+    w->bytes += bytes;
+    return w->text + w->bytes - bytes;
+}
+
 /* Comes before each value and key. */
 static void separate(struct json_out *w)
 {

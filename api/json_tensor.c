@@ -164,6 +164,11 @@ static const struct {
     [DTYPE_FLOAT64] = {read_f64, "is too large for float64"},
 };
 
+const char *json_refusal(enum dtype dtype)
+{
+    return readers[dtype].refusal;
+}
+
 static bool starts_scalar(char c)
 {
     return digits_is(c) || c == '-' || c == '"';
@@ -220,5 +225,5 @@ enum err_kind json_tensor_read(const struct json *j, const cJSON *item, enum dty
     if (bad < 0)
         return ERR_OK;
     json_tensor_pointer(dim, rank, bad, pointer, sizeof pointer);
-    return err_set(e, ERR_INVALID, pointer, "%s", readers[dtype].refusal);
+    return err_set(e, ERR_INVALID, pointer, "%s", json_refusal(dtype));
 }

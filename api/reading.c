@@ -5,24 +5,61 @@
 #include "api/fields.h"
 #include "api/handlers.h"
 #include "api/journal.h"
+#include "api/safetensors.h"
 #include "api/state.h"
 #include "api/tensor_in.h"
 #include "engine/train.h"
 
 /* ---- POST forward -------------------------------------------------------------------------- */
 
+/* loss: of a batch with targets. */
+static void outputs_write_json(struct call *c, const struct batch *b, const struct tensor *y,
+                               int64_t step, double loss)
+{
+    json_begin_object(&c->out);
+    json_key(&c->out, "outputs");
+    tensor_write(&c->out, y);
+    json_key_int(&c->out, "step", step);
+    if (b->y.storage) {
+        json_key_real(&c->out, "loss", b->output_type, loss);
+        json_key_string(&c->out, "reduction", loss_reduction(&c->session->spec.loss));
+    }
+    json_end_object(&c->out);
+}
+
+/* The same; .npy has no place for more than the outputs. */
+static void outputs_write(struct call *c, const struct batch *b, const struct tensor *y,
+                          int64_t step, double loss)
+{
+    enum media media = call_gives(c);
+    struct named_tensor outputs = {"outputs", y};
+    char step_text[TEXT_OF_NUMBER], loss_text[TEXT_OF_NUMBER];
+    const char *metadata[] = {"step", text_of_int(step, step_text), NULL, NULL, NULL, NULL, NULL};
+    call_tag(c, step);
+    if (media == MEDIA_JSON) {
+        outputs_write_json(c, b, y, step, loss);
+        return;
+    }
+    if (b->y.storage) {
+        metadata[2] = "loss";
+        metadata[3] = text_of_real(b->output_type, loss, loss_text);
+        metadata[4] = "reduction";
+        metadata[5] = loss_reduction(&c->session->spec.loss);
+    }
+    call_write_tensors(c, media, metadata, &outputs, 1);
+}
+
 enum err_kind post_forward(struct call *c, struct err *e)
 {
     static const char *const names[] = {"inputs", "targets", NULL};
     struct session *s = c->session;
-    struct batch_rules rules = session_rules(s);
     struct batch *b = NULL;
     struct tensor *y;
     double loss = NAN;
     int64_t step = 0;
     enum err_kind rc = fields_check(c->in.root, names, e);
     if (!rc)
-        rc = batch_read(&c->in, c->in.root, &rules, TARGETS_OPTIONAL, &b, e);
+        rc = call_read_batch(c, TARGETS_OPTIONAL, &b, e);
     if (rc)
         return rc;
     const struct tensor *target = b->y.storage ? &b->y : NULL;
@@ -30,17 +67,8 @@ enum err_kind post_forward(struct call *c, struct err *e)
     rc = train_evaluate(s->module, &s->spec.loss, &c->scratch->tape, &b->x, target, &y, &loss, e);
     step = s->step;
     pthread_rwlock_unlock(&s->lock);
-    if (!rc) {
-        json_begin_object(&c->out);
-        json_key(&c->out, "outputs");
-        tensor_write(&c->out, y);
-        call_write_step(c, step);
-        if (target) {
-            json_key_real(&c->out, "loss", b->output_type, loss);
-            json_key_string(&c->out, "reduction", loss_reduction(&s->spec.loss));
-        }
-        json_end_object(&c->out);
-    }
+    if (!rc)
+        outputs_write(c, b, y, step, loss);
     batch_free(b);
     return rc;
 }

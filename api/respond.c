@@ -24,6 +24,7 @@ void respond_settle(struct call *c)
         answers_forget(&c->api->answers, c->kept);
     c->kept = NULL;
     json_close(&c->in);
+    tensors_close(&c->tensors);
     mem_free(c->body);
     c->body = NULL;
     c->room = 0;
@@ -210,6 +211,8 @@ bool respond_problem(struct call *c, const struct err *e)
     answer_body(c, problem_status(e->kind), "application/problem+json");
     if (e->kind == ERR_METHOD)
         add_header(c, "Allow", c->location);
+    if (e->kind == ERR_MEDIA_TYPE) /* RFC 9110, 15.5.16 */
+        add_header(c, "Accept", c->location);
     /* for lack of memory a step left no gradients: a repeat may still do it */
     if (c->error_had_effect || (c->txn && e->kind != ERR_NOMEM))
         keep_answer(c);

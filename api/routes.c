@@ -5,6 +5,13 @@
 
 #include "api/handlers.h"
 
+/* What takes arrays takes safetensors, and .npy where it is one; and so do answers. */
+#define IN      TAKES_SAFETENSORS
+#define IN_NPY  (TAKES_SAFETENSORS | TAKES_NPY)
+#define IN_CSV  (TAKES_SAFETENSORS | TAKES_CSV)
+#define OUT     GIVES_SAFETENSORS
+#define OUT_NPY (GIVES_SAFETENSORS | GIVES_NPY)
+
 /* clang-format off */
 const struct route routes[] = {
     {"GET",    "/healthz", get_healthz, CALL_INLINE, 200, BODY_NONE, 0,     {NULL}, "the process is alive"},
@@ -18,7 +25,7 @@ const struct route routes[] = {
     {"POST",   "/models",      post_models,  CALL_READ,   201, BODY_DATA, 0,     {NULL}, "create a model"},
     {"GET",    "/models",      get_models,   CALL_READ,   200, BODY_NONE, 0,     {"limit", "after"}, "list"},
     {"GET",    "/models/{id}", get_model,    CALL_READ,   200, BODY_NONE, LIGHT, {NULL}, "one, whole"},
-    {"PATCH",  "/models/{id}", patch_model,  CALL_CHANGE, 200, BODY_JSON, 0,     {NULL}, "change `optimizer`, `requires_grad`, `on_divergence`, `durability`"},
+    {"PATCH",  "/models/{id}", patch_model,  CALL_CHANGE, 200, BODY_JSON, TAKES_MERGE_PATCH, {NULL}, "change `optimizer`, `requires_grad`, `on_divergence`, `durability`"},
     {"DELETE", "/models/{id}", delete_model, CALL_CHANGE, 204, BODY_NONE, MENDS, {NULL}, "remove it with all it owns"},
 
     {"POST",   "/models/{id}/batches",     post_batches, CALL_CHANGE, 201, BODY_DATA, 0,     {NULL}, "push a batch"},
@@ -31,7 +38,7 @@ const struct route routes[] = {
     {"POST",   "/models/{id}/zero_grad",      post_zero_grad,      CALL_CHANGE, 200, BODY_JSON, LIGHT, {NULL}, "clear the gradients"},
     {"POST",   "/models/{id}/optimizer/step", post_optimizer_step, CALL_CHANGE, 200, BODY_JSON, LIGHT, {NULL}, "apply the accumulated gradients"},
 
-    {"POST",   "/models/{id}/forward",           post_forward,   CALL_READ,    200, BODY_DATA, LIGHT, {NULL}, "outputs, and with `targets` the loss; no graph"},
+    {"POST",   "/models/{id}/forward",           post_forward,   CALL_READ,    200, BODY_DATA, LIGHT | IN_NPY | OUT_NPY, {NULL}, "outputs, and with `targets` the loss; no graph"},
     {"GET",    "/models/{id}/gradients",         get_gradients,  CALL_BETWEEN, 200, BODY_NONE, 0,     {"summary"}, "of every parameter; `?summary=1` leaves `data` out"},
     {"GET",    "/models/{id}/gradients/{name}",  get_gradients,  CALL_BETWEEN, 200, BODY_NONE, 0,     {"summary"}, "of one"},
     {"GET",    "/models/{id}/parameters",        get_parameters, CALL_READ,    200, BODY_NONE, 0,     {NULL}, "the `state_dict`"},
@@ -57,6 +64,16 @@ const struct route route_checkpoint_due = {
     .method = "-", .path = "-", .handler = checkpoint_due, .mode = CALL_CHANGE, .status = 204};
 const struct route route_put_away_due = {
     .method = "-", .path = "-", .handler = put_away_due, .mode = CALL_READ, .status = 204};
+
+unsigned route_takes(const struct route *r)
+{
+    return MEDIA_BIT(MEDIA_JSON) | (r->traits >> 16 & 0xff);
+}
+
+unsigned route_gives(const struct route *r)
+{
+    return MEDIA_BIT(MEDIA_JSON) | r->traits >> 24;
+}
 
 #define SEGMENTS_MAX 8
 
