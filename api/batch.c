@@ -119,10 +119,13 @@ static enum err_kind check_values(const struct batch *b, const struct shape *out
     return rc ? err_prefix(e, "/targets") : ERR_OK;
 }
 
-/* One of the two arrays of a request, in a document or in a file of arrays. */
+/* One of the two arrays of a request: in a document, in a file of arrays, or some columns of a
+ * table. All NULL: it is not there. */
 struct source {
-    const cJSON *item;      /* NULL: it is not there … */
-    const struct wire *raw; /* … and neither is this */
+    const cJSON *item;
+    const struct wire *raw;
+    const struct csv *csv;
+    int64_t first, columns; /* of that */
 };
 
 /* The two of a request. */
@@ -133,14 +136,16 @@ struct sources {
 
 static bool is_there(const struct source *s)
 {
-    return s->item || s->raw;
+    return s->item || s->raw || s->csv;
 }
 
 static enum err_kind shape_read(const struct json *j, const struct source *s, struct shape *out,
                                 struct err *e)
 {
-    if (!s->raw)
+    if (s->item)
         return shape_of_data(j, s->item, out, e);
+    if (s->csv)
+        return shape_make((int64_t[]){s->csv->rows, s->columns}, 2, out, e);
     *out = s->raw->shape;
     return ERR_OK;
 }
@@ -148,8 +153,10 @@ static enum err_kind shape_read(const struct json *j, const struct source *s, st
 static enum err_kind numbers_read(const struct json *j, const struct source *s,
                                   const struct tensor *t, struct err *e)
 {
-    return s->raw ? wire_read(s->raw, t->dtype, tensor_data(t), e)
-                  : json_tensor_read(j, s->item, t->dtype, tensor_data(t), e);
+    void *to = tensor_data(t);
+    return s->item  ? json_tensor_read(j, s->item, t->dtype, to, e)
+           : s->csv ? csv_numbers(s->csv, s->first, s->columns, t->dtype, to, e)
+                    : wire_read(s->raw, t->dtype, to, e);
 }
 
 /* Both shapes, checked. */
@@ -164,7 +171,9 @@ static enum err_kind shapes_read(const struct sources *from, const struct batch_
         return ERR_OK;
     if (shape_read(from->j, &from->y, &y, e) != ERR_OK)
         return err_prefix(e, "/targets");
-    if (!shape_equal(&y, &p->y)) {
+    bool flat = from->y.csv && p->y.rank && p->y.dim[0] == y.dim[0] &&
+                shape_count(&p->y) == shape_count(&y); /* a row of it is a row of targets */
+    if (!flat && !shape_equal(&y, &p->y)) {
         targets_misfit(&p->y, &y, e);
         return err_prefix(e, "/targets");
     }
@@ -235,6 +244,19 @@ enum err_kind batch_take(const struct tensors *t, const struct batch_rules *rule
     struct sources from = {.x.raw = tensors_find(t, "inputs")};
     from.y.raw = t->count > 1 ? tensors_find(t, "targets") : NULL;
     return make_batch(&from, rules, targets, out, e);
+}
+
+enum err_kind batch_read_csv(const struct csv *csv, int64_t targets,
+                             const struct batch_rules *rules, struct batch **out, struct err *e)
+{
+    int64_t inputs = csv->columns - targets;
+    struct sources from = {.x = {.csv = csv, .columns = inputs},
+                           .y = {.csv = csv, .first = inputs, .columns = targets}};
+    if (inputs < 1)
+        return err_set(e, ERR_INVALID, "",
+                       "of %lld columns the last %lld cannot be targets: none is left for inputs",
+                       (long long)csv->columns, (long long)targets);
+    return make_batch(&from, rules, TARGETS_REQUIRED, out, e);
 }
 
 void batch_free(struct batch *b)

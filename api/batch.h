@@ -5,6 +5,7 @@
 #ifndef API_BATCH_H
 #define API_BATCH_H
 
+#include "api/csv.h"
 #include "api/json_in.h"
 #include "api/json_out.h"
 #include "api/tensors.h"
@@ -43,6 +44,10 @@ MUST_USE enum err_kind batch_read(const struct json *j, const cJSON *object,
  * must then outlive the batch. */
 MUST_USE enum err_kind batch_take(const struct tensors *t, const struct batch_rules *rules,
                                   enum targets targets, struct batch **out, struct err *e);
+/* Training data from a table: the last so many columns are the targets. */
+MUST_USE enum err_kind batch_read_csv(const struct csv *csv, int64_t targets,
+                                      const struct batch_rules *rules, struct batch **out,
+                                      struct err *e);
 void batch_free(struct batch *b); /* NULL is fine */
 /* errors NOMEM */
 MUST_USE enum err_kind batch_copy(const struct batch *b, struct batch **out, struct err *e);

@@ -8,7 +8,7 @@
 
 bool call_is_binary(const struct call *c)
 {
-    return c->tensors.list != NULL;
+    return c->tensors.count > 0;
 }
 
 enum err_kind call_parse(struct call *c, struct err *e)
@@ -56,8 +56,11 @@ enum err_kind call_read_batch(struct call *c, enum targets targets, struct batch
 {
     static const char *const names[] = {"inputs", "targets", NULL};
     struct batch_rules rules = session_rules(c->session);
+    const cJSON *fields = c->in.root;
     if (!call_is_binary(c))
-        return batch_read(&c->in, c->in.root, &rules, targets, out, e);
+        return batch_read(&c->in, fields, &rules, targets, out, e);
+    if (field_find(fields, "inputs") || field_find(fields, "targets"))
+        return err_set(e, ERR_INVALID, "/__metadata__", "inputs and targets must be tensors");
     enum err_kind rc = tensors_check(&c->tensors, names, e);
     return rc ? rc : batch_take(&c->tensors, &rules, targets, out, e);
 }

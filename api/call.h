@@ -105,7 +105,7 @@ void call_tag(struct call *c, int64_t step);
 /* Writes "step", and tags the answer with it. */
 void call_write_step(struct call *c, int64_t step);
 
-/* Is the body a file of arrays? */
+/* Has the body come with arrays as bytes? */
 bool call_is_binary(const struct call *c);
 /* Its inputs and targets (api/batch.h), in whatever form they came.
  *   errors as batch_read */

@@ -27,7 +27,7 @@ handler post_autograd;
 /* api/model_graph.c */
 handler get_graph;
 /* api/checkpoints.c */
-handler post_checkpoints, get_checkpoints, post_restore, delete_checkpoint;
+handler post_checkpoints, get_checkpoints, get_checkpoint, post_restore, delete_checkpoint;
 
 /* api/rewind.c */
 handler post_restore_step, post_fork;

@@ -174,6 +174,18 @@ static bool starts_scalar(char c)
     return digits_is(c) || c == '-' || c == '"';
 }
 
+const char JSON_NO_NUMBER[] = "must be a number";
+
+const char *json_read_number(const char *text, const char *end, enum dtype dtype, void *out)
+{
+    double x;
+    bool fits = true;
+    if (decimal_read_f64(text, end, &x) != end || text == end)
+        return JSON_NO_NUMBER;
+    readers[dtype].read(text, end, out, 0, &fits);
+    return fits ? NULL : readers[dtype].refusal;
+}
+
 /* Reads all scalars of text. Returns the index of the one that cannot be, -1 if all is well. */
 static int64_t read_scalars(const char *p, const char *end, read_fn *read, void *out)
 {

@@ -7,6 +7,7 @@
 #include "api/journal.h"
 #include "api/safetensors.h"
 #include "api/state.h"
+#include "api/state_dict.h"
 #include "api/tensor_in.h"
 #include "engine/train.h"
 
@@ -106,6 +107,17 @@ static void gradient_write(struct call *c, const struct tensor *g, bool summary)
     json_end_object(w);
 }
 
+/* Those of the model as a file; beside others it is under the read lock. */
+static enum err_kind arrays_write(struct call *c, enum media media, enum state_dict what,
+                                  const struct parameter *only, struct err *e)
+{
+    struct session *s = c->session;
+    char step[TEXT_OF_NUMBER];
+    const char *metadata[] = {"step", text_of_int(s->step, step), NULL};
+    call_tag(c, s->step);
+    return state_dict_write(c, media, what, s->module, only, metadata, e);
+}
+
 enum err_kind get_gradients(struct call *c, struct err *e)
 {
     struct module *m = c->session->module;
@@ -116,6 +128,9 @@ enum err_kind get_gradients(struct call *c, struct err *e)
         rc = one_or_all(c, &only, e);
     if (rc)
         return rc;
+    enum media media = summary ? MEDIA_JSON : call_gives(c);
+    if (media != MEDIA_JSON)
+        return arrays_write(c, media, STATE_DICT_GRADIENTS, only, e);
     json_begin_object(&c->out);
     call_write_step(c, c->session->step);
     json_key(&c->out, "gradients");
@@ -149,8 +164,15 @@ enum err_kind get_parameters(struct call *c, struct err *e)
     struct session *s = c->session;
     struct parameter *only;
     enum err_kind rc = one_or_all(c, &only, e);
+    enum media media = call_gives(c);
     if (rc)
         return rc;
+    if (media != MEDIA_JSON) {
+        pthread_rwlock_rdlock(&s->lock);
+        rc = arrays_write(c, media, STATE_DICT_PARAMETERS, only, e);
+        pthread_rwlock_unlock(&s->lock);
+        return rc;
+    }
     json_begin_object(&c->out);
     pthread_rwlock_rdlock(&s->lock);
     call_write_step(c, s->step);
@@ -254,13 +276,24 @@ static enum err_kind keep_put(struct session *s, struct err *e)
     return ERR_OK;
 }
 
-enum err_kind put_parameters(struct call *c, struct err *e)
+static enum err_kind body_read(struct call *c, const struct parameter *only, void *block,
+                               bool *requires_grad, struct err *e)
 {
     static const char *const names[] = {"step", "parameters", NULL};
+    int64_t step; /* of a GET's answer that is sent back: says where it came from, no more */
+    if (call_is_binary(c)) /* and so does all of its metadata */
+        return state_dict_read(c, only, block, e);
+    enum err_kind rc = fields_check(c->in.root, names, e);
+    if (!rc)
+        rc = field_int(c->in.root, "step", OPTIONAL, 0, INT64_MAX, &step, e);
+    return rc ? rc : parameters_read(c, only, block, requires_grad, e);
+}
+
+enum err_kind put_parameters(struct call *c, struct err *e)
+{
     struct session *s = c->session;
     struct module *m = s->module;
     struct parameter *only;
-    int64_t step; /* of a GET's answer that is sent back: says where it came from, no more */
     void *block = mem_array(1, module_bytes(m));
     bool *requires_grad = mem_array((size_t)m->parameters, sizeof *requires_grad);
     enum err_kind rc = ERR_OK;
@@ -271,13 +304,9 @@ enum err_kind put_parameters(struct call *c, struct err *e)
     memcpy(block, m->values.data, module_bytes(m));
     for (int i = 0; i < m->parameters; i++)
         requires_grad[i] = m->parameter[i].tensor.requires_grad;
-    rc = fields_check(c->in.root, names, e);
+    rc = one_or_all(c, &only, e);
     if (!rc)
-        rc = field_int(c->in.root, "step", OPTIONAL, 0, INT64_MAX, &step, e);
-    if (!rc)
-        rc = one_or_all(c, &only, e);
-    if (!rc)
-        rc = parameters_read(c, only, block, requires_grad, e);
+        rc = body_read(c, only, block, requires_grad, e);
     if (rc)
         goto out;
     session_begin_change(s);
