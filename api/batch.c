@@ -1,5 +1,6 @@
 #include "api/batch.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -256,7 +257,11 @@ enum err_kind batch_read_csv(const struct csv *csv, int64_t targets,
         return err_set(e, ERR_INVALID, "",
                        "of %lld columns the last %lld cannot be targets: none is left for inputs",
                        (long long)csv->columns, (long long)targets);
-    return make_batch(&from, rules, TARGETS_REQUIRED, out, e);
+    enum err_kind rc = make_batch(&from, rules, TARGETS_REQUIRED, out, e);
+    int64_t row;
+    if (rc == ERR_INVALID && sscanf(e->pointer, "/targets/%" SCNd64, &row) == 1) /* a class */
+        err_wrap(e, "line %lld: ", (long long)csv_line(csv, row));
+    return rc;
 }
 
 void batch_free(struct batch *b)

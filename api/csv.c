@@ -131,6 +131,14 @@ enum err_kind csv_open(const char *text, size_t bytes, struct csv *out, struct e
                      : err_set(e, ERR_MALFORMED, "", "there must be at least one row of numbers");
 }
 
+int64_t csv_line(const struct csv *csv, int64_t row)
+{
+    struct reader r = {.at = csv->text, .end = csv->end, .line = csv->line, .column = 1};
+    while (row-- > 0)
+        count_cells(&r, NULL);
+    return r.line;
+}
+
 enum err_kind csv_numbers(const struct csv *csv, int64_t first, int64_t columns, enum dtype dtype,
                           void *to, struct err *e)
 {

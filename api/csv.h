@@ -20,6 +20,8 @@ struct csv {
 
 /* Counts. errors MALFORMED no rows, or not all of as many columns; names the line */
 MUST_USE enum err_kind csv_open(const char *text, size_t bytes, struct csv *out, struct err *e);
+/* The line on which a row (from 0 on) begins. */
+int64_t csv_line(const struct csv *csv, int64_t row);
 /* The numbers of so many columns from `first` on, row by row, as dtype.
  *   errors MALFORMED no number · INVALID one that is none of dtype's; names line and column */
 MUST_USE enum err_kind csv_numbers(const struct csv *csv, int64_t first, int64_t columns,

@@ -110,14 +110,11 @@ static enum err_kind take_type(struct literal *l, enum wire_type *out, struct er
                    "the .npy file's type must be that of floats or integers, not '%s'", descr);
 }
 
-static enum err_kind take_order(struct literal *l, struct err *e)
+static enum err_kind take_order(struct literal *l, bool *columns, struct err *e)
 {
-    if (take_word(l, "False"))
+    *columns = take_word(l, "True");
+    if (*columns || take_word(l, "False"))
         return ERR_OK;
-    if (take_word(l, "True"))
-        return err_set(e, ERR_INVALID, "",
-                       "the .npy file must be in C's order, not Fortran's: save "
-                       "numpy.ascontiguousarray(x)");
     return err_set(e, ERR_MALFORMED, "", "the .npy file's fortran_order must be True or False");
 }
 
@@ -137,7 +134,7 @@ static enum err_kind take_entry(struct literal *l, unsigned *seen, struct wire *
         return err_set(e, ERR_MALFORMED, "", "the .npy file's head has a wrong key, \"%s\"", key);
     *seen |= 1u << i;
     return i == 0   ? take_type(l, &out->type, e)
-           : i == 1 ? take_order(l, e)
+           : i == 1 ? take_order(l, &out->columns, e)
                     : take_shape(l, &out->shape, e);
 }
 

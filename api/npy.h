@@ -9,8 +9,7 @@
 
 /* Reads the head of a whole file; out->data points into it. Nothing is allocated.
  *   errors  MALFORMED no .npy, or cut, or longer than its shape says
- *           INVALID   what a tensor cannot be: another byte order or type, Fortran's order, too
- *                     many dimensions */
+ *           INVALID   what a tensor cannot be: another byte order or type, too many dimensions */
 MUST_USE enum err_kind npy_read(const void *file, size_t bytes, struct wire *out, struct err *e);
 /* t as a file, from the start of out on. */
 void npy_write(struct json_out *out, const struct tensor *t);

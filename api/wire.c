@@ -144,7 +144,41 @@ bool wire_size(enum wire_type type, const struct shape *shape, size_t *out)
 
 bool wire_is_in_place(const struct wire *w, enum dtype dtype)
 {
-    return w->type == wire_of_dtype(dtype) && (uintptr_t)w->data % dtype_bytes(dtype) == 0;
+    return w->type == wire_of_dtype(dtype) && !w->columns &&
+           (uintptr_t)w->data % dtype_bytes(dtype) == 0;
+}
+
+/* Where the element that lies at i in Fortran's order stands in C's. */
+static size_t by_rows(const struct shape *s, size_t i)
+{
+    int64_t row = 0, left = (int64_t)i, stride = shape_count(s);
+    for (int d = 0; d < s->rank; d++) {
+        stride /= s->dim[d];
+        row += left % s->dim[d] * stride;
+        left /= s->dim[d];
+    }
+    return (size_t)row;
+}
+
+/* From Fortran's order to C's, by way of a copy. */
+static enum err_kind turn(const struct shape *shape, enum dtype dtype, void *data, struct err *e)
+{
+    size_t n = (size_t)shape_count(shape), bytes = dtype_bytes(dtype);
+    struct storage from = {.data = mem_array(n, bytes)}, to = {.data = data};
+    struct tensor columns, rows;
+    int64_t stride = 1;
+    if (!from.data)
+        return err_set(e, ERR_NOMEM, "", "no memory for the array");
+    memcpy(from.data, data, n * bytes);
+    tensor_wrap(&columns, &from, dtype, shape, 0);
+    tensor_wrap(&rows, &to, dtype, shape, 0);
+    for (int d = 0; d < shape->rank; d++) {
+        columns.stride[d] = stride;
+        stride *= shape->dim[d] ? shape->dim[d] : 1;
+    }
+    tensor_copy(&rows, &columns);
+    mem_free(from.data);
+    return ERR_OK;
 }
 
 enum err_kind wire_read(const struct wire *w, enum dtype dtype, void *to, struct err *e)
@@ -156,13 +190,15 @@ enum err_kind wire_read(const struct wire *w, enum dtype dtype, void *to, struct
                                          : types[w->type].i64;
     if (!read)
         return err_set(e, ERR_INVALID, "", "must be numbers, not of type %s", types[w->type].name);
-    if (w->type == wire_of_dtype(dtype)) {
+    size_t bad = n;
+    if (w->type == wire_of_dtype(dtype))
         memcpy(to, w->data, n * types[w->type].bytes);
-        return ERR_OK;
-    }
-    size_t bad = read(w->data, to, n);
+    else
+        bad = read(w->data, to, n);
     if (bad == n)
-        return ERR_OK;
+        return w->columns ? turn(&w->shape, dtype, to, e) : ERR_OK;
+    if (w->columns)
+        bad = by_rows(&w->shape, bad);
     json_tensor_pointer(w->shape.dim, w->shape.rank, (int64_t)bad, pointer, sizeof pointer);
     return err_set(e, ERR_INVALID, pointer, "%s", json_refusal(dtype));
 }

@@ -43,6 +43,7 @@ struct wire {
     const char *name; /* borrowed; NULL: .npy names nothing */
     enum wire_type type;
     struct shape shape;
+    bool columns; /* it lies in Fortran's order, the first index fastest */
     const unsigned char *data;
 };
 
@@ -52,7 +53,8 @@ MUST_USE bool wire_size(enum wire_type type, const struct shape *shape, size_t *
 bool wire_is_in_place(const struct wire *w, enum dtype dtype);
 /* Writes all elements to `to`, as dtype.
  *   errors  INVALID with the pointer to the very element: too large for dtype, or, as INT64, not
- *           whole; bools, which are no numbers in JSON either */
+ *           whole; bools, which are no numbers in JSON either
+ *           NOMEM */
 MUST_USE enum err_kind wire_read(const struct wire *w, enum dtype dtype, void *to, struct err *e);
 
 /* Appends the elements of t, whatever its strides. They have to come at a multiple of their size:
