@@ -35,12 +35,23 @@ enum err_kind call_parse(struct call *c, struct err *e)
  * all the same. */
 #define NUMBER_BYTES 4
 
+/* What follows a head whose length, in two or more bytes, stands at `at`. */
+static size_t numbers_behind(const struct call *c, size_t at)
+{
+    const unsigned char *b = (const unsigned char *)c->body;
+    if (c->bytes < at + 2)
+        return 0;
+    size_t head = at + 2 + b[at] + 256u * b[at + 1];
+    return c->bytes > head ? (c->bytes - head) / NUMBER_BYTES : 0;
+}
+
 size_t call_numbers_most(const struct call *c)
 {
     switch (c->media) {
     case MEDIA_NPY:
+        return numbers_behind(c, NPY_LENGTH_AT);
     case MEDIA_SAFETENSORS:
-        return c->bytes / NUMBER_BYTES;
+        return numbers_behind(c, 0);
     case MEDIA_JSON:
     case MEDIA_MERGE_PATCH:
     case MEDIA_CSV:

@@ -7,6 +7,8 @@
 
 #include "api/wire.h"
 
+#define NPY_LENGTH_AT 8 /* of the head, least byte first */
+
 /* Reads the head of a whole file; out->data points into it. Nothing is allocated.
  *   errors  MALFORMED no .npy, or cut, or longer than its shape says
  *           INVALID   what a tensor cannot be: another byte order or type, too many dimensions */
