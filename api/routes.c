@@ -151,3 +151,18 @@ void routes_write_markdown(void (*write)(void *arg, const char *line), void *arg
         write(arg, line);
     }
 }
+
+void routes_write_media(void (*write)(void *arg, const char *line), void *arg)
+{
+    const unsigned json = MEDIA_BIT(MEDIA_JSON) | MEDIA_BIT(MEDIA_MERGE_PATCH);
+    char line[256], takes[100], gives[100];
+    write(arg, "| method | path | takes | gives |");
+    write(arg, "|---|---|---|---|");
+    for (const struct route *r = routes; r->method; r++) {
+        media_join(route_takes(r) & ~json, takes, sizeof takes);
+        media_join(route_gives(r) & ~json, gives, sizeof gives);
+        snprintf(line, sizeof line, "| `%s` | `%s` | %s | %s |", r->method, r->path, takes, gives);
+        if (takes[0] || gives[0])
+            write(arg, line);
+    }
+}

@@ -57,5 +57,7 @@ const struct route *route_match(const char *method, char *path, const char *para
 
 /* The endpoint table of the README, in Markdown. */
 void routes_write_markdown(void (*write)(void *arg, const char *line), void *arg);
+/* The table of what they take and give besides JSON. */
+void routes_write_media(void (*write)(void *arg, const char *line), void *arg);
 
 #endif
