@@ -126,3 +126,25 @@ const char *metadata_of(const struct reply *r, const char *name)
     cJSON_Delete(head);
     return item ? text : NULL;
 }
+
+/* ---- a batch for create_net ---------------------------------------------------------------- */
+
+const float inputs[4][2] = {{0.25F, 1}, {-0.5F, 0.1F}, {0.75F, -1}, {-0.25F, 0.3F}};
+const float targets[4] = {1, 0.25F, -1, 0.5F};
+const double wide[4][2] = {{0.25, 1}, {-0.5, (double)0.1F}, {0.75, -1}, {-0.25, (double)0.3F}};
+
+double *json_numbers(struct client *c, const char *target, const char *pointer)
+{
+    size_t n;
+    return json_flat(at(expect(c, 200, "GET", target, NULL), pointer), &n);
+}
+
+void assert_floats(const void *data, const double *want, size_t count)
+{
+    assert_non_null(data);
+    for (size_t i = 0; i < count; i++) {
+        float x;
+        memcpy(&x, (const char *)data + i * sizeof x, sizeof x);
+        assert_true(x == (float)want[i]); /* of the shortest text */
+    }
+}

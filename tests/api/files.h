@@ -40,4 +40,26 @@ const void *array_of(const struct reply *r, const char *name, const char *type, 
 /* What its metadata says; NULL: nothing. The text lives until the next call. */
 const char *metadata_of(const struct reply *r, const char *name);
 
+/* ---- a batch for create_net ---------------------------------------------------------------- */
+
+extern const float inputs[4][2], targets[4];
+extern const double wide[4][2]; /* the inputs once more */
+/* The same as JSON, a printf format for what is to stand behind it. */
+#define BATCH                                                                                      \
+    "{\"inputs\":[[0.25,1],[-0.5,0.1],[0.75,-1],[-0.25,0.3]],\"targets\":[[1],[0.25],[-1],[0.5]]%" \
+    "s}"
+#define INPUTS                                                                                     \
+    {                                                                                              \
+        "inputs", "F32", "[4,2]", inputs, sizeof inputs                                            \
+    }
+#define TARGETS                                                                                    \
+    {                                                                                              \
+        "targets", "F32", "[4,1]", targets, sizeof targets                                         \
+    }
+
+/* The numbers that a GET gives as JSON, flat. free() it. */
+double *json_numbers(struct client *c, const char *target, const char *pointer);
+/* The bytes are these numbers as float32. */
+void assert_floats(const void *data, const double *want, size_t count);
+
 #endif
