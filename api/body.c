@@ -31,8 +31,7 @@ enum err_kind call_parse(struct call *c, struct err *e)
     return json_parse(c->body, c->bytes, &c->in, e);
 }
 
-/* The narrowest floats that anybody sends by the thousand; a body of narrower ones is a large one
- * all the same. */
+/* Of a number: what is narrower than float32 has to be widened, and is no hurry. */
 #define NUMBER_BYTES 4
 
 /* What follows a head whose length, in two or more bytes, stands at `at`. */

@@ -10,8 +10,8 @@
 /* Parses the whole body into c->in and c->tensors; CSV is left to its handler.
  *   errors MALFORMED · INVALID · NOMEM */
 MUST_USE enum err_kind call_parse(struct call *c, struct err *e);
-/* No more numbers than this are in the body, which need not be parsed yet: for guessing what it
- * will take. 0: none. */
+/* How many numbers the body holds at the most, which need not be parsed yet: for guessing what it
+ * will take. Of bytes they are counted as float32. 0: none. */
 size_t call_numbers_most(const struct call *c);
 
 #endif

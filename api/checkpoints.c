@@ -104,6 +104,8 @@ static enum err_kind revive(struct session *s, const struct store_checkpoint *k,
 {
     struct store_model stored;
     enum err_kind rc = store_find_model(s->api->store, s->id, &stored, e);
+    if (!rc && stored.key != s->key)
+        rc = err_set(e, ERR_NOT_FOUND, "", "the model was deleted");
     if (!rc)
         rc = session_make(s->api, s->id, s->created_at, stored.spec, out, e);
     mem_free((void *)stored.spec);

@@ -217,6 +217,7 @@ void npy_write(struct json_out *out, const struct tensor *t)
     memcpy(head, MAGIC "\1", MAGIC_SIZE + 2);
     head[MAGIC_SIZE + 2] = (char)((whole - at) & 255);
     head[MAGIC_SIZE + 3] = (char)((whole - at) >> 8);
+    json_expect(out, whole + (size_t)tensor_count(t) * dtype_bytes(t->dtype));
     json_bytes(out, head, whole);
     wire_write(out, t);
 }

@@ -299,6 +299,7 @@ void safetensors_write(struct json_out *out, const char *const *metadata,
                 write_entry(out, &list[i], &place);
     json_end_object(out);
     end_head(out);
+    json_expect(out, place);
     for (size_t k = 0; k < WIDTHS; k++)
         for (size_t i = 0; i < count; i++)
             if (dtype_bytes(list[i].tensor->dtype) == widths[k])

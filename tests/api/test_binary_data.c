@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/mem.h"
 #include "tests/api/files.h"
 
 /* ---- data of training ---------------------------------------------------------------------- */
@@ -350,6 +351,54 @@ static void test_first_checkpoint(void **state)
     assert_null(metadata_of(r, "label"));
 }
 
+static int allowed;
+static bool after_some(size_t bytes)
+{
+    (void)bytes;
+    return allowed-- <= 0;
+}
+
+/* Whichever allocation fails, the answer says so and the next one is whole. */
+static void test_no_memory(void **state)
+{
+    struct client *c = *state;
+    const struct file npy = npy_file("<f8", "(4, 2)", wide, sizeof wide);
+    const struct file file = safetensors_file(
+        "{\"format\":\"pt\"}", (const struct array[]){INPUTS, TARGETS, {.name = NULL}});
+    const struct request requests[] = {
+        {"POST", "/models/a/forward", NPY, npy.bytes, npy.count, {NULL}},
+        {"POST", "/models/a/forward", SAFETENSORS, file.bytes, file.count, {NULL}},
+        {"POST", "/models/a/batches", SAFETENSORS, file.bytes, file.count, {NULL}},
+        {"POST", "/models/a/batches", "text/csv", "x,y,z\n1,2,3\n", 0, {NULL}},
+        {"GET", "/models/a/parameters", NULL, NULL, 0, {"Accept", SAFETENSORS}},
+        {"GET", "/models/a/parameters/0.weight", NULL, NULL, 0, {"Accept", NPY}},
+        {"GET", "/models/a/batches/1", NULL, NULL, 0, {"Accept", SAFETENSORS}},
+        {"GET", "/models/a/checkpoints/1", NULL, NULL, 0, {"Accept", SAFETENSORS}},
+        {"PUT", "/models/a/parameters/0.weight", NPY, npy.bytes, npy.count, {NULL}},
+    };
+    create_net(c, "a", ",\"durability\":\"none\"");
+    expect(c, 201, "POST", "/models/a/batches", BATCH, "");
+    expect(c, 201, "POST", "/models/a/checkpoints", NULL);
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+        int status = 503;
+        struct reply reply;
+        for (int n = 0; status == 503; n++) {
+            assert_true(n < 1000);
+            allowed = n;
+            mem_fault = after_some;
+            client_exchange(c->api, c->scratch, c->slice_ns, &requests[i], &reply);
+            mem_fault = NULL;
+            status = reply.status;
+            reply_close(&reply);
+        }
+        int want = !strcmp(requests[i].method, "PUT") ? 422 /* of another shape */
+                   : strstr(requests[i].target, "batches") && requests[i].body ? 201
+                                                                               : 200;
+        assert_int_equal(status, want);
+    }
+    assert_json(expect(c, 200, "GET", "/models/a", NULL), "/batches", "3");
+}
+
 int main(void)
 {
 #define ROW(f) cmocka_unit_test_setup_teardown(f, client_setup, client_teardown)
@@ -367,6 +416,7 @@ int main(void)
         ROW(test_gradients),
         ROW(test_checkpoint),
         ROW(test_first_checkpoint),
+        ROW(test_no_memory),
     };
     return cmocka_run_group_tests_name("binary_data", tests, NULL, NULL);
 }
