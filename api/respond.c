@@ -224,7 +224,7 @@ bool respond_problem(struct call *c, const struct err *e)
     answer_body(c, problem_status(e->kind), "application/problem+json");
     if (e->kind == ERR_METHOD)
         add_header(c, "Allow", c->location);
-    if (e->kind == ERR_MEDIA_TYPE) /* RFC 9110, 15.5.16 */
+    if (e->kind == ERR_MEDIA_TYPE && c->location[0]) /* RFC 9110, 15.5.16 */
         add_header(c, "Accept", c->location);
     /* for lack of memory a step left no gradients: a repeat may still do it */
     if (c->error_had_effect || (c->txn && e->kind != ERR_NOMEM))
