@@ -368,16 +368,18 @@ static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
 /* Some tens of microseconds, which is what a hand-over costs. */
 #define LIGHT_WORK  400000
 #define LIGHT_BYTES 20480 /* 784 numbers of 17 digits */
+#define ALONE_TIMES 30    /* as much, of who is alone */
 
-bool call_is_light(struct call *c)
+bool call_is_light(struct call *c, bool alone)
 {
-    bool may_be = (c->route->traits & LIGHT) && !c->key[0] && c->bytes <= LIGHT_BYTES;
+    size_t times = alone ? ALONE_TIMES : 1;
+    bool may_be = (c->route->traits & LIGHT) && !c->key[0] && c->bytes <= times * LIGHT_BYTES;
     if (may_be && !c->session)
         c->session = registry_peek(&c->api->registry, c->param[0]);
     if (!may_be || !c->session)
         return false;
-    c->light =
-        session_work(c->session, c->body, c->bytes, c->route->mode == CALL_CHANGE) <= LIGHT_WORK;
+    bool changes = c->route->mode == CALL_CHANGE;
+    c->light = session_work(c->session, c->body, c->bytes, changes) <= (double)times * LIGHT_WORK;
     return c->light;
 }
 

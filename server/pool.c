@@ -178,9 +178,9 @@ static struct scratch *enter_here(struct pool *p, struct job *job) REQUIRES(p->l
     return p->spare[--p->spares];
 }
 
-static enum pool_here work_here(struct job *job, struct scratch *scratch)
+static enum pool_here work_here(struct job *job, struct scratch *scratch, bool alone)
 {
-    if (!call_is_light(job->call))
+    if (!call_is_light(job->call, alone))
         return POOL_DECLINED;
     switch (call_work(job->call, scratch, HERE_SLICE_NS)) {
     case CALL_ANSWERED:
@@ -193,14 +193,16 @@ static enum pool_here work_here(struct job *job, struct scratch *scratch)
     return POOL_UNKEPT;
 }
 
-enum pool_here pool_run_here(struct pool *p, struct job *job)
+/* p->calls counts the job itself, too. */
+enum pool_here pool_run_here(struct pool *p, struct job *job, bool alone)
 {
     lock_take(&p->lock);
+    alone = alone && p->calls == 1;
     struct scratch *scratch = enter_here(p, job);
     lock_give(&p->lock);
     if (!scratch)
         return POOL_DECLINED;
-    enum pool_here how = work_here(job, scratch);
+    enum pool_here how = work_here(job, scratch, alone);
     lock_take(&p->lock);
     p->spare[p->spares++] = scratch;
     p->running--;
@@ -537,6 +539,14 @@ void pool_free(struct pool *p)
     lock_close(&p->lock);
     mem_free(p->worker);
     mem_free(p);
+}
+
+bool pool_is_quiet(struct pool *p)
+{
+    lock_take(&p->lock);
+    bool quiet = p->calls == 0;
+    lock_give(&p->lock);
+    return quiet;
 }
 
 struct pool_stats pool_stats(struct pool *p)

@@ -64,6 +64,8 @@ struct request *request_new(struct transport *t, struct MHD_Connection *connecti
     atomic_fetch_add(&t->begun, 1);
     atomic_fetch_add(&t->live, 1);
     watch_set(watched, WATCH_CLIENT_SENDS, r->began_ns + t->config->header_seconds * CLOCK_SECOND);
+    if (watched)
+        spin_begin(watch_spin(watched), r->began_ns);
     return r;
 }
 
@@ -258,7 +260,8 @@ static enum MHD_Result run(struct request *r)
         call_refuse(r->call, rc, 1, "%s", e.message);
         return send_answer(r);
     }
-    enum pool_here how = pool_run_here(r->shared->pool, &r->job);
+    bool alone = r->watched && watch_spin(r->watched)->quick;
+    enum pool_here how = pool_run_here(r->shared->pool, &r->job, alone);
     if (how == POOL_ANSWERED)
         return send_answer(r);
     r->state = REQUEST_WAITING;

@@ -527,7 +527,7 @@ static void test_many_at_once(void **state)
 static bool here(struct probe *p)
 {
     assert_int_equal(reserve(p), ERR_OK);
-    return pool_run_here(pool, &p->job) == POOL_ANSWERED;
+    return pool_run_here(pool, &p->job, false) == POOL_ANSWERED;
 }
 
 /* A light call whose line is free is done before pool_run_here returns. */
@@ -548,6 +548,35 @@ static void test_light_runs_here(void **state)
     assert_string_equal(trace, "x x x ");
     assert_int_equal(pool_stats(pool).done, 3);
     assert_int_equal(pool_stats(pool).running + pool_stats(pool).queued, 0);
+}
+
+/* A heavier one only while nobody else is in the pool, and if its client is said to be alone. */
+static void test_alone_runs_here(void **state)
+{
+    struct probe alone, other;
+    (void)state;
+    start_pool(1, 4, 16);
+    assert_true(pool_is_quiet(pool));
+    make(&alone, "/change/a?light=2&name=alone");
+    assert_false(here(&alone));
+    assert_false(pool_is_quiet(pool));
+    pool_commit(pool, &alone.job);
+    finish(&alone);
+    make(&alone, "/change/a?light=2&name=alone");
+    assert_int_equal(reserve(&alone), ERR_OK);
+    assert_int_equal(pool_run_here(pool, &alone.job, true), POOL_ANSWERED);
+    call_free(alone.job.call);
+
+    make(&other, "/change/b?name=other");
+    make(&alone, "/change/a?light=2&name=third");
+    assert_int_equal(reserve(&other), ERR_OK);
+    assert_int_equal(reserve(&alone), ERR_OK);
+    assert_int_equal(pool_run_here(pool, &alone.job, true), POOL_DECLINED);
+    pool_commit(pool, &other.job);
+    pool_commit(pool, &alone.job);
+    finish(&other);
+    finish(&alone);
+    assert_true(pool_is_quiet(pool));
 }
 
 /* One that is not light, or not done in its slice, keeps its place before all who came later. */
@@ -584,7 +613,7 @@ static void *run_crowd(void *arg)
         make(&p[i], "/change/%c?light=%d&slices=%d&name=x", 'a' + i % 3, i % 2, 1 + i % 5 / 4);
         if (reserve(&p[i]) != ERR_OK)
             continue;
-        if (pool_run_here(pool, &p[i].job))
+        if (pool_run_here(pool, &p[i].job, false))
             p[i].ran++;
         else
             pool_commit(pool, &p[i].job);
@@ -678,7 +707,7 @@ static void test_unkept_here(void **state)
         make(&here, "/change/m?name=here&light=1&keep=%d", 1 + i % 3);
         make(&next, "/change/m?name=next");
         assert_int_equal(reserve(&here), ERR_OK);
-        assert_int_equal(pool_run_here(pool, &here.job), POOL_UNKEPT);
+        assert_int_equal(pool_run_here(pool, &here.job, false), POOL_UNKEPT);
         commit(&next); /* waits: the line is held until the change is handed over */
         pool_keep(pool, &here.job);
         finish(&next);
@@ -725,6 +754,7 @@ int main(void)
         POOL_TEST(test_stop_in_the_middle_of_a_long_call),
         POOL_TEST(test_many_at_once),
         POOL_TEST(test_light_runs_here),
+        POOL_TEST(test_alone_runs_here),
         POOL_TEST(test_begun_here_goes_first),
         POOL_TEST(test_here_beside_workers),
         POOL_TEST(test_stop_while_here),
