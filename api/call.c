@@ -365,10 +365,12 @@ static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
     return rc ? rc : check_whole(c, e);
 }
 
-/* Some tens of microseconds, which is what a hand-over costs. */
+/* Some tens of microseconds, which is what a hand-over costs. Of who is alone some tenths of a
+ * millisecond, for which a hand-over there and back is still felt; but none that could have to put
+ * models away. */
 #define LIGHT_WORK  400000
 #define LIGHT_BYTES 20480 /* 784 numbers of 17 digits */
-#define ALONE_TIMES 30    /* as much, of who is alone */
+#define ALONE_TIMES 30    /* as much */
 
 bool call_is_light(struct call *c, bool alone)
 {
@@ -379,7 +381,9 @@ bool call_is_light(struct call *c, bool alone)
     if (!may_be || !c->session)
         return false;
     bool changes = c->route->mode == CALL_CHANGE;
-    c->light = session_work(c->session, c->body, c->bytes, changes) <= (double)times * LIGHT_WORK;
+    double work = session_work(c->session, c->body, c->bytes, changes);
+    c->light = work <= LIGHT_WORK || (alone && work <= ALONE_TIMES * LIGHT_WORK &&
+                                      registry_has_room(&c->api->registry, c->session));
     return c->light;
 }
 

@@ -12,8 +12,9 @@
 
 /* A connection that rests between two requests is closed after this time. */
 #define IDLE_SECONDS 75
-/* Of one connection, for its headers and as its read buffer. */
-#define CONNECTION_BYTES ((size_t)64 << 10)
+/* Of one connection, for its headers and as its read buffer. libmicrohttpd clears all of it twice
+ * a request; up to 32 KiB it would be a piece of the heap. */
+#define CONNECTION_BYTES ((size_t)36 << 10)
 
 struct http {
     struct transport shared;
