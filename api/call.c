@@ -1,5 +1,6 @@
 #include "api/call.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -397,30 +398,85 @@ static void settle_memory(struct call *c)
         registry_trim(&c->api->registry);
 }
 
-enum call_progress call_work(struct call *c, struct scratch *scratch, int64_t slice_ns)
+/* All that comes before the handler. *replayed: it has been answered. */
+static enum err_kind begin_slice(struct call *c, struct scratch *scratch, int64_t slice_ns,
+                                 bool *replayed, struct err *e)
 {
-    struct err e = {.kind = ERR_OK};
-    bool first = !c->again, replayed = false;
-    enum err_kind rc = scratch ? scratch_equip(scratch, &e) : ERR_OK;
+    bool first = !c->again;
+    enum err_kind rc = scratch ? scratch_equip(scratch, e) : ERR_OK;
+    *replayed = false;
     c->error_had_effect = rc && !first;
     c->scratch = scratch;
     c->slice_end = clock_ns() + slice_ns;
     c->again = false;
-    if (!rc && first)
-        rc = prepare(c, &replayed, &e);
-    if (replayed)
-        return CALL_ANSWERED;
-    if (!rc)
-        rc = c->route->handler(c, &e);
+    return rc || !first ? rc : prepare(c, replayed, e);
+}
+
+/* All that comes behind it. rc, e: what it said, or what kept it from running. */
+static enum call_progress end_slice(struct call *c, enum err_kind rc, const struct err *e)
+{
     if (c->session && c->route->mode != CALL_READ)
         registry_measure(&c->api->registry, c->session);
     c->again = c->again && !rc;
     if (rc)
-        respond_problem(c, &e);
+        respond_problem(c, e);
     else if (!c->again)
         respond_success(c);
     settle_memory(c);
     return c->again ? CALL_AGAIN : c->txn ? CALL_UNKEPT : CALL_ANSWERED;
+}
+
+enum call_progress call_work(struct call *c, struct scratch *scratch, int64_t slice_ns)
+{
+    struct err e = {.kind = ERR_OK};
+    bool replayed;
+    enum err_kind rc = begin_slice(c, scratch, slice_ns, &replayed, &e);
+    if (replayed)
+        return CALL_ANSWERED;
+    if (!rc)
+        rc = c->route->handler(c, &e);
+    return end_slice(c, rc, &e);
+}
+
+/* What waits for one answer under its key is not kept waiting for others. */
+const char *call_group(const struct call *c)
+{
+    return c->route->together && !c->key[0] ? c->param[0] : "";
+}
+
+/* Those that can be begun, and are of one session: the first one's, for it may have been lost and
+ * loaded anew in between. The others are answered. Returns how many. */
+static size_t begin_together(struct call *const *call, size_t calls, struct scratch *scratch,
+                             int64_t slice_ns, struct call **ready)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < calls; i++) {
+        struct err e;
+        bool replayed;
+        enum err_kind rc = begin_slice(call[i], scratch, slice_ns, &replayed, &e);
+        if (!rc && !replayed && (count == 0 || call[i]->session == ready[0]->session)) {
+            ready[count++] = call[i];
+            continue;
+        }
+        if (!rc && !replayed)
+            rc = call[i]->route->handler(call[i], &e);
+        if (!replayed)
+            end_slice(call[i], rc, &e);
+    }
+    return count;
+}
+
+void call_work_together(struct call *const *call, size_t calls, struct scratch *scratch,
+                        int64_t slice_ns)
+{
+    struct call *ready[CALLS_TOGETHER_MAX];
+    struct err e[CALLS_TOGETHER_MAX];
+    assert(calls <= CALLS_TOGETHER_MAX);
+    size_t count = begin_together(call, calls, scratch, slice_ns, ready);
+    if (count)
+        ready[0]->route->together(ready, count, e);
+    for (size_t i = 0; i < count; i++)
+        end_slice(ready[i], e[i].kind, &e[i]);
 }
 
 bool call_slice_is_over(const struct call *c)

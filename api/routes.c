@@ -5,6 +5,9 @@
 
 #include "api/handlers.h"
 
+/* A row may leave out its last column. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 /* clang-format off */
 const struct route routes[] = {
     {"GET",    "/healthz", get_healthz, CALL_INLINE, 200, BODY_NONE, 0,     {NULL}, "the process is alive"},
@@ -31,7 +34,7 @@ const struct route routes[] = {
     {"POST",   "/models/{id}/zero_grad",      post_zero_grad,      CALL_CHANGE, 200, BODY_JSON, LIGHT, {NULL}, "clear the gradients"},
     {"POST",   "/models/{id}/optimizer/step", post_optimizer_step, CALL_CHANGE, 200, BODY_JSON, LIGHT, {NULL}, "apply the accumulated gradients"},
 
-    {"POST",   "/models/{id}/forward",           post_forward,   CALL_READ,    200, BODY_DATA, LIGHT, {NULL}, "outputs, and with `targets` the loss; no graph"},
+    {"POST",   "/models/{id}/forward",           post_forward,   CALL_READ,    200, BODY_DATA, LIGHT, {NULL}, "outputs, and with `targets` the loss; no graph", forward_together},
     {"GET",    "/models/{id}/gradients",         get_gradients,  CALL_BETWEEN, 200, BODY_NONE, 0,     {"summary"}, "of every parameter; `?summary=1` leaves `data` out"},
     {"GET",    "/models/{id}/gradients/{name}",  get_gradients,  CALL_BETWEEN, 200, BODY_NONE, 0,     {"summary"}, "of one"},
     {"GET",    "/models/{id}/parameters",        get_parameters, CALL_READ,    200, BODY_NONE, 0,     {NULL}, "the `state_dict`"},
@@ -52,6 +55,7 @@ const struct route routes[] = {
     {.method = NULL},
 };
 /* clang-format on */
+#pragma GCC diagnostic pop
 
 const struct route route_checkpoint_due = {
     .method = "-", .path = "-", .handler = checkpoint_due, .mode = CALL_CHANGE, .status = 204};

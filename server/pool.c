@@ -34,6 +34,7 @@ struct pool {
     struct scratch **spare;    /* [p] of those who run jobs here; config.here places */
     size_t spares;             /* [p] */
     struct lines lines;        /* [p] */
+    struct lines groups;       /* [p] of calls that wait to be run together */
     struct round round;        /* [p] */
     struct help *help;         /* [p] errands with parts that nobody may have begun */
     size_t idle;               /* [p] workers that wait for work */
@@ -83,9 +84,30 @@ static void leave(struct pool *p, struct job *job) REQUIRES(p->lock)
     }
 }
 
+/* NULL: it has none, or no memory for it; it runs alone then. */
+static struct line *open_group(struct pool *p, const struct job *job) REQUIRES(p->lock)
+{
+    const char *id = call_group(job->call);
+    struct line *group = *id ? lines_open(&p->groups, id) : NULL;
+    if (group) {
+        group->together = true;
+        group->calls++;
+    }
+    return group;
+}
+
+/* The next one that waits in a group with a turn; it lives as long as it has any. */
+static struct job *leave_group(struct line *group)
+{
+    struct job *job = line_first(group);
+    line_after(group, job, true);
+    group->calls--;
+    return job;
+}
+
 static void give_turn(struct pool *p, struct job *job) REQUIRES(p->lock)
 {
-    struct line *line = job->line;
+    struct line *line = job->line ? job->line : open_group(p, job);
     if (line)
         line_push(line, job);
     p->queued++;
@@ -114,14 +136,17 @@ static struct job *take_waiting(struct pool *p) REQUIRES(p->lock)
     if (!turn)
         return NULL;
     struct line *line = turn->line;
-    struct job *job = line ? line_first(line) : turn->job;
-    if (line)
+    bool together = line && line->together;
+    struct job *job = together ? leave_group(line) : line ? line_first(line) : turn->job;
+    if (line && !together)
         line_after(line, job, true);
     if (!line || !line_is_waiting(line)) {
         round_take(&p->round);
         if (line)
             line->in_round = false;
     }
+    if (together)
+        lines_release(&p->groups, line);
     p->queued--;
     leave(p, job);
     return job;
@@ -276,7 +301,7 @@ void pool_commit(struct pool *p, struct job *job)
         finish_here(p, job);
     else if (refused)
         leave(p, job);
-    else if (job->here)
+    else if (job->here && !*call_group(job->call)) /* what has a group was not begun */
         go_on(p, job);
     else
         give_turn(p, job);
@@ -401,6 +426,48 @@ static void run_slice(struct pool *p, struct turn *turn, struct scratch *scratch
         end_slice(p, job, unkept);
 }
 
+/* ---- together ------------------------------------------------------------------------------ */
+
+/* What calls that are run together may hold: a slice's work, or one call's. */
+#define TOGETHER_BYTES ((size_t)256 << 10)
+
+/* Takes calls out of a group whose turn was taken, and gives those that are left another one. */
+static size_t take_together(struct pool *p, struct line *group, struct job **job) REQUIRES(p->lock)
+{
+    size_t count = 0, bytes = 0;
+    do {
+        job[count] = leave_group(group);
+        bytes += call_bytes(job[count++]->call);
+    } while (count < CALLS_TOGETHER_MAX && line_is_waiting(group) &&
+             bytes + call_bytes(line_first(group)->call) <= TOGETHER_BYTES);
+    pass_on(p, group);
+    lines_release(&p->groups, group);
+    return count;
+}
+
+static void run_together(struct pool *p, struct line *group, struct scratch *scratch)
+    REQUIRES(p->lock)
+{
+    struct job *job[CALLS_TOGETHER_MAX];
+    struct call *call[CALLS_TOGETHER_MAX];
+    size_t count = take_together(p, group, job);
+    p->queued -= count;
+    p->running += count;
+    lock_give(&p->lock);
+    for (size_t i = 0; i < count; i++)
+        call[i] = job[i]->call;
+    call_work_together(call, count, scratch, p->config.slice_ns);
+    lock_take(&p->lock);
+    p->running -= count;
+    p->done += count;
+    for (size_t i = 0; i < count; i++)
+        leave(p, job[i]);
+    lock_give(&p->lock);
+    for (size_t i = 0; i < count; i++)
+        job[i]->done(job[i], true);
+    lock_take(&p->lock);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
@@ -408,7 +475,9 @@ static void *worker_main(void *arg)
     lock_take(&p->lock);
     while (!p->stopping) {
         struct turn *turn = round_take(&p->round);
-        if (turn)
+        if (turn && turn->line && turn->line->together)
+            run_together(p, turn->line, w->scratch);
+        else if (turn)
             run_slice(p, turn, w->scratch);
         else if (p->help)
             help(p, p->help, w->scratch);

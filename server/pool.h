@@ -2,6 +2,7 @@
  *
  * Of one model one call runs at a time, in order of arrival (server/line.h); a call that needs
  * more than a slice goes back to the end of the round, so a thousand models share the workers.
+ * Calls of one group (call_group) that wait are taken together by whoever comes to the first.
  * A call comes in two steps, since its connection is put to sleep in between:
  *     pool_reserve   may refuse: the pool is full
  *     pool_commit    cannot fail

@@ -665,6 +665,153 @@ static void test_stop_while_here(void **state)
     call_free(first.job.call);
 }
 
+/* ---- together -------------------------------------------------------------------------------- */
+
+/* Those of one group that wait are run at once by who comes to the first; others in their turn. */
+static void test_together(void **state)
+{
+    struct probe hold, a[4], b[2], other, here_first;
+    (void)state;
+    start_pool(1, 4, 32);
+    make(&hold, "/read/r?name=hold");
+    commit(&hold);
+    wait_trace("hold ");
+    make(&here_first, "/read/r?group=a&name=a"); /* tried where it was received, but not light */
+    assert_false(here(&here_first));
+    pool_commit(pool, &here_first.job);
+    make(&b[0], "/read/r?group=b&name=b");
+    commit(&b[0]);
+    make(&other, "/change/a?name=other"); /* a model's line is no group */
+    commit(&other);
+    for (int i = 0; i < 4; i++) {
+        make(&a[i], "/read/r?group=a&name=%d", i);
+        commit(&a[i]);
+    }
+    make(&b[1], "/read/r?group=b&name=c");
+    commit(&b[1]);
+    assert_int_equal(pool_stats(pool).queued, 8);
+    open_gate();
+    finish(&hold);
+    finish(&here_first);
+    finish(&other);
+    for (int i = 0; i < 4; i++)
+        finish(&a[i]);
+    for (int i = 0; i < 2; i++)
+        finish(&b[i]);
+    assert_string_equal(trace, "hold a*5 0 1 2 3 b*2 c other ");
+    assert_int_equal(a[3].ran, 1);
+    assert_int_equal(pool_stats(pool).done, 9);
+    assert_true(pool_is_quiet(pool));
+}
+
+/* No more than so many, and so many bytes; the rest has a turn at the round's end. */
+static void test_together_is_bounded(void **state)
+{
+    enum { CALLS = CALLS_TOGETHER_MAX + 3, LARGE = 5 };
+    static char block[100 << 10];
+    static struct probe probe[CALLS];
+    struct probe hold, other, large[LARGE];
+    char expected[256];
+    (void)state;
+    start_pool(1, 4, 100);
+    make(&hold, "/read/r?name=hold");
+    commit(&hold);
+    wait_trace("hold ");
+    for (int i = 0; i < CALLS; i++) {
+        make(&probe[i], "/read/r?group=a&name=x");
+        commit(&probe[i]);
+    }
+    make(&other, "/read/r?name=other");
+    commit(&other);
+    for (int i = 0; i < LARGE; i++) {
+        make(&large[i], "/read/r?group=large&name=y");
+        (void)call_body(large[i].job.call, block, sizeof block);
+        commit(&large[i]);
+    }
+    open_gate();
+    finish(&hold);
+    finish(&other);
+    for (int i = 0; i < CALLS; i++)
+        finish(&probe[i]);
+    for (int i = 0; i < LARGE; i++)
+        finish(&large[i]);
+    char *p = expected + sprintf(expected, "hold x*%d ", CALLS_TOGETHER_MAX);
+    for (int i = 1; i < CALLS_TOGETHER_MAX; i++)
+        p += sprintf(p, "x ");
+    sprintf(p, "other y*2 y x*3 x x y*2 y y*1 ");
+    assert_string_equal(trace, expected);
+}
+
+/* Those that wait in a group when the pool stops are told so, each once. */
+static void test_stop_with_groups(void **state)
+{
+    enum { LATE = 10000 };
+    static struct probe late[LATE];
+    struct probe hold, a[3], b;
+    pthread_t stopper;
+    (void)state;
+    start_pool(1, LATE, LATE);
+    make(&hold, "/read/r?name=hold");
+    commit(&hold);
+    wait_trace("hold ");
+    for (int i = 0; i < 3; i++) {
+        make(&a[i], "/read/r?group=a&name=%d", i);
+        commit(&a[i]);
+    }
+    make(&b, "/read/r?group=b&name=b");
+    commit(&b);
+    assert_int_equal(pthread_create(&stopper, NULL, stop_pool, NULL), 0);
+    size_t lates = commit_until_stopping(late, LATE);
+    open_gate();
+    pthread_join(stopper, NULL);
+    finish(&hold);
+    for (int i = 0; i < 3; i++)
+        assert_refused(&a[i]);
+    assert_refused(&b);
+    for (size_t i = 0; i < lates; i++)
+        assert_refused(&late[i]);
+    assert_string_equal(trace, "hold ");
+}
+
+static struct probe group_probe[4][300];
+static void *run_groups(void *arg)
+{
+    struct probe *p = arg;
+    for (int i = 0; i < 300; i++) {
+        if (i % 3)
+            make(&p[i], "/read/r?group=%c&light=%d&name=x", 'a' + i % 2, i % 7 == 0);
+        else
+            make(&p[i], "/change/%c?name=x", 'a' + i % 2);
+        if (reserve(&p[i]) != ERR_OK)
+            continue;
+        if (i % 5 == 0 && pool_run_here(pool, &p[i].job, i % 2))
+            p[i].ran++;
+        else
+            pool_commit(pool, &p[i].job);
+    }
+    return NULL;
+}
+
+/* Four threads beside three workers: each call once. */
+static void test_groups_at_once(void **state)
+{
+    pthread_t thread[4];
+    (void)state;
+    start_pool(3, 2000, 2000);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, run_groups, group_probe[i]), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(thread[i], NULL);
+    for (int i = 0; i < 4 * 300; i++) {
+        struct probe *p = &group_probe[i / 300][i % 300];
+        finish(p);
+        assert_int_equal(p->ran, 1);
+        assert_int_equal(p->refused, 0);
+    }
+    assert_int_equal(most_inside, 1);
+    assert_int_equal(pool_stats(pool).done, 4 * 300);
+}
+
 /* ---- answers that wait until their change is kept ------------------------------------------ */
 
 static int kept_count(const struct probe *p)
@@ -758,6 +905,10 @@ int main(void)
         POOL_TEST(test_begun_here_goes_first),
         POOL_TEST(test_here_beside_workers),
         POOL_TEST(test_stop_while_here),
+        POOL_TEST(test_together),
+        POOL_TEST(test_together_is_bounded),
+        POOL_TEST(test_stop_with_groups),
+        POOL_TEST(test_groups_at_once),
         POOL_TEST(test_unkept_holds_up_nobody),
         POOL_TEST(test_unkept_here),
         POOL_TEST(test_stop_waits_for_unkept),
