@@ -225,6 +225,12 @@ static size_t body_limit(const struct call *c)
     return max;
 }
 
+/* Of what may be a mapping of its own each page is touched: in memory at once, as it is counted. */
+static char *body_new(size_t bytes)
+{
+    return bytes < SMALL_BODY ? mem_resize(NULL, 0, bytes, 1) : mem_array(bytes, 1);
+}
+
 static enum err_kind admit(struct call *c, int64_t length, struct err *e)
 {
     bool patch = !strcmp(c->route->method, "PATCH");
@@ -237,7 +243,7 @@ static enum err_kind admit(struct call *c, int64_t length, struct err *e)
         !(patch && !strcmp(c->content_type, "application/merge-patch+json")))
         return err_set(e, ERR_MEDIA_TYPE, "", "the Content-Type must be application/json");
     if (length > 0) {
-        c->body = mem_array((size_t)length, 1); /* zeroed: in memory at once, as it is counted */
+        c->body = body_new((size_t)length);
         c->room = c->body ? (size_t)length : 0;
         count_call(c);
     }

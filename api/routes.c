@@ -107,23 +107,32 @@ static void allow_one_more(char *allow, size_t bytes, const char *method)
         snprintf(allow + strlen(allow), bytes - strlen(allow), ", HEAD");
 }
 
+/* The methods of the path. */
+static void list_methods(char *const *segment, int segments, char *allow, size_t allow_bytes)
+{
+    for (const struct route *r = routes; r->method; r++) {
+        const char *ignored[ROUTE_PARAMS_MAX];
+        if (fits(r->path, segment, segments, ignored))
+            allow_one_more(allow, allow_bytes, r->method);
+    }
+}
+
 const struct route *route_match(const char *method, char *path, const char *param[ROUTE_PARAMS_MAX],
                                 char *allow, size_t allow_bytes)
 {
     char *segment[SEGMENTS_MAX];
     int segments = cut(path, segment);
-    bool head = !strcmp(method, "HEAD");
+    const char *wanted = strcmp(method, "HEAD") != 0 ? method : "GET";
     allow[0] = '\0';
     for (const struct route *r = routes; r->method && segments > 0; r++) {
         const char *found[ROUTE_PARAMS_MAX] = {"", ""};
-        if (!fits(r->path, segment, segments, found))
+        if (strcmp(r->method, wanted) != 0 || !fits(r->path, segment, segments, found))
             continue;
-        if (!strcmp(r->method, head ? "GET" : method)) {
-            memcpy(param, found, sizeof found);
-            return r;
-        }
-        allow_one_more(allow, allow_bytes, r->method);
+        memcpy(param, found, sizeof found);
+        return r;
     }
+    if (segments > 0)
+        list_methods(segment, segments, allow, allow_bytes);
     return NULL;
 }
 
