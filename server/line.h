@@ -54,7 +54,8 @@ struct line {
     size_t waiting_between;
     size_t let_in; /* how many of `between` go before the head of `change` continues */
     bool in_round; /* its turn waits, or somebody has it */
-    bool together; /* a group: `change` holds those that wait, and calls counts them */
+    bool together; /* a group: `change` holds those that wait, and calls counts them; … */
+    size_t due;    /* … so many of them go before its turn comes to the round's end again */
     char id[];
 };
 
@@ -81,6 +82,8 @@ struct round { /* zeroed is empty */
     struct turn *head, *tail;
 };
 void round_push(struct round *r, struct turn *turn);
+/* Before all others. */
+void round_push_first(struct round *r, struct turn *turn);
 /* NULL: nobody's turn. */
 struct turn *round_take(struct round *r);
 

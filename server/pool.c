@@ -431,16 +431,33 @@ static void run_slice(struct pool *p, struct turn *turn, struct scratch *scratch
 /* What calls that are run together may hold: a slice's work, or one call's. */
 #define TOGETHER_BYTES ((size_t)256 << 10)
 
-/* Takes calls out of a group whose turn was taken, and gives those that are left another one. */
+/* The turn of a group that was taken, for those that still wait: at once for those that waited when
+ * it came, as if each had a turn of its own; then at the round's end. */
+static void give_next_turn(struct pool *p, struct line *group) REQUIRES(p->lock)
+{
+    group->in_round = line_is_waiting(group);
+    if (!group->in_round)
+        return;
+    if (group->due > 0)
+        round_push_first(&p->round, &group->turn);
+    else
+        round_push(&p->round, &group->turn);
+    pthread_cond_signal(&p->work);
+}
+
+/* Takes calls out of a group whose turn was taken. Returns how many. */
 static size_t take_together(struct pool *p, struct line *group, struct job **job) REQUIRES(p->lock)
 {
     size_t count = 0, bytes = 0;
+    if (group->due == 0)
+        group->due = group->calls;
     do {
         job[count] = leave_group(group);
         bytes += call_bytes(job[count++]->call);
     } while (count < CALLS_TOGETHER_MAX && line_is_waiting(group) &&
              bytes + call_bytes(line_first(group)->call) <= TOGETHER_BYTES);
-    pass_on(p, group);
+    group->due -= count < group->due ? count : group->due;
+    give_next_turn(p, group);
     lines_release(&p->groups, group);
     return count;
 }

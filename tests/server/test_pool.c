@@ -20,10 +20,11 @@
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static char trace[1 << 16]; /* the names of the slices that ran, a blank between */
-static bool gate_open;      /* calls named "hold" wait for it */
-static int inside[256];     /* calls at work, by the first letter of the model */
-static int most_inside;     /* of one model, ever */
+static char trace[1 << 16];   /* the names of the slices that ran, a blank between */
+static bool gate_open;        /* calls named "hold" wait for it */
+static bool second_gate_open; /* and those named "wait" for this */
+static int inside[256];       /* calls at work, by the first letter of the model */
+static int most_inside;       /* of one model, ever */
 
 static struct api *api;
 static struct pool *pool;
@@ -54,7 +55,7 @@ static void on_slice(const char *model, const char *name, int slice)
         strcat(trace, " ");
     }
     pthread_cond_broadcast(&changed);
-    while (!strcmp(name, "hold") && !gate_open)
+    while ((!strcmp(name, "hold") && !gate_open) || (!strcmp(name, "wait") && !second_gate_open))
         pthread_cond_wait(&changed, &mutex);
     --*count;
     pthread_mutex_unlock(&mutex);
@@ -148,7 +149,7 @@ static int set_up(void **state)
     (void)state;
     fake_hook = on_slice;
     trace[0] = '\0';
-    gate_open = false;
+    gate_open = second_gate_open = false;
     most_inside = 0;
     return api_open(&config, &api, &e) ? -1 : 0;
 }
@@ -704,7 +705,8 @@ static void test_together(void **state)
     assert_true(pool_is_quiet(pool));
 }
 
-/* No more than so many, and so many bytes; the rest has a turn at the round's end. */
+/* No more than so many, and so many bytes; the rest of those that waited when the turn came goes
+ * before others, as each alone would. */
 static void test_together_is_bounded(void **state)
 {
     enum { CALLS = CALLS_TOGETHER_MAX + 3, LARGE = 5 };
@@ -738,8 +740,45 @@ static void test_together_is_bounded(void **state)
     char *p = expected + sprintf(expected, "hold x*%d ", CALLS_TOGETHER_MAX);
     for (int i = 1; i < CALLS_TOGETHER_MAX; i++)
         p += sprintf(p, "x ");
-    sprintf(p, "other y*2 y x*3 x x y*2 y y*1 ");
+    sprintf(p, "x*3 x x other y*2 y y*2 y y*1 ");
     assert_string_equal(trace, expected);
+}
+
+/* Those that come while a group is at work have no turn before who came earlier. */
+static void test_together_starves_nobody(void **state)
+{
+    struct probe hold, first[2], second[2], late, other;
+    (void)state;
+    start_pool(1, 4, 32);
+    make(&hold, "/read/r?name=hold");
+    commit(&hold);
+    wait_trace("hold ");
+    for (int i = 0; i < 2; i++) {
+        make(&first[i], "/read/r?group=a&name=%s", i ? "wait" : "first");
+        commit(&first[i]);
+    }
+    make(&other, "/read/r?name=other");
+    commit(&other);
+    open_gate();
+    wait_trace("wait "); /* the group is at work, and held */
+    for (int i = 0; i < 2; i++) {
+        make(&second[i], "/read/r?group=a&name=second");
+        commit(&second[i]);
+    }
+    make(&late, "/read/r?name=late");
+    commit(&late);
+    pthread_mutex_lock(&mutex);
+    second_gate_open = true;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&mutex);
+    finish(&hold);
+    for (int i = 0; i < 2; i++) {
+        finish(&first[i]);
+        finish(&second[i]);
+    }
+    finish(&other);
+    finish(&late);
+    assert_string_equal(trace, "hold first*2 wait other second*2 second late ");
 }
 
 /* Those that wait in a group when the pool stops are told so, each once. */
@@ -907,6 +946,7 @@ int main(void)
         POOL_TEST(test_stop_while_here),
         POOL_TEST(test_together),
         POOL_TEST(test_together_is_bounded),
+        POOL_TEST(test_together_starves_nobody),
         POOL_TEST(test_stop_with_groups),
         POOL_TEST(test_groups_at_once),
         POOL_TEST(test_unkept_holds_up_nobody),
