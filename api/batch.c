@@ -271,6 +271,30 @@ void batch_free(struct batch *b)
     mem_free(b);
 }
 
+enum err_kind batch_stack(struct batch *const *b, size_t batches, const struct batch_rules *rules,
+                          struct batch **out, struct err *e)
+{
+    struct plan p = {.x = b[0]->x.shape};
+    for (size_t i = 1; i < batches; i++)
+        p.x.dim[0] += b[i]->x.shape.dim[0];
+    enum err_kind rc = make_plan(&p, rules, e);
+    if (!rc)
+        rc = check_activations(&p, rules->max_activation_bytes, e);
+    if (rc)
+        return rc;
+    struct batch *all = batch_new(&p, b[0]->x.dtype, false);
+    if (!all)
+        return err_set(e, ERR_NOMEM, "", "no memory for the batch");
+    char *to = tensor_data(&all->x);
+    for (size_t i = 0; i < batches; i++) {
+        size_t bytes = (size_t)tensor_count(&b[i]->x) * dtype_bytes(b[i]->x.dtype);
+        memcpy(to, tensor_data(&b[i]->x), bytes);
+        to += bytes;
+    }
+    *out = all;
+    return ERR_OK;
+}
+
 enum err_kind batch_copy(const struct batch *b, struct batch **out, struct err *e)
 {
     struct batch *copy = mem_array(1, sizeof *copy);

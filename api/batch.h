@@ -49,6 +49,11 @@ MUST_USE enum err_kind batch_read_csv(const struct csv *csv, int64_t targets,
                                       const struct batch_rules *rules, struct batch **out,
                                       struct err *e);
 void batch_free(struct batch *b); /* NULL is fine */
+/* The inputs of several batches, without targets and alike in all but their rows, one below the
+ * other.  errors INVALID the rules do not allow so many rows · NOMEM */
+MUST_USE enum err_kind batch_stack(struct batch *const *b, size_t batches,
+                                   const struct batch_rules *rules, struct batch **out,
+                                   struct err *e);
 /* errors NOMEM */
 MUST_USE enum err_kind batch_copy(const struct batch *b, struct batch **out, struct err *e);
 

@@ -20,6 +20,8 @@ handler post_batches, get_batches, get_batch, delete_batch;
 handler post_step, post_backward, post_zero_grad, post_optimizer_step;
 /* api/reading.c */
 handler post_forward, get_gradients, get_parameters, put_parameters;
+/* post_forward for several calls: their inputs are stacked where that changes no bit. */
+void forward_together(struct call *const *c, size_t calls, struct err *e);
 /* api/history.c */
 handler get_losses;
 /* api/autograd.c */

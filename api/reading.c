@@ -50,28 +50,125 @@ static void outputs_write(struct call *c, const struct batch *b, const struct te
     call_write_tensors(c, media, metadata, &outputs, 1);
 }
 
-enum err_kind post_forward(struct call *c, struct err *e)
+/* after: batch_free */
+static enum err_kind forward_read(struct call *c, struct batch **out, struct err *e)
 {
     static const char *const names[] = {"inputs", "targets", NULL};
-    struct session *s = c->session;
-    struct batch *b = NULL;
-    struct tensor *y;
-    double loss = NAN;
-    int64_t step = 0;
     enum err_kind rc = fields_check(c->in.root, names, e);
-    if (!rc)
-        rc = call_read_batch(c, TARGETS_OPTIONAL, &b, e);
-    if (rc)
-        return rc;
+    return rc ? rc : call_read_batch(c, TARGETS_OPTIONAL, out, e);
+}
+
+/* The step that y, on the call's tape, was made at. */
+static enum err_kind evaluate(struct call *c, const struct batch *b, struct tensor **y,
+                              double *loss, int64_t *step, struct err *e)
+{
+    struct session *s = c->session;
     const struct tensor *target = b->y.storage ? &b->y : NULL;
     pthread_rwlock_rdlock(&s->lock);
-    rc = train_evaluate(s->module, &s->spec.loss, &c->scratch->tape, &b->x, target, &y, &loss, e);
-    step = s->step;
+    enum err_kind rc =
+        train_evaluate(s->module, &s->spec.loss, &c->scratch->tape, &b->x, target, y, loss, e);
+    *step = s->step;
     pthread_rwlock_unlock(&s->lock);
+    return rc;
+}
+
+static enum err_kind forward_alone(struct call *c, const struct batch *b, struct err *e)
+{
+    struct tensor *y;
+    double loss = NAN;
+    int64_t step;
+    enum err_kind rc = evaluate(c, b, &y, &loss, &step, e);
     if (!rc)
         outputs_write(c, b, y, step, loss);
+    return rc;
+}
+
+enum err_kind post_forward(struct call *c, struct err *e)
+{
+    struct batch *b = NULL;
+    enum err_kind rc = forward_read(c, &b, e);
+    if (!rc)
+        rc = forward_alone(c, b, e);
     batch_free(b);
     return rc;
+}
+
+/* ---- several at a time ---------------------------------------------------------------------- */
+
+/* Is a row of a matrix of inputs all that its row of the outputs is made of? A layer that is not
+ * known for it is taken to look at others. */
+static bool keeps_rows_apart(const struct layer *l)
+{
+    static const char *const by_row[] = {"linear", "relu", "leaky_relu", "sigmoid",
+                                         "tanh",   "gelu", "silu",       "identity"};
+    const char *type = l->type->options.type;
+    bool along = !strcmp(type, "softmax") || !strcmp(type, "log_softmax");
+    for (size_t i = 0; i < sizeof by_row / sizeof *by_row; i++)
+        if (!strcmp(type, by_row[i]))
+            return true;
+    return along && l->value[0] != 0 && l->value[0] != -2; /* along a row */
+}
+
+static bool may_stack(const struct module *m)
+{
+    bool apart = !m->program;
+    for (int i = 0; apart && i < m->layers; i++)
+        apart = keeps_rows_apart(&m->layer[i]);
+    return apart;
+}
+
+/* A matrix as wide as that of first (NULL: any), without targets. */
+static bool fits_stack(const struct batch *b, const struct batch *first)
+{
+    const struct shape *x = &b->x.shape;
+    return !b->y.storage && x->rank == 2 && (!first || x->dim[1] == first->x.shape.dim[1]);
+}
+
+/* One product for all; each writes its rows of it. */
+static enum err_kind forward_stacked(struct call *const *c, struct batch *const *b, size_t calls)
+{
+    struct err e;
+    struct batch_rules rules = session_rules(c[0]->session);
+    struct batch *all;
+    struct tensor *y;
+    double loss;
+    int64_t step, row = 0;
+    enum err_kind rc = batch_stack(b, calls, &rules, &all, &e);
+    if (rc)
+        return rc;
+    rc = evaluate(c[0], all, &y, &loss, &step, &e);
+    for (size_t i = 0; !rc && i < calls; i++) {
+        struct tensor rows = tensor_seen(y);
+        tensor_narrow(&rows, 0, row, b[i]->x.shape.dim[0]);
+        row += b[i]->x.shape.dim[0];
+        outputs_write(c[i], b[i], &rows, step, loss);
+    }
+    batch_free(all);
+    return rc;
+}
+
+/* What cannot be stacked runs alone, as does all of it if the stack is too large. */
+void forward_together(struct call *const *c, size_t calls, struct err *e)
+{
+    struct batch *b[CALLS_TOGETHER_MAX] = {NULL}, *stack[CALLS_TOGETHER_MAX];
+    struct call *in_stack[CALLS_TOGETHER_MAX];
+    bool may = calls > 1 && may_stack(c[0]->session->module), done[CALLS_TOGETHER_MAX] = {false};
+    size_t stacked = 0;
+    for (size_t i = 0; i < calls; i++) {
+        e[i].kind = ERR_OK;
+        (void)forward_read(c[i], &b[i], &e[i]); /* the kind is in e */
+        if (e[i].kind || !may || !fits_stack(b[i], stacked ? stack[0] : NULL))
+            continue;
+        done[i] = true;
+        in_stack[stacked] = c[i];
+        stack[stacked++] = b[i];
+    }
+    bool together = stacked > 1 && forward_stacked(in_stack, stack, stacked) == ERR_OK;
+    for (size_t i = 0; i < calls; i++) {
+        if (!e[i].kind && !(together && done[i]))
+            (void)forward_alone(c[i], b[i], &e[i]);
+        batch_free(b[i]);
+    }
 }
 
 /* ---- GET gradients, GET parameters --------------------------------------------------------- */

@@ -12,6 +12,9 @@
 #define OUT     GIVES_SAFETENSORS
 #define OUT_NPY (GIVES_SAFETENSORS | GIVES_NPY)
 
+/* A row may leave out its last column. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 /* clang-format off */
 const struct route routes[] = {
     {"GET",    "/healthz", get_healthz, CALL_INLINE, 200, BODY_NONE, 0,     {NULL}, "the process is alive"},
@@ -38,7 +41,7 @@ const struct route routes[] = {
     {"POST",   "/models/{id}/zero_grad",      post_zero_grad,      CALL_CHANGE, 200, BODY_JSON, LIGHT, {NULL}, "clear the gradients"},
     {"POST",   "/models/{id}/optimizer/step", post_optimizer_step, CALL_CHANGE, 200, BODY_JSON, LIGHT, {NULL}, "apply the accumulated gradients"},
 
-    {"POST",   "/models/{id}/forward",           post_forward,   CALL_READ,    200, BODY_DATA, LIGHT | IN_NPY | OUT_NPY, {NULL}, "outputs, and with `targets` the loss; no graph"},
+    {"POST",   "/models/{id}/forward",           post_forward,   CALL_READ,    200, BODY_DATA, LIGHT | IN_NPY | OUT_NPY, {NULL}, "outputs, and with `targets` the loss; no graph", forward_together},
     {"GET",    "/models/{id}/gradients",         get_gradients,  CALL_BETWEEN, 200, BODY_NONE, OUT,   {"summary"}, "of every parameter; `?summary=1` leaves `data` out"},
     {"GET",    "/models/{id}/gradients/{name}",  get_gradients,  CALL_BETWEEN, 200, BODY_NONE, OUT_NPY, {"summary"}, "of one"},
     {"GET",    "/models/{id}/parameters",        get_parameters, CALL_READ,    200, BODY_NONE, OUT,   {NULL}, "the `state_dict`"},
@@ -60,6 +63,7 @@ const struct route routes[] = {
     {.method = NULL},
 };
 /* clang-format on */
+#pragma GCC diagnostic pop
 
 const struct route route_checkpoint_due = {
     .method = "-", .path = "-", .handler = checkpoint_due, .mode = CALL_CHANGE, .status = 204};
@@ -121,23 +125,32 @@ static void allow_one_more(char *allow, size_t bytes, const char *method)
         snprintf(allow + strlen(allow), bytes - strlen(allow), ", HEAD");
 }
 
+/* The methods of the path. */
+static void list_methods(char *const *segment, int segments, char *allow, size_t allow_bytes)
+{
+    for (const struct route *r = routes; r->method; r++) {
+        const char *ignored[ROUTE_PARAMS_MAX];
+        if (fits(r->path, segment, segments, ignored))
+            allow_one_more(allow, allow_bytes, r->method);
+    }
+}
+
 const struct route *route_match(const char *method, char *path, const char *param[ROUTE_PARAMS_MAX],
                                 char *allow, size_t allow_bytes)
 {
     char *segment[SEGMENTS_MAX];
     int segments = cut(path, segment);
-    bool head = !strcmp(method, "HEAD");
+    const char *wanted = strcmp(method, "HEAD") != 0 ? method : "GET";
     allow[0] = '\0';
     for (const struct route *r = routes; r->method && segments > 0; r++) {
         const char *found[ROUTE_PARAMS_MAX] = {"", ""};
-        if (!fits(r->path, segment, segments, found))
+        if (strcmp(r->method, wanted) != 0 || !fits(r->path, segment, segments, found))
             continue;
-        if (!strcmp(r->method, head ? "GET" : method)) {
-            memcpy(param, found, sizeof found);
-            return r;
-        }
-        allow_one_more(allow, allow_bytes, r->method);
+        memcpy(param, found, sizeof found);
+        return r;
     }
+    if (segments > 0)
+        list_methods(segment, segments, allow, allow_bytes);
     return NULL;
 }
 

@@ -39,6 +39,10 @@ struct route {
     unsigned traits;                        /* of enum route_trait */
     const char *query[ROUTE_QUERY_MAX + 1]; /* the names it takes; NULL ends them */
     const char *does;                       /* one line for the README */
+    /* Runs the handler of several calls of one model at a time, which are prepared as for it, and
+     * writes what it says of each into e; NULL: they are better run one by one. Only one route of
+     * a model may have it: a group is a model's. */
+    void (*together)(struct call *const *c, size_t calls, struct err *e);
 };
 
 extern const struct route routes[]; /* a NULL method ends them */

@@ -107,7 +107,7 @@ static void test_forward_is_light(void **state)
     assert_true(call_header(call, "Content-Type", NPY));
     assert_true(call_admit(call, (int64_t)in.count));
     assert_true(call_body(call, in.bytes, in.count));
-    assert_true(call_is_light(call));
+    assert_true(call_is_light(call, false));
     uint64_t before = mem_allocations();
     assert_true(client_work(call, c->scratch, c->slice_ns));
     assert_int_equal(mem_allocations() - before, 2); /* the batch and the answer */
@@ -133,7 +133,7 @@ static void test_heavy_forward_is_none(void **state)
         assert_true(call_header(call, "Content-Type", NPY));
         assert_true(call_admit(call, (int64_t)in.count));
         assert_true(call_body(call, in.bytes, in.count));
-        assert_int_equal(call_is_light(call), rows == 8);
+        assert_int_equal(call_is_light(call, false), rows == 8);
         call_free(call);
     }
 }
