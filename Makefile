@@ -113,7 +113,7 @@ $(B)/tests/storage/test_%: $(B)/tests/storage/test_%.o $(call support,storage) $
 $(B)/tests/api/test_%:     $(B)/tests/api/test_%.o     $(call support,api)     $(FAULTS) $(B)/api.a $(B)/storage.a $(B)/engine.a ; $(call test_link,api storage)
 $(B)/tests/server/test_%:  $(B)/tests/server/test_%.o  $(call support,server)  $(LIBS) ; $(call test_link,server api storage)
 # The server's own tests run it over canned handlers in place of the api; `alone` builds that daemon.
-FAKED := $(patsubst %,$(B)/tests/server/test_%,config errands guard limits log pool transport shutdown)
+FAKED := $(patsubst %,$(B)/tests/server/test_%,config errands guard limits log log_batch pool spin transport shutdown)
 alone := $(B)/tests/server/fake/fake_api.o $(B)/server.a $(B)/engine.a
 $(FAKED): %: %.o $(call support,server) $(alone) ; $(call test_link,server api)
 $(B)/tests/server/fake/gradd: $(B)/server/main.o $(alone) ; $(call test_link,server)

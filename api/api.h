@@ -8,7 +8,8 @@
  *     call_admit                                 404, 405, 413, 415 are decided here
  *     call_body*                                 only if call_admit said so
  *     call_mode, call_model                      where and in which line it runs
- *     call_work, again while it says so          on a worker, or at once for CALL_INLINE
+ *     call_work, again while it says so          on a worker, or at once for CALL_INLINE;
+ *                                                or call_work_together
  *     call_keep, api_flush                       only if call_work said so
  *     call_answer                                status, headers, body
  *     call_stream, stream_*                      only if the body has no end
@@ -119,8 +120,9 @@ const char *call_model(const struct call *c);
 size_t call_bytes(const struct call *c);
 
 /* Is a slice of it over sooner than another thread could take it? Asked by who has its model's line
- * (a CALL_READ needs none), before the first call_work. Never blocks. */
-bool call_is_light(struct call *c);
+ * (a CALL_READ needs none), before the first call_work. Never blocks.
+ *   alone  nobody else waits for this thread: some tenths of a millisecond are light then */
+bool call_is_light(struct call *c, bool alone);
 
 enum call_progress {
     CALL_ANSWERED,
@@ -130,6 +132,16 @@ enum call_progress {
 };
 /* Runs the handler for at most about slice_ns. scratch may be NULL for CALL_INLINE. */
 enum call_progress call_work(struct call *c, struct scratch *s, int64_t slice_ns);
+
+/* Calls that wait may be run together, as one product; each with its own answer, the same as
+ * alone. */
+#define CALLS_TOGETHER_MAX 32
+/* Which a call may be run together with: those of the same group, a model's id; "": it runs alone.
+ * What has a group is a CALL_READ and answered in one slice. */
+const char *call_group(const struct call *c);
+/* call_work for calls of one group, CALLS_TOGETHER_MAX at the most. All are answered. */
+void call_work_together(struct call *const *call, size_t calls, struct scratch *s,
+                        int64_t slice_ns);
 
 /* Hands the change over to be kept with the next api_flush, or sooner. Then, or if it could not be
  * kept (the answer is another one then), `kept` runs once, on any thread, maybe before this

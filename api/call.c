@@ -1,5 +1,6 @@
 #include "api/call.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "api/body.h"
 #include "api/fields.h"
 #include "api/respond.h"
 #include "api/state.h"
@@ -65,6 +67,7 @@ struct call *call_new(struct api *a)
         return NULL;
     c->api = a;
     c->tag = -1;
+    c->media = MEDIA_COUNT;
     c->number = atomic_fetch_add(&a->calls, 1);
     snprintf(c->request_id, sizeof c->request_id, "%llx-%llu", (unsigned long long)a->boot,
              (unsigned long long)c->number);
@@ -204,11 +207,9 @@ bool call_header(struct call *c, const char *name, const char *value)
         }
         snprintf(c->request_id, sizeof c->request_id, "%s", value);
     } else if (!strcasecmp(name, "Content-Type")) {
-        size_t n = strcspn(value, "; \t");
-        n = n < sizeof c->content_type - 1 ? n : sizeof c->content_type - 1;
-        for (size_t i = 0; i < n; i++)
-            c->content_type[i] = (char)tolower((unsigned char)value[i]);
-        c->content_type[n] = '\0';
+        c->media = media_read(value);
+    } else if (!strcasecmp(name, "Accept")) {
+        accept_read(&c->accept, value);
     }
     return true;
 }
@@ -227,19 +228,34 @@ static size_t body_limit(const struct call *c)
     return max;
 }
 
+/* Is the body of a type that the route takes? The answer names those, in c->location. */
+static enum err_kind check_media(struct call *c, struct err *e)
+{
+    unsigned takes = route_takes(c->route);
+    if (c->media != MEDIA_COUNT && (takes & MEDIA_BIT(c->media)))
+        return ERR_OK;
+    return err_set(e, ERR_MEDIA_TYPE, "", "the Content-Type must be %s%s",
+                   takes & (takes - 1) ? "one of: " : "",
+                   media_join(takes, c->location, sizeof c->location));
+}
+
+/* Of what may be a mapping of its own each page is touched: in memory at once, as it is counted. */
+static char *body_new(size_t bytes)
+{
+    return bytes < SMALL_BODY ? mem_resize(NULL, 0, bytes, 1) : mem_array(bytes, 1);
+}
+
 static enum err_kind admit(struct call *c, int64_t length, struct err *e)
 {
-    bool patch = !strcmp(c->route->method, "PATCH");
     if (length != 0 && c->route->body == BODY_NONE)
         return err_set(e, ERR_TOO_LARGE, "", "this route takes no body");
     if (length > 0 && (uint64_t)length > body_limit(c))
         return err_set(e, ERR_TOO_LARGE, "", "the body may be at most %zu bytes here, not %lld",
                        body_limit(c), (long long)length);
-    if (length != 0 && strcmp(c->content_type, "application/json") != 0 &&
-        !(patch && !strcmp(c->content_type, "application/merge-patch+json")))
-        return err_set(e, ERR_MEDIA_TYPE, "", "the Content-Type must be application/json");
+    if (length != 0 && check_media(c, e) != ERR_OK)
+        return e->kind;
     if (length > 0) {
-        c->body = mem_array((size_t)length, 1); /* zeroed: in memory at once, as it is counted */
+        c->body = body_new((size_t)length);
         c->room = c->body ? (size_t)length : 0;
         count_call(c);
     }
@@ -358,7 +374,7 @@ static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
     if (rc || *replayed)
         return rc;
     if (c->bytes)
-        rc = json_parse(c->body, c->bytes, &c->in, e);
+        rc = call_parse(c, e);
     if (!rc && c->in.root && !cJSON_IsObject(c->in.root))
         rc = err_set(e, ERR_INVALID, "", "the body must be an object");
     if (!rc)
@@ -368,19 +384,25 @@ static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
     return rc ? rc : check_whole(c, e);
 }
 
-/* Some tens of microseconds, which is what a hand-over costs. */
+/* Some tens of microseconds, which is what a hand-over costs. Of who is alone some tenths of a
+ * millisecond, for which a hand-over there and back is still felt; but none that could have to put
+ * models away. */
 #define LIGHT_WORK  400000
 #define LIGHT_BYTES 20480 /* 784 numbers of 17 digits */
+#define ALONE_TIMES 30    /* as much */
 
-bool call_is_light(struct call *c)
+bool call_is_light(struct call *c, bool alone)
 {
-    bool may_be = (c->route->traits & LIGHT) && !c->key[0] && c->bytes <= LIGHT_BYTES;
+    size_t times = alone ? ALONE_TIMES : 1;
+    bool may_be = (c->route->traits & LIGHT) && !c->key[0] && c->bytes <= times * LIGHT_BYTES;
     if (may_be && !c->session)
         c->session = registry_peek(&c->api->registry, c->param[0]);
     if (!may_be || !c->session)
         return false;
-    c->light =
-        session_work(c->session, c->body, c->bytes, c->route->mode == CALL_CHANGE) <= LIGHT_WORK;
+    bool changes = c->route->mode == CALL_CHANGE;
+    double work = session_work(c->session, call_numbers_most(c), changes);
+    c->light = work <= LIGHT_WORK || (alone && work <= ALONE_TIMES * LIGHT_WORK &&
+                                      registry_has_room(&c->api->registry, c->session));
     return c->light;
 }
 
@@ -394,30 +416,85 @@ static void settle_memory(struct call *c)
         registry_trim(&c->api->registry);
 }
 
-enum call_progress call_work(struct call *c, struct scratch *scratch, int64_t slice_ns)
+/* All that comes before the handler. *replayed: it has been answered. */
+static enum err_kind begin_slice(struct call *c, struct scratch *scratch, int64_t slice_ns,
+                                 bool *replayed, struct err *e)
 {
-    struct err e = {.kind = ERR_OK};
-    bool first = !c->again, replayed = false;
-    enum err_kind rc = scratch ? scratch_equip(scratch, &e) : ERR_OK;
+    bool first = !c->again;
+    enum err_kind rc = scratch ? scratch_equip(scratch, e) : ERR_OK;
+    *replayed = false;
     c->error_had_effect = rc && !first;
     c->scratch = scratch;
     c->slice_end = clock_ns() + slice_ns;
     c->again = false;
-    if (!rc && first)
-        rc = prepare(c, &replayed, &e);
-    if (replayed)
-        return CALL_ANSWERED;
-    if (!rc)
-        rc = c->route->handler(c, &e);
+    return rc || !first ? rc : prepare(c, replayed, e);
+}
+
+/* All that comes behind it. rc, e: what it said, or what kept it from running. */
+static enum call_progress end_slice(struct call *c, enum err_kind rc, const struct err *e)
+{
     if (c->session && c->route->mode != CALL_READ)
         registry_measure(&c->api->registry, c->session);
     c->again = c->again && !rc;
     if (rc)
-        respond_problem(c, &e);
+        respond_problem(c, e);
     else if (!c->again)
         respond_success(c);
     settle_memory(c);
     return c->again ? CALL_AGAIN : c->txn ? CALL_UNKEPT : CALL_ANSWERED;
+}
+
+enum call_progress call_work(struct call *c, struct scratch *scratch, int64_t slice_ns)
+{
+    struct err e = {.kind = ERR_OK};
+    bool replayed;
+    enum err_kind rc = begin_slice(c, scratch, slice_ns, &replayed, &e);
+    if (replayed)
+        return CALL_ANSWERED;
+    if (!rc)
+        rc = c->route->handler(c, &e);
+    return end_slice(c, rc, &e);
+}
+
+/* What waits for one answer under its key is not kept waiting for others. */
+const char *call_group(const struct call *c)
+{
+    return c->route->together && !c->key[0] ? c->param[0] : "";
+}
+
+/* Those that can be begun, and are of one session: the first one's, for it may have been lost and
+ * loaded anew in between. The others are answered. Returns how many. */
+static size_t begin_together(struct call *const *call, size_t calls, struct scratch *scratch,
+                             int64_t slice_ns, struct call **ready)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < calls; i++) {
+        struct err e;
+        bool replayed;
+        enum err_kind rc = begin_slice(call[i], scratch, slice_ns, &replayed, &e);
+        if (!rc && !replayed && (count == 0 || call[i]->session == ready[0]->session)) {
+            ready[count++] = call[i];
+            continue;
+        }
+        if (!rc && !replayed)
+            rc = call[i]->route->handler(call[i], &e);
+        if (!replayed)
+            end_slice(call[i], rc, &e);
+    }
+    return count;
+}
+
+void call_work_together(struct call *const *call, size_t calls, struct scratch *scratch,
+                        int64_t slice_ns)
+{
+    struct call *ready[CALLS_TOGETHER_MAX];
+    struct err e[CALLS_TOGETHER_MAX];
+    assert(calls <= CALLS_TOGETHER_MAX);
+    size_t count = begin_together(call, calls, scratch, slice_ns, ready);
+    if (count)
+        ready[0]->route->together(ready, count, e);
+    for (size_t i = 0; i < count; i++)
+        end_slice(ready[i], e[i].kind, &e[i]);
 }
 
 /* Of a call beside which nobody waits, beyond its time: so often does it let know how far it is. */
@@ -425,7 +502,7 @@ enum call_progress call_work(struct call *c, struct scratch *scratch, int64_t sl
 
 bool call_slice_is_over(const struct call *c)
 {
-    const atomic_size_t *waiting = c->scratch->waiting;
+    const atomic_size_t *waiting = c->scratch ? c->scratch->waiting : NULL;
     int64_t beyond = clock_ns() - c->slice_end;
     if (beyond < 0)
         return false;

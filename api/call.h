@@ -11,8 +11,10 @@
 #include "api/events.h"
 #include "api/json_in.h"
 #include "api/json_out.h"
+#include "api/media.h"
 #include "api/routes.h"
 #include "api/session.h"
+#include "api/tensors.h"
 #include "engine/tape.h"
 
 /* A worker's memory. */
@@ -44,11 +46,13 @@ struct call {
     uint64_t number; /* of the call in this run of the daemon */
     char request_id[CALL_REQUEST_ID_MAX + 1];
     char key[STORE_KEY_BYTES]; /* Idempotency-Key; "" if none */
-    char content_type[64];     /* without its parameters, lower case; "" if none */
+    enum media media;          /* Content-Type; MEDIA_COUNT: none, or none that we know */
+    struct accept accept;
 
     char *body;
     size_t bytes, room;
-    struct json in; /* the parsed body; root NULL: there was none */
+    struct json in;         /* the parsed body; root NULL: there was none */
+    struct tensors tensors; /* of a binary one, of which `in` is what it says beside them */
 
     struct kept *kept;          /* its key, while it runs; NULL: it has none */
     bool answer_is_kept;        /* the handler's transaction holds the answer */
@@ -106,6 +110,21 @@ void call_location(struct call *c, const char *format, ...) PRINTF_LIKE(2, 3);
 void call_tag(struct call *c, int64_t step);
 /* Writes "step", and tags the answer with it. */
 void call_write_step(struct call *c, int64_t step);
+
+/* Has the body come with arrays as bytes? */
+bool call_is_binary(const struct call *c);
+/* Its inputs and targets (api/batch.h), in whatever form they came.
+ *   errors as batch_read */
+MUST_USE enum err_kind call_read_batch(struct call *c, enum targets targets, struct batch **out,
+                                       struct err *e);
+/* The content type of the answer: what Accept likes best of what the route gives, by default the
+ * body's own. */
+enum media call_gives(const struct call *c);
+/* Writes the whole answer as such. metadata, list, count: as safetensors_write has them; .npy takes
+ * the first of the list. */
+struct named_tensor;
+void call_write_tensors(struct call *c, enum media media, const char *const *metadata,
+                        const struct named_tensor *list, size_t count);
 
 struct change;
 /* The session has undergone this change: has it kept before the answer leaves, with the answer.

@@ -20,6 +20,8 @@ handler post_batches, get_batches, get_batch, delete_batch;
 handler post_step, post_backward, post_zero_grad, post_optimizer_step;
 /* api/reading.c */
 handler post_forward, get_gradients, get_parameters, put_parameters;
+/* post_forward for several calls: their inputs are stacked where that changes no bit. */
+void forward_together(struct call *const *c, size_t calls, struct err *e);
 /* api/history.c */
 handler get_losses;
 /* api/event_text.c */
@@ -29,7 +31,7 @@ handler post_autograd;
 /* api/model_graph.c */
 handler get_graph;
 /* api/checkpoints.c */
-handler post_checkpoints, get_checkpoints, post_restore, delete_checkpoint;
+handler post_checkpoints, get_checkpoints, get_checkpoint, post_restore, delete_checkpoint;
 
 /* api/rewind.c */
 handler post_restore_step, post_fork;

@@ -10,6 +10,17 @@
 
 #define ROOM_MIN 256
 
+static void set_room(struct json_out *w, size_t room)
+{
+    char *text = mem_resize(w->text, w->bytes, room, 1);
+    if (!text) {
+        w->failed = true;
+        return;
+    }
+    w->text = text;
+    w->room = room;
+}
+
 static void grow(struct json_out *w, size_t bytes)
 {
     size_t room = w->room < ROOM_MIN ? ROOM_MIN : w->room;
@@ -19,13 +30,7 @@ static void grow(struct json_out *w, size_t bytes)
             return;
         }
     }
-    char *text = mem_resize(w->text, w->bytes, room, 1);
-    if (!text) {
-        w->failed = true;
-        return;
-    }
-    w->text = text;
-    w->room = room;
+    set_room(w, room);
 }
 
 /* Makes room for so many bytes more. false: there is none, now or earlier. */
@@ -53,6 +58,30 @@ static void put_char(struct json_out *w, char c)
 void json_plain(struct json_out *w, const char *text)
 {
     put(w, text, strlen(text));
+}
+
+void json_expect(struct json_out *w, size_t bytes)
+{
+    size_t room;
+    if (w->failed || w->room - w->bytes > bytes)
+        return;
+    if (__builtin_add_overflow(w->bytes + 1, bytes, &room))
+        w->failed = true;
+    else
+        set_room(w, room);
+}
+
+void json_bytes(struct json_out *w, const void *data, size_t bytes)
+{
+    put(w, data, bytes);
+}
+
+void *json_room(struct json_out *w, size_t bytes)
+{
+    if (!reserve(w, bytes))
+        return NULL;
+    w->bytes += bytes;
+    return w->text + w->bytes - bytes;
 }
 
 /* Comes before each value and key. */

@@ -165,6 +165,14 @@ bool registry_is_over(struct registry *r)
     return over;
 }
 
+bool registry_has_room(struct registry *r, const struct session *s)
+{
+    lock_take(&r->lock);
+    bool room = staying_locked(r) + 2 * s->counted.model <= r->budget;
+    lock_give(&r->lock);
+    return room;
+}
+
 /* The next one to go, which nobody else can get from here on; NULL: none has to. */
 static struct session *begin_put_away(struct registry *r)
 {

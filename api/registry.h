@@ -59,6 +59,8 @@ void registry_measure(struct registry *r, struct session *s);
 void registry_trim(struct registry *r);
 /* Would registry_trim find something to do? */
 bool registry_is_over(struct registry *r);
+/* Could s, which is held, get its gradients and its momentum without anything to be put away? */
+bool registry_has_room(struct registry *r, const struct session *s);
 
 /* Around the making of a model: nobody else makes or gets it in between; afterwards it is there,
  * held as after registry_get, or (s NULL) was never there.

@@ -128,10 +128,10 @@ struct batch *session_batch_in_turn(const struct session *s);
 /* The same, and moves the cursor to it. */
 struct batch *session_next_batch(struct session *s);
 
-/* About how many multiplications a step (or a forward) over the largest batch that a body
- * (JSON, not parsed yet) may hold or name takes; INFINITY if that is long to tell. In line, but for
- * a forward, which looks at no batches. */
-double session_work(const struct session *s, const char *body, size_t bytes, bool training);
+/* About how many multiplications a step (or a forward) over the largest batch that a body of so
+ * many numbers at most (0: of no data) may hold or name takes; INFINITY if that is long to tell. In
+ * line, but for a forward, which looks at no batches. */
+double session_work(const struct session *s, size_t numbers, bool training);
 
 /* What one step did. */
 struct step_result {

@@ -13,8 +13,9 @@
 
 /* A connection that rests between two requests is closed after this time. */
 #define IDLE_SECONDS 75
-/* Of one connection, for its headers and as its read buffer. */
-#define CONNECTION_BYTES ((size_t)64 << 10)
+/* Of one connection, for its headers and as its read buffer. libmicrohttpd clears all of it twice
+ * a request; up to 32 KiB it would be a piece of the heap. */
+#define CONNECTION_BYTES ((size_t)36 << 10)
 
 struct http {
     struct transport shared;
@@ -22,6 +23,7 @@ struct http {
     struct MHD_Daemon *daemon;
     struct herald herald;
     struct MHD_Response *no_memory; /* made in time: for when there is none */
+    bool looks;                     /* there is a core to spare for await_next */
     char address[300];
 };
 
@@ -39,6 +41,21 @@ static struct watched *watched_of(struct MHD_Connection *connection)
 static atomic_size_t *connection_bytes(struct http *h)
 {
     return &api_gauges(h->shared.api)->connection_bytes;
+}
+
+/* A worker that runs leaves no core for it on a small machine. */
+static void await_next(const struct http *h, struct MHD_Connection *connection,
+                       struct watched *watched, int64_t now)
+{
+    struct spin *spin = watch_spin(watched);
+    if (!h->looks || !spin || !spin_end(spin, now) || !pool_is_quiet(h->shared.pool))
+        return;
+    const union MHD_ConnectionInfo *of =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_DAEMON);
+    const union MHD_DaemonInfo *epoll =
+        of ? MHD_get_daemon_info(of->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    if (epoll)
+        spin_look(epoll->epoll_fd);
 }
 
 static void on_connection(void *arg, struct MHD_Connection *connection, void **watched,
@@ -87,7 +104,10 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **re
     *request = NULL;
     if (watch_served(watched))
         atomic_fetch_add(connection_bytes(h), CONNECTION_BYTES);
-    watch_set(watched, WATCH_CLIENT_SENDS, clock_ns() + seconds * CLOCK_SECOND);
+    int64_t now = clock_ns();
+    watch_set(watched, WATCH_CLIENT_SENDS, now + seconds * CLOCK_SECOND);
+    if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        await_next(h, connection, watched, now);
 }
 
 PRINTF_LIKE(2, 0)
@@ -165,6 +185,7 @@ enum err_kind http_start(const struct config *config, const struct log *log, str
     h->shared.log = log;
     h->shared.api = api;
     h->shared.pool = pool;
+    h->looks = sysconf(_SC_NPROCESSORS_ONLN) > 1;
     h->shared.guard = (struct guard){.host = config->address.host, .allow = config->allow_host};
     enum err_kind rc = start(h, e);
     if (rc)

@@ -99,6 +99,14 @@ void round_push(struct round *r, struct turn *turn)
     r->tail = turn;
 }
 
+void round_push_first(struct round *r, struct turn *turn)
+{
+    turn->next = r->head;
+    r->head = turn;
+    if (!turn->next)
+        r->tail = turn;
+}
+
 struct turn *round_take(struct round *r)
 {
     struct turn *turn = r->head;

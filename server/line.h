@@ -1,8 +1,10 @@
-/* server/line.h - who runs next: the lines of the models, and the round of those that have work.
+/* server/line.h - who runs next: the lines of the models, the groups of calls that are run
+ * together, and the round of those that have work.
  *
  * A line holds the calls of one model: those that change it in order of arrival, and those that
  * are let in between the slices of a long one. The round is the queue of turns that the workers
- * take from its head: a line has at most one turn in it, a call that needs no line has its own.
+ * take from its head: a line has at most one turn in it, a call that needs no line has its own. A
+ * group is a line too, of calls that only wait there: whoever has its turn takes out many at once.
  *
  * Threads: no locks here; the pool's lock guards all of it.
  */
@@ -52,6 +54,8 @@ struct line {
     size_t waiting_between;
     size_t let_in; /* how many of `between` go before the head of `change` continues */
     bool in_round; /* its turn waits, or somebody has it */
+    bool together; /* a group: `change` holds those that wait, and calls counts them; … */
+    size_t due;    /* … so many of them go before its turn comes to the round's end again */
     char id[];
 };
 
@@ -78,6 +82,8 @@ struct round { /* zeroed is empty */
     struct turn *head, *tail;
 };
 void round_push(struct round *r, struct turn *turn);
+/* Before all others. */
+void round_push_first(struct round *r, struct turn *turn);
 /* NULL: nobody's turn. */
 struct turn *round_take(struct round *r);
 

@@ -1,18 +1,15 @@
 #include "server/log.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-/* A pipe takes up to 4096 bytes (PIPE_BUF) of one write without mixing them with another's. */
-#define LINE_BYTES  4096
 #define VALUE_BYTES 600
 
 struct text {
-    char bytes[LINE_BYTES];
+    char bytes[LOG_LINE_BYTES];
     size_t used;
 };
 
@@ -47,12 +44,18 @@ static void put_quoted(struct text *t, const char *value)
     put(t, "\"");
 }
 
+static bool is_plain_byte(char c)
+{
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return letter || (c >= '0' && c <= '9') || (c && strchr("-._~/:?&+,@", c));
+}
+
 /* Can value stand without quotes in a line of text? */
 static bool is_plain(const char *value)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "-._~/:?&+,@";
-    size_t bytes = strspn(value, plain);
+    size_t bytes = 0;
+    while (is_plain_byte(value[bytes]))
+        bytes++;
     return bytes > 0 && bytes <= VALUE_BYTES && value[bytes] == '\0';
 }
 
@@ -63,23 +66,36 @@ static bool has_control(const char *text)
     return *text != '\0';
 }
 
+/* With zeros in front, up to that many digits; printf takes ten times as long. */
+static void put_number(struct text *t, int64_t number, int least)
+{
+    char digits[24];
+    size_t at = sizeof digits - 1;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    digits[at] = '\0';
+    for (; rest || least > 0; rest /= 10, least--)
+        digits[--at] = (char)('0' + rest % 10);
+    if (number < 0)
+        digits[--at] = '-';
+    put(t, digits + at);
+}
+
 static void put_time(struct text *t)
 {
     struct timespec now;
     struct tm utc;
-    char date[32], all[64];
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(all, sizeof all, "%s.%03ldZ", date, now.tv_nsec / 1000000);
-    put(t, all);
-}
-
-static void put_number(struct text *t, int64_t number)
-{
-    char digits[24];
-    snprintf(digits, sizeof digits, "%" PRId64, number);
-    put(t, digits);
+    put_number(t, utc.tm_year + 1900, 4);
+    static const char *const before[] = {"-", "-", "T", ":", ":"};
+    const int part[] = {utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec};
+    for (int i = 0; i < 5; i++) {
+        put(t, before[i]);
+        put_number(t, part[i], 2);
+    }
+    put(t, ".");
+    put_number(t, now.tv_nsec / 1000000, 3);
+    put(t, "Z");
 }
 
 static void put_head(struct text *t, bool json, enum log_level level, const char *message)
@@ -101,7 +117,7 @@ static void put_field(struct text *t, bool json, const struct log_field *f)
     put(t, f->key);
     put(t, json ? "\":" : "=");
     if (!f->text)
-        put_number(t, f->number);
+        put_number(t, f->number, 1);
     else if (json || !is_plain(f->text))
         put_quoted(t, f->text);
     else
@@ -118,6 +134,10 @@ void log_event(const struct log *l, enum log_level level, const char *message,
         put_field(&t, l->json, &field[i]);
     put(&t, l->json ? "}" : "");
     t.bytes[t.used++] = '\n'; /* put always leaves this byte */
+    if (l->batch) {
+        log_batch_put(l->batch, t.bytes, t.used, level != LOG_INFO || fields == 0);
+        return;
+    }
     ssize_t written = write(l->fd, t.bytes, t.used);
     (void)written; /* there is nowhere to complain about a log that cannot be written */
 }

@@ -3,7 +3,8 @@
  * As text      2026-11-23T18:12:15.123Z info request method=GET path=/healthz status=200
  * or as JSON   {"time":"…","level":"info","message":"request","method":"GET","status":200}
  * Whatever a client sent is escaped, so that no value can begin a line or a field of its own.
- * Threads: any; a line leaves in one write, and lines do not mix.
+ * Threads: any; a line leaves in one write, and lines do not mix. Events without haste (LOG_INFO,
+ * with fields) may leave together, a moment later.
  */
 #ifndef SERVER_LOG_H
 #define SERVER_LOG_H
@@ -13,12 +14,14 @@
 #include <stdint.h>
 
 #include "engine/attr.h"
+#include "server/log_batch.h"
 
 enum log_level { LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct log {   /* immutable after it is filled in */
     bool json; /* else text */
     int fd;
+    struct log_batch *batch; /* of fd; borrowed; NULL: each line is written at once */
 };
 
 struct log_field {

@@ -40,6 +40,7 @@ struct pool {
     struct scratch **spare;    /* [p] of those who run jobs here; config.here places */
     size_t spares;             /* [p] */
     struct lines lines;        /* [p] */
+    struct lines groups;       /* [p] of calls that wait to be run together */
     struct round round;        /* [p] */
     struct help *help;         /* [p] errands with parts that nobody may have begun */
     size_t idle;               /* [p] workers that wait for work */
@@ -99,9 +100,30 @@ static void tell(struct pool *p, size_t workers) REQUIRES(p->lock)
         pthread_cond_signal(&p->work);
 }
 
+/* NULL: it has none, or no memory for it; it runs alone then. */
+static struct line *open_group(struct pool *p, const struct job *job) REQUIRES(p->lock)
+{
+    const char *id = call_group(job->call);
+    struct line *group = *id ? lines_open(&p->groups, id) : NULL;
+    if (group) {
+        group->together = true;
+        group->calls++;
+    }
+    return group;
+}
+
+/* The next one that waits in a group with a turn; it lives as long as it has any. */
+static struct job *leave_group(struct line *group)
+{
+    struct job *job = line_first(group);
+    line_after(group, job, true);
+    group->calls--;
+    return job;
+}
+
 static void give_turn(struct pool *p, struct job *job) REQUIRES(p->lock)
 {
-    struct line *line = job->line;
+    struct line *line = job->line ? job->line : open_group(p, job);
     if (line)
         line_push(line, job);
     p->queued++;
@@ -130,14 +152,17 @@ static struct job *take_waiting(struct pool *p) REQUIRES(p->lock)
     if (!turn)
         return NULL;
     struct line *line = turn->line;
-    struct job *job = line ? line_first(line) : turn->job;
-    if (line)
+    bool together = line && line->together;
+    struct job *job = together ? leave_group(line) : line ? line_first(line) : turn->job;
+    if (line && !together)
         line_after(line, job, true);
     if (!line || !line_is_waiting(line)) {
         round_take(&p->round);
         if (line)
             line->in_round = false;
     }
+    if (together)
+        lines_release(&p->groups, line);
     p->queued--;
     leave(p, job);
     return job;
@@ -194,9 +219,9 @@ static struct scratch *enter_here(struct pool *p, struct job *job) REQUIRES(p->l
     return p->spare[--p->spares];
 }
 
-static enum pool_here work_here(struct job *job, struct scratch *scratch)
+static enum pool_here work_here(struct job *job, struct scratch *scratch, bool alone)
 {
-    if (!call_is_light(job->call))
+    if (!call_is_light(job->call, alone))
         return POOL_DECLINED;
     switch (call_work(job->call, scratch, HERE_SLICE_NS)) {
     case CALL_ANSWERED:
@@ -209,14 +234,16 @@ static enum pool_here work_here(struct job *job, struct scratch *scratch)
     return POOL_UNKEPT;
 }
 
-enum pool_here pool_run_here(struct pool *p, struct job *job)
+/* p->calls counts the job itself, too. */
+enum pool_here pool_run_here(struct pool *p, struct job *job, bool alone)
 {
     lock_take(&p->lock);
+    alone = alone && p->calls == 1;
     struct scratch *scratch = enter_here(p, job);
     lock_give(&p->lock);
     if (!scratch)
         return POOL_DECLINED;
-    enum pool_here how = work_here(job, scratch);
+    enum pool_here how = work_here(job, scratch, alone);
     lock_take(&p->lock);
     p->spare[p->spares++] = scratch;
     p->running--;
@@ -290,7 +317,7 @@ void pool_commit(struct pool *p, struct job *job)
         finish_here(p, job);
     else if (refused)
         leave(p, job);
-    else if (job->here)
+    else if (job->here && !*call_group(job->call)) /* what has a group was not begun */
         go_on(p, job);
     else
         give_turn(p, job);
@@ -435,6 +462,65 @@ static void run_slice(struct pool *p, struct turn *turn, struct scratch *scratch
         end_slice(p, job, unkept);
 }
 
+/* ---- together ------------------------------------------------------------------------------ */
+
+/* What calls that are run together may hold: a slice's work, or one call's. */
+#define TOGETHER_BYTES ((size_t)256 << 10)
+
+/* The turn of a group that was taken, for those that still wait: at once for those that waited when
+ * it came, as if each had a turn of its own; then at the round's end. */
+static void give_next_turn(struct pool *p, struct line *group) REQUIRES(p->lock)
+{
+    group->in_round = line_is_waiting(group);
+    if (!group->in_round)
+        return;
+    if (group->due > 0)
+        round_push_first(&p->round, &group->turn);
+    else
+        round_push(&p->round, &group->turn);
+    pthread_cond_signal(&p->work);
+}
+
+/* Takes calls out of a group whose turn was taken. Returns how many. */
+static size_t take_together(struct pool *p, struct line *group, struct job **job) REQUIRES(p->lock)
+{
+    size_t count = 0, bytes = 0;
+    if (group->due == 0)
+        group->due = group->calls;
+    do {
+        job[count] = leave_group(group);
+        bytes += call_bytes(job[count++]->call);
+    } while (count < CALLS_TOGETHER_MAX && line_is_waiting(group) &&
+             bytes + call_bytes(line_first(group)->call) <= TOGETHER_BYTES);
+    group->due -= count < group->due ? count : group->due;
+    give_next_turn(p, group);
+    lines_release(&p->groups, group);
+    return count;
+}
+
+static void run_together(struct pool *p, struct line *group, struct scratch *scratch)
+    REQUIRES(p->lock)
+{
+    struct job *job[CALLS_TOGETHER_MAX];
+    struct call *call[CALLS_TOGETHER_MAX];
+    size_t count = take_together(p, group, job);
+    p->queued -= count;
+    p->running += count;
+    lock_give(&p->lock);
+    for (size_t i = 0; i < count; i++)
+        call[i] = job[i]->call;
+    call_work_together(call, count, scratch, p->config.slice_ns);
+    lock_take(&p->lock);
+    p->running -= count;
+    p->done += count;
+    for (size_t i = 0; i < count; i++)
+        leave(p, job[i]);
+    lock_give(&p->lock);
+    for (size_t i = 0; i < count; i++)
+        job[i]->done(job[i], true);
+    lock_take(&p->lock);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
@@ -444,7 +530,9 @@ static void *worker_main(void *arg)
     while (!p->stopping) {
         struct turn *turn = round_take(&p->round);
         bool helps = !turn && p->help;
-        if (turn)
+        if (turn && turn->line && turn->line->together)
+            run_together(p, turn->line, w->scratch);
+        else if (turn)
             run_slice(p, turn, w->scratch);
         else if (helps)
             help(p, p->help, w->scratch);
@@ -576,6 +664,14 @@ void pool_free(struct pool *p)
     lock_close(&p->lock);
     mem_free(p->worker);
     mem_free(p);
+}
+
+bool pool_is_quiet(struct pool *p)
+{
+    lock_take(&p->lock);
+    bool quiet = p->calls == 0;
+    lock_give(&p->lock);
+    return quiet;
 }
 
 struct pool_stats pool_stats(struct pool *p)

@@ -2,6 +2,7 @@
  *
  * Of one model one call runs at a time, in order of arrival (server/line.h); a call that needs
  * more than a slice goes back to the end of the round, so a thousand models share the workers.
+ * Calls of one group (call_group) that wait are taken together by whoever comes to the first.
  * A call comes in two steps, since its connection is put to sleep in between:
  *     pool_reserve   may refuse: the pool is full
  *     pool_commit    cannot fail
@@ -39,8 +40,12 @@ enum pool_here {
     POOL_ANSWERED, /* it has its answer and left the pool, without a call of done */
     POOL_UNKEPT,   /* it has its answer, which may leave when its change is kept: pool_keep it */
 };
-/* Runs a reserved job here and now, for a short slice, if it is light and nobody is in its line. */
-enum pool_here pool_run_here(struct pool *p, struct job *job);
+/* Runs a reserved job here and now, for a short slice, if it is light and nobody is in its line.
+ *   alone  its client waits for this one answer, and no other client seems to be at work: a call
+ *          then need not be as light, if no other runs or waits */
+enum pool_here pool_run_here(struct pool *p, struct job *job, bool alone);
+/* Is no call running or waiting? */
+bool pool_is_quiet(struct pool *p);
 /* After POOL_UNKEPT, soon: its line is held. done is called once the change is kept, which is with
  * the next api_flush. */
 void pool_keep(struct pool *p, struct job *job);

@@ -38,6 +38,7 @@ struct request {
     enum request_state state;
     atomic_int wait; /* enum wait: of a waiting one */
     bool owed;
+    bool alone;       /* its client came back at once, and no other came in between */
     bool close;       /* the connection ends with the answer */
     bool chunked;     /* the body's length is not known */
     size_t held;      /* of shared->body_bytes */
@@ -66,6 +67,10 @@ struct request *request_new(struct transport *t, struct MHD_Connection *connecti
     atomic_fetch_add(&t->begun, 1);
     atomic_fetch_add(&t->live, 1);
     watch_set(watched, WATCH_CLIENT_SENDS, r->began_ns + t->config->header_seconds * CLOCK_SECOND);
+    if (watched) {
+        spin_begin(watch_spin(watched), r->began_ns);
+        r->alone = watch_spin(watched)->quick && atomic_load(&t->last) == watched;
+    }
     return r;
 }
 
@@ -281,7 +286,7 @@ static enum MHD_Result run(struct request *r)
         call_refuse(r->call, rc, 1, "%s", e.message);
         return send_answer(r);
     }
-    enum pool_here how = pool_run_here(r->shared->pool, &r->job);
+    enum pool_here how = pool_run_here(r->shared->pool, &r->job, r->alone);
     if (how == POOL_ANSWERED)
         return send_answer(r);
     r->state = REQUEST_WAITING;
@@ -389,6 +394,7 @@ void request_end(struct request *r, enum MHD_RequestTerminationCode how)
         nanosleep(&(struct timespec){.tv_nsec = CLOCK_SECOND / 1000}, NULL);
     }
     log_request(r, how);
+    atomic_store(&t->last, r->watched);
     call_free(r->call);
     atomic_fetch_sub(&t->body_bytes, r->held);
     atomic_fetch_sub(&t->owed, r->owed);

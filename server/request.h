@@ -17,16 +17,17 @@
 
 /* What all requests share.  [I] immutable while the daemon runs  [a] atomic */
 struct transport {
-    const struct config *config; /* [I] */
-    const struct log *log;       /* [I] */
-    struct api *api;             /* [I] */
-    struct pool *pool;           /* [I] */
-    struct guard guard;          /* [I] */
-    atomic_bool draining;        /* [a] */
-    atomic_uint_least64_t begun; /* [a] requests since the start */
-    atomic_size_t live;          /* [a] requests that exist */
-    atomic_size_t owed;          /* [a] those of them that were taken on for the pool */
-    atomic_size_t body_bytes;    /* [a] of all bodies in flight, at most config->queue_bytes */
+    const struct config *config;    /* [I] */
+    const struct log *log;          /* [I] */
+    struct api *api;                /* [I] */
+    struct pool *pool;              /* [I] */
+    struct guard guard;             /* [I] */
+    atomic_bool draining;           /* [a] */
+    atomic_uint_least64_t begun;    /* [a] requests since the start */
+    atomic_size_t live;             /* [a] requests that exist */
+    atomic_size_t owed;             /* [a] those of them that were taken on for the pool */
+    _Atomic(struct watched *) last; /* [a] whose request ended last; compared, never followed */
+    atomic_size_t body_bytes;       /* [a] of all bodies in flight, at most config->queue_bytes */
 };
 
 struct request;

@@ -230,6 +230,7 @@ int serve(const struct config *config)
     struct err e, late;
     mem_tune();
     block_signals(&d);
+    d.log.batch = log_batch_new(d.log.fd);
     enum err_kind rc = start(&d, &e);
     if (rc) {
         log_text(&d.log, LOG_ERROR, "cannot start: %s", e.message);
@@ -249,5 +250,6 @@ int serve(const struct config *config)
         log_text(&d.log, LOG_ERROR, "not everything could be kept: %s", late.message);
     else if (!rc)
         log_text(&d.log, LOG_INFO, "stopped");
+    log_batch_free(d.log.batch);
     return rc || end ? SERVE_FAILED : SERVE_OK;
 }

@@ -15,6 +15,7 @@ struct watched {
     atomic_bool sends;             /* [a] we wait for the client's bytes */
     atomic_bool gone;              /* [a] a sweep has found that none will come */
     bool served;                   /* [c] a request has ended */
+    struct spin spin;              /* [c] */
 };
 
 struct watch {
@@ -81,6 +82,11 @@ bool watch_served(struct watched *c)
 bool watch_has_served(const struct watched *c)
 {
     return c && c->served;
+}
+
+struct spin *watch_spin(struct watched *c)
+{
+    return c ? &c->spin : NULL;
 }
 
 void watch_set(struct watched *c, enum watch_phase phase, int64_t deadline_ns)

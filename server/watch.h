@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "engine/attr.h"
+#include "server/spin.h"
 
 #define WATCH_NEVER INT64_MAX
 
@@ -32,6 +33,8 @@ void watch_close(struct watch *w, struct watched *c);
 bool watch_served(struct watched *c);
 /* Has one? */
 bool watch_has_served(const struct watched *c);
+/* How quick its client is; NULL for NULL. */
+struct spin *watch_spin(struct watched *c);
 /* What the client is at: sending us something, or taking an answer (or waiting for it). */
 enum watch_phase { WATCH_CLIENT_SENDS, WATCH_CLIENT_TAKES };
 /* deadline_ns: on clock_ns. NULL is fine. */

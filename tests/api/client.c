@@ -260,6 +260,7 @@ static void copy_answer(const struct call *c, struct reply *r)
     for (size_t i = 0; a->header[i]; i += 2)
         copy_header(r, a->header[i], a->header[i + 1]);
     r->text = calloc(1, a->bytes + 1);
+    r->bytes = a->bytes;
     if (a->bytes)
         memcpy(r->text, a->body, a->bytes);
 }
@@ -328,7 +329,7 @@ static struct reply *next_reply(struct client *c)
 
 static void parse(struct reply *r)
 {
-    if (r->text && r->text[0]) {
+    if (r->text && r->text[0] && strstr(r->type, "json")) {
         r->json = cJSON_Parse(r->text);
         if (!r->json)
             fail_msg("no JSON: %s", r->text);

@@ -436,7 +436,7 @@ static void test_it_stands_in_no_line(void **state)
     struct call *call = client_start(c, "POST", "/autograd", "{\"program\":\"\"}");
     assert_int_equal(call_mode(call), CALL_READ);
     assert_string_equal(call_model(call), "");
-    assert_false(call_is_light(call));
+    assert_false(call_is_light(call, false));
     call_free(call);
 }
 

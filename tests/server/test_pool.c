@@ -20,10 +20,11 @@
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static char trace[1 << 16]; /* the names of the slices that ran, a blank between */
-static bool gate_open;      /* calls named "hold" wait for it */
-static int inside[256];     /* calls at work, by the first letter of the model */
-static int most_inside;     /* of one model, ever */
+static char trace[1 << 16];   /* the names of the slices that ran, a blank between */
+static bool gate_open;        /* calls named "hold" wait for it */
+static bool second_gate_open; /* and those named "wait" for this */
+static int inside[256];       /* calls at work, by the first letter of the model */
+static int most_inside;       /* of one model, ever */
 
 static struct api *api;
 static struct pool *pool;
@@ -54,7 +55,7 @@ static void on_slice(const char *model, const char *name, int slice)
         strcat(trace, " ");
     }
     pthread_cond_broadcast(&changed);
-    while (!strcmp(name, "hold") && !gate_open)
+    while ((!strcmp(name, "hold") && !gate_open) || (!strcmp(name, "wait") && !second_gate_open))
         pthread_cond_wait(&changed, &mutex);
     --*count;
     pthread_mutex_unlock(&mutex);
@@ -148,7 +149,7 @@ static int set_up(void **state)
     (void)state;
     fake_hook = on_slice;
     trace[0] = '\0';
-    gate_open = false;
+    gate_open = second_gate_open = false;
     most_inside = 0;
     return api_open(&config, &api, &e) ? -1 : 0;
 }
@@ -158,6 +159,7 @@ static int tear_down(void **state)
 {
     struct err e;
     (void)state;
+    second_gate_open = true; /* should a test have failed */
     open_gate();
     pool_free(pool);
     pool = NULL;
@@ -527,7 +529,7 @@ static void test_many_at_once(void **state)
 static bool here(struct probe *p)
 {
     assert_int_equal(reserve(p), ERR_OK);
-    return pool_run_here(pool, &p->job) == POOL_ANSWERED;
+    return pool_run_here(pool, &p->job, false) == POOL_ANSWERED;
 }
 
 /* A light call whose line is free is done before pool_run_here returns. */
@@ -548,6 +550,35 @@ static void test_light_runs_here(void **state)
     assert_string_equal(trace, "x x x ");
     assert_int_equal(pool_stats(pool).done, 3);
     assert_int_equal(pool_stats(pool).running + pool_stats(pool).queued, 0);
+}
+
+/* A heavier one only while nobody else is in the pool, and if its client is said to be alone. */
+static void test_alone_runs_here(void **state)
+{
+    struct probe alone, other;
+    (void)state;
+    start_pool(1, 4, 16);
+    assert_true(pool_is_quiet(pool));
+    make(&alone, "/change/a?light=2&name=alone");
+    assert_false(here(&alone));
+    assert_false(pool_is_quiet(pool));
+    pool_commit(pool, &alone.job);
+    finish(&alone);
+    make(&alone, "/change/a?light=2&name=alone");
+    assert_int_equal(reserve(&alone), ERR_OK);
+    assert_int_equal(pool_run_here(pool, &alone.job, true), POOL_ANSWERED);
+    call_free(alone.job.call);
+
+    make(&other, "/change/b?name=other");
+    make(&alone, "/change/a?light=2&name=third");
+    assert_int_equal(reserve(&other), ERR_OK);
+    assert_int_equal(reserve(&alone), ERR_OK);
+    assert_int_equal(pool_run_here(pool, &alone.job, true), POOL_DECLINED);
+    pool_commit(pool, &other.job);
+    pool_commit(pool, &alone.job);
+    finish(&other);
+    finish(&alone);
+    assert_true(pool_is_quiet(pool));
 }
 
 /* One that is not light, or not done in its slice, keeps its place before all who came later. */
@@ -584,7 +615,7 @@ static void *run_crowd(void *arg)
         make(&p[i], "/change/%c?light=%d&slices=%d&name=x", 'a' + i % 3, i % 2, 1 + i % 5 / 4);
         if (reserve(&p[i]) != ERR_OK)
             continue;
-        if (pool_run_here(pool, &p[i].job))
+        if (pool_run_here(pool, &p[i].job, false))
             p[i].ran++;
         else
             pool_commit(pool, &p[i].job);
@@ -636,6 +667,191 @@ static void test_stop_while_here(void **state)
     call_free(first.job.call);
 }
 
+/* ---- together -------------------------------------------------------------------------------- */
+
+/* Those of one group that wait are run at once by who comes to the first; others in their turn. */
+static void test_together(void **state)
+{
+    struct probe hold, a[4], b[2], other, here_first;
+    (void)state;
+    start_pool(1, 4, 32);
+    make(&hold, "/read/r?name=hold");
+    commit(&hold);
+    wait_trace("hold ");
+    make(&here_first, "/read/r?group=a&name=a"); /* tried where it was received, but not light */
+    assert_false(here(&here_first));
+    pool_commit(pool, &here_first.job);
+    make(&b[0], "/read/r?group=b&name=b");
+    commit(&b[0]);
+    make(&other, "/change/a?name=other"); /* a model's line is no group */
+    commit(&other);
+    for (int i = 0; i < 4; i++) {
+        make(&a[i], "/read/r?group=a&name=%d", i);
+        commit(&a[i]);
+    }
+    make(&b[1], "/read/r?group=b&name=c");
+    commit(&b[1]);
+    assert_int_equal(pool_stats(pool).queued, 8);
+    open_gate();
+    finish(&hold);
+    finish(&here_first);
+    finish(&other);
+    for (int i = 0; i < 4; i++)
+        finish(&a[i]);
+    for (int i = 0; i < 2; i++)
+        finish(&b[i]);
+    assert_string_equal(trace, "hold a*5 0 1 2 3 b*2 c other ");
+    assert_int_equal(a[3].ran, 1);
+    assert_int_equal(pool_stats(pool).done, 9);
+    assert_true(pool_is_quiet(pool));
+}
+
+/* No more than so many, and so many bytes; the rest of those that waited when the turn came goes
+ * before others, as each alone would. */
+static void test_together_is_bounded(void **state)
+{
+    enum { CALLS = CALLS_TOGETHER_MAX + 3, LARGE = 5 };
+    static char block[100 << 10];
+    static struct probe probe[CALLS];
+    struct probe hold, other, large[LARGE];
+    char expected[256];
+    (void)state;
+    start_pool(1, 4, 100);
+    make(&hold, "/read/r?name=hold");
+    commit(&hold);
+    wait_trace("hold ");
+    for (int i = 0; i < CALLS; i++) {
+        make(&probe[i], "/read/r?group=a&name=x");
+        commit(&probe[i]);
+    }
+    make(&other, "/read/r?name=other");
+    commit(&other);
+    for (int i = 0; i < LARGE; i++) {
+        make(&large[i], "/read/r?group=large&name=y");
+        (void)call_body(large[i].job.call, block, sizeof block);
+        commit(&large[i]);
+    }
+    open_gate();
+    finish(&hold);
+    finish(&other);
+    for (int i = 0; i < CALLS; i++)
+        finish(&probe[i]);
+    for (int i = 0; i < LARGE; i++)
+        finish(&large[i]);
+    char *p = expected + sprintf(expected, "hold x*%d ", CALLS_TOGETHER_MAX);
+    for (int i = 1; i < CALLS_TOGETHER_MAX; i++)
+        p += sprintf(p, "x ");
+    sprintf(p, "x*3 x x other y*2 y y*2 y y*1 ");
+    assert_string_equal(trace, expected);
+}
+
+/* Those that come while a group is at work have no turn before who came earlier. */
+static void test_together_starves_nobody(void **state)
+{
+    struct probe hold, first[2], second[2], late, other;
+    (void)state;
+    start_pool(1, 4, 32);
+    make(&hold, "/read/r?name=hold");
+    commit(&hold);
+    wait_trace("hold ");
+    for (int i = 0; i < 2; i++) {
+        make(&first[i], "/read/r?group=a&name=%s", i ? "wait" : "first");
+        commit(&first[i]);
+    }
+    make(&other, "/read/r?name=other");
+    commit(&other);
+    open_gate();
+    wait_trace("wait "); /* the group is at work, and held */
+    for (int i = 0; i < 2; i++) {
+        make(&second[i], "/read/r?group=a&name=second");
+        commit(&second[i]);
+    }
+    make(&late, "/read/r?name=late");
+    commit(&late);
+    pthread_mutex_lock(&mutex);
+    second_gate_open = true;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&mutex);
+    finish(&hold);
+    for (int i = 0; i < 2; i++) {
+        finish(&first[i]);
+        finish(&second[i]);
+    }
+    finish(&other);
+    finish(&late);
+    assert_string_equal(trace, "hold first*2 wait other second*2 second late ");
+}
+
+/* Those that wait in a group when the pool stops are told so, each once. */
+static void test_stop_with_groups(void **state)
+{
+    enum { LATE = 10000 };
+    static struct probe late[LATE];
+    struct probe hold, a[3], b;
+    pthread_t stopper;
+    (void)state;
+    start_pool(1, LATE, LATE);
+    make(&hold, "/read/r?name=hold");
+    commit(&hold);
+    wait_trace("hold ");
+    for (int i = 0; i < 3; i++) {
+        make(&a[i], "/read/r?group=a&name=%d", i);
+        commit(&a[i]);
+    }
+    make(&b, "/read/r?group=b&name=b");
+    commit(&b);
+    assert_int_equal(pthread_create(&stopper, NULL, stop_pool, NULL), 0);
+    size_t lates = commit_until_stopping(late, LATE);
+    open_gate();
+    pthread_join(stopper, NULL);
+    finish(&hold);
+    for (int i = 0; i < 3; i++)
+        assert_refused(&a[i]);
+    assert_refused(&b);
+    for (size_t i = 0; i < lates; i++)
+        assert_refused(&late[i]);
+    assert_string_equal(trace, "hold ");
+}
+
+static struct probe group_probe[4][300];
+static void *run_groups(void *arg)
+{
+    struct probe *p = arg;
+    for (int i = 0; i < 300; i++) {
+        if (i % 3)
+            make(&p[i], "/read/r?group=%c&light=%d&name=x", 'a' + i % 2, i % 7 == 0);
+        else
+            make(&p[i], "/change/%c?name=x", 'a' + i % 2);
+        if (reserve(&p[i]) != ERR_OK)
+            continue;
+        if (i % 5 == 0 && pool_run_here(pool, &p[i].job, i % 2))
+            p[i].ran++;
+        else
+            pool_commit(pool, &p[i].job);
+    }
+    return NULL;
+}
+
+/* Four threads beside three workers: each call once. */
+static void test_groups_at_once(void **state)
+{
+    pthread_t thread[4];
+    (void)state;
+    start_pool(3, 2000, 2000);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, run_groups, group_probe[i]), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(thread[i], NULL);
+    for (int i = 0; i < 4 * 300; i++) {
+        struct probe *p = &group_probe[i / 300][i % 300];
+        finish(p);
+        assert_int_equal(p->ran, 1);
+        assert_int_equal(p->refused, 0);
+    }
+    assert_int_equal(most_inside, 1);
+    assert_int_equal(pool_stats(pool).done, 4 * 300);
+}
+
 /* ---- answers that wait until their change is kept ------------------------------------------ */
 
 static int kept_count(const struct probe *p)
@@ -678,7 +894,7 @@ static void test_unkept_here(void **state)
         make(&here, "/change/m?name=here&light=1&keep=%d", 1 + i % 3);
         make(&next, "/change/m?name=next");
         assert_int_equal(reserve(&here), ERR_OK);
-        assert_int_equal(pool_run_here(pool, &here.job), POOL_UNKEPT);
+        assert_int_equal(pool_run_here(pool, &here.job, false), POOL_UNKEPT);
         commit(&next); /* waits: the line is held until the change is handed over */
         pool_keep(pool, &here.job);
         finish(&next);
@@ -725,9 +941,15 @@ int main(void)
         POOL_TEST(test_stop_in_the_middle_of_a_long_call),
         POOL_TEST(test_many_at_once),
         POOL_TEST(test_light_runs_here),
+        POOL_TEST(test_alone_runs_here),
         POOL_TEST(test_begun_here_goes_first),
         POOL_TEST(test_here_beside_workers),
         POOL_TEST(test_stop_while_here),
+        POOL_TEST(test_together),
+        POOL_TEST(test_together_is_bounded),
+        POOL_TEST(test_together_starves_nobody),
+        POOL_TEST(test_stop_with_groups),
+        POOL_TEST(test_groups_at_once),
         POOL_TEST(test_unkept_holds_up_nobody),
         POOL_TEST(test_unkept_here),
         POOL_TEST(test_stop_waits_for_unkept),

@@ -30,9 +30,9 @@ struct call {
     struct api *api;
     enum call_mode mode;
     bool ready_check;
-    char model[65], name[33], id[65];
+    char model[65], name[33], id[65], group[33];
     int slices, ms, slice;
-    bool light, sickens;
+    bool light, light_alone, sickens;
     int keep; /* ms that its change takes to be kept; 0: it has none */
     size_t out, body;
     char text[400], allow[16], retry[16];
@@ -206,11 +206,15 @@ static int query_int(const char *query, const char *key, int fallback)
 static void read_query(struct call *c, const char *query)
 {
     c->slices = query_int(query, "slices=", 1);
-    c->light = query_int(query, "light=", 0) != 0;
+    c->light = query_int(query, "light=", 0) == 1;
+    c->light_alone = query_int(query, "light=", 0) == 2;
     c->sickens = query_int(query, "sick=", 0) != 0;
     c->ms = query_int(query, "ms=", 0);
     c->keep = query_int(query, "keep=", 0);
     c->out = (size_t)query_int(query, "out=", 0);
+    const char *group = query ? strstr(query, "group=") : NULL;
+    if (group)
+        snprintf(c->group, sizeof c->group, "%.*s", (int)strcspn(group + 6, "&"), group + 6);
     const char *name = query ? strstr(query, "name=") : NULL;
     if (name)
         snprintf(c->name, sizeof c->name, "%.*s", (int)strcspn(name + 5, "&"), name + 5);
@@ -319,9 +323,24 @@ static void finish(struct call *c)
     c->answer.bytes = c->out;
 }
 
-bool call_is_light(struct call *c)
+bool call_is_light(struct call *c, bool alone)
 {
-    return c->light;
+    return c->light || (alone && c->light_alone);
+}
+
+const char *call_group(const struct call *c)
+{
+    return c->group;
+}
+
+/* The hook is told of the first one how many there are. */
+void call_work_together(struct call *const *call, size_t calls, struct scratch *s, int64_t slice_ns)
+{
+    char name[sizeof call[0]->name];
+    snprintf(name, sizeof name, "%.20s*%zu", call[0]->name, calls);
+    memcpy(call[0]->name, name, sizeof call[0]->name);
+    for (size_t i = 0; i < calls; i++)
+        (void)call_work(call[i], s, slice_ns);
 }
 
 struct keeping {
