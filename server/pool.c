@@ -478,7 +478,7 @@ static void give_next_turn(struct pool *p, struct line *group) REQUIRES(p->lock)
         round_push_first(&p->round, &group->turn);
     else
         round_push(&p->round, &group->turn);
-    pthread_cond_signal(&p->work);
+    tell(p, 1);
 }
 
 /* Takes calls out of a group whose turn was taken. Returns how many. */
