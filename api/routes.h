@@ -20,6 +20,7 @@ enum route_body {
 enum route_trait {
     LIGHT = 1, /* it waits for nothing but the model: small ones run where they were received */
     MENDS = 2, /* it may change a model whose past is damaged */
+    OF_JOB = 4, /* {n} is a job, in the line of whose model it stands */
 };
 
 struct route {
@@ -35,7 +36,7 @@ struct route {
 
 extern const struct route routes[]; /* a NULL method ends them */
 /* What api_due hands out, and no client can ask for. */
-extern const struct route route_checkpoint_due, route_put_away_due;
+extern const struct route route_checkpoint_due, route_put_away_due, route_job_due;
 
 /* Finds the route of method and path. path is cut into pieces in place, param gets its variable
  * ones. NULL: none; allow (if not NULL) then holds the path's methods, "" if there is no such
