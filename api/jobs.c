@@ -305,6 +305,7 @@ void jobs_note_loaded(struct jobs *j, struct session *s)
     const struct model_jobs *m = *place_of_locked(j, s->id);
     if (job)
         job->view.place = s->fit->place;
+    s->fitting = job != NULL;
     for (struct job *each = m ? m->first : NULL; each; each = each->later)
         each->view.seen = true;
     lock_give(&j->lock);
