@@ -75,19 +75,31 @@ enum err_kind post_fit(struct call *c, struct err *e)
 /* What a slice is, from the moment its model has its turn until what it did is kept. */
 struct turn {
     struct call *call;
-    int64_t ended; /* the job that it finished; 0: none */
-    bool failed;
+    int64_t job;   /* that had it; 0: none yet */
+    bool finishes; /* … and is over by it */
+    struct fit_place place;
+    int64_t began; /* ns */
+    double rows;   /* that went through it */
 };
+
+static struct turn *turn_of(const struct call *c)
+{
+    return c->state;
+}
 
 /* Runs when the change is kept, or could not be, or the call never ran. */
 static void end_turn(void *state)
 {
     struct turn *t = state;
     struct call *c = t->call;
-    bool failed = t->failed || c->answer.status >= 400;
-    if (t->ended && !failed)
-        jobs_remove(&c->api->jobs, t->ended);
-    jobs_end_turn(&c->api->jobs, c->param[0], failed);
+    struct jobs *jobs = &c->api->jobs;
+    bool failed = c->answer.status >= 400;
+    bool kept = c->session && !atomic_load(&c->session->lost);
+    if (t->job && kept)
+        jobs_note(jobs, t->job, &t->place, t->began, t->rows);
+    if (t->finishes && !failed)
+        jobs_remove(jobs, t->job);
+    jobs_end_turn(jobs, c->param[0], failed);
     mem_free(t);
 }
 
@@ -148,8 +160,9 @@ static enum err_kind fail_job(struct call *c, const struct job_view *v, const st
         rc = store_commit(txn, e);
     }
     mem_free(text);
-    if (!rc)
-        ((struct turn *)c->state)->ended = v->n;
+    turn_of(c)->job = v->n;
+    turn_of(c)->place = v->place;
+    turn_of(c)->finishes = !rc;
     return rc;
 }
 
@@ -186,15 +199,15 @@ static enum err_kind keep_journaled(struct call *c, const struct change *change,
 static enum err_kind keep(struct call *c, const struct change *change, struct err *e)
 {
     struct session *s = c->session;
-    int64_t ended = s->fit->verdict ? s->fit->plan.job : 0;
+    bool finishes = s->fit->verdict != NULL;
     enum err_kind rc =
         session_is_journaled(s) ? keep_journaled(c, change, e) : keep_unjournaled(c, e);
-    if (rc || !ended)
+    if (rc || !finishes)
         return rc;
     fit_free(s->fit);
     s->fit = NULL;
     show_fitting(s, false);
-    ((struct turn *)c->state)->ended = ended;
+    turn_of(c)->finishes = true;
     return ERR_OK;
 }
 
@@ -236,31 +249,82 @@ static double rows_through(const struct fit *f)
     return (double)f->place.epoch * (double)f->plan.rows + (double)f->place.position;
 }
 
-/* A lack of memory may pass; anything else that goes wrong is the job's end. */
-static enum err_kind run_slice(struct call *c, struct fit *f, struct err *e)
+/* The job as it is after the slice. */
+static struct job_view view_of(const struct call *c, const struct job_view *before)
+{
+    const struct turn *t = turn_of(c);
+    struct job_view v = *before;
+    v.place = t->place;
+    v.rows += t->rows;
+    v.seconds += (double)(clock_ns() - t->began) / 1e9;
+    return v;
+}
+
+/* The job's end and the change that led to it are one: the slice is made once more, or, where no
+ * journal can bring its model back, its verdict. */
+static enum err_kind lose_end(struct session *s, struct err *e)
+{
+    if (session_is_journaled(s))
+        session_lose(s);
+    else
+        session_note_change(s);
+    return err_set(e, ERR_NOMEM, "", "no memory for what came of the job");
+}
+
+/* For lack of memory nothing was done, and there were no gradients to lose: it is as if the turn
+ * had not been. */
+static enum err_kind give_up(struct call *c, const struct err *why, struct err *e)
 {
     struct session *s = c->session;
-    struct job_view v;
+    const struct fit_place *p = &s->fit->place;
+    turn_of(c)->job = 0;
+    if (p->epoch == 0 && p->position == 0) {
+        fit_free(s->fit);
+        s->fit = NULL;
+    }
+    *e = *why;
+    return e->kind;
+}
+
+/* A lack of memory may pass, and is told when what was done before it is kept; anything else that
+ * goes wrong is the job's end. */
+static enum err_kind run_slice(struct call *c, struct fit *f, const struct job_view *before,
+                               struct err *e)
+{
+    struct session *s = c->session;
+    struct turn *t = turn_of(c);
     struct err why = {.kind = ERR_OK};
-    int64_t began = clock_ns(), first = f->place.step;
+    int64_t first = f->place.step;
     double rows = rows_through(f);
+    bool had_gradients = s->accumulated > 0;
+    t->job = f->plan.job;
+    t->began = clock_ns();
     enum err_kind rc = run(c, f, &why);
-    if (rc) /* as after a step that failed, whatever it was */
+    bool cleared = rc && fit_is_training(f); /* as after any step that failed */
+    if (cleared)
         session_zero_grad(s);
-    int64_t steps = f->place.step - first;
     f->place.lr = s->sgd.options.lr;
-    jobs_note(&c->api->jobs, f, began, rows_through(f) - rows);
-    bool over = f->place.ended || (rc && rc != ERR_NOMEM);
-    if (over && jobs_find(&c->api->jobs, f->plan.job, &v))
+    t->place = f->place;
+    t->rows = rows_through(f) - rows;
+    if (rc == ERR_NOMEM && !(t->rows > 0) && !(cleared && had_gradients))
+        return give_up(c, &why, e);
+    if (f->place.ended || (rc && rc != ERR_NOMEM)) {
+        struct job_view v = view_of(c, before);
         f->verdict = make_verdict(c, &v, &why);
+        if (!f->verdict)
+            return lose_end(s, e);
+    }
+    int64_t steps = f->place.step - first;
     struct change change = {.kind = CHANGE_FIT,
                             .steps = steps,
                             .loss = s->tail + (s->tail_count - (size_t)steps),
-                            .cleared = rc != ERR_OK,
-                            .work_ns = clock_ns() - began};
-    if (rc == ERR_NOMEM || (over && !f->verdict))
-        ((struct turn *)c->state)->failed = true;
-    return keep(c, &change, e);
+                            .cleared = cleared,
+                            .work_ns = clock_ns() - t->began};
+    rc = keep(c, &change, e);
+    if (rc || why.kind != ERR_NOMEM)
+        return rc;
+    *e = why;
+    return e->kind;
 }
 
 /* The model's job, begun if it is not; NULL: it cannot be. */
@@ -302,7 +366,9 @@ enum err_kind job_due(struct call *c, struct err *e)
     if (rc)
         return rc;
     show_fitting(c->session, true);
-    if (f->verdict) /* of a slice before, which could not be kept */
-        return keep(c, &(struct change){.kind = CHANGE_FIT}, e);
-    return run_slice(c, f, e);
+    if (!f->verdict)
+        return run_slice(c, f, &v, e);
+    turn_of(c)->job = v.n; /* a slice before could not be kept */
+    turn_of(c)->place = f->place;
+    return keep(c, &(struct change){.kind = CHANGE_FIT}, e);
 }

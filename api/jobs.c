@@ -282,13 +282,13 @@ int64_t jobs_using(struct jobs *j, const char *model, int64_t batch)
     return 0;
 }
 
-void jobs_note(struct jobs *j, const struct fit *f, int64_t began, double rows)
+void jobs_note(struct jobs *j, int64_t n, const struct fit_place *place, int64_t began, double rows)
 {
     int64_t now = clock_ns();
     lock_take(&j->lock);
-    struct job *job = *job_of_locked(j, f->plan.job);
+    struct job *job = *job_of_locked(j, n);
     if (job) {
-        job->view.place = f->place;
+        job->view.place = *place;
         job->view.rows += rows;
         job->view.seen = true;
         job->began = job->begun ? job->began : began;

@@ -96,9 +96,10 @@ bool jobs_find(struct jobs *j, int64_t n, struct job_view *out);
 bool jobs_at(struct jobs *j, const char *model, size_t place, struct job_view *out);
 /* The number of an unfinished job that uses the batch; 0: none does. */
 int64_t jobs_using(struct jobs *j, const char *model, int64_t batch);
-/* How far a job is now, after a slice that began at that time (ns) and went through so many rows.
+/* How far job n is now, after a slice that began at that time (ns) and went through so many rows.
  * Of what a client sees of a job between its first and its last state this is the place. */
-void jobs_note(struct jobs *j, const struct fit *f, int64_t began, double rows);
+void jobs_note(struct jobs *j, int64_t n, const struct fit_place *place, int64_t began,
+               double rows);
 
 /* The model of s has been loaded: how far its job is, or that it is over, which frees it. */
 void jobs_note_loaded(struct jobs *j, struct session *s);
