@@ -205,13 +205,13 @@ bool fit_goes_on(const struct fit *f)
            f->place.epoch + 1 < f->plan.epochs;
 }
 
-enum err_kind fit_step(struct session *s, struct fit *f, struct scratch *scratch, int end,
+enum err_kind fit_step(struct session *s, struct fit *f, struct scratch *scratch, enum step_end end,
                        struct step_result *r, struct err *e)
 {
     struct fit_place *p = &f->place;
     int64_t rows = least(f->plan.batch_size, f->plan.train_rows - p->position);
     gather(f, rows);
-    enum err_kind rc = session_step(s, scratch, f->mini, (enum step_end)end, r, e);
+    enum err_kind rc = session_step(s, scratch, f->mini, end, r, e);
     if (rc)
         return rc;
     p->position += rows;

@@ -13,12 +13,12 @@
 #include "api/batch.h"
 #include "api/json_in.h"
 #include "api/json_out.h"
+#include "api/step.h"
 #include "engine/rng.h"
 #include "engine/schedule.h"
 
 struct scratch;
 struct session;
-struct step_result;
 
 struct fit_plan {
     int64_t job; /* its number */
@@ -102,10 +102,10 @@ static inline bool fit_epoch_is_over(const struct fit *f)
 }
 /* Does another step follow for certain the one that is next? */
 bool fit_goes_on(const struct fit *f);
-/* The next step. end: of enum step_end; errors: as session_step, after which the place is as it
+/* The next step. end, errors: as session_step, after which the place is as it
  * was. */
-MUST_USE enum err_kind fit_step(struct session *s, struct fit *f, struct scratch *scratch, int end,
-                                struct step_result *r, struct err *e);
+MUST_USE enum err_kind fit_step(struct session *s, struct fit *f, struct scratch *scratch,
+                                enum step_end end, struct step_result *r, struct err *e);
 /* The loss over some more of the rows held out. errors NOMEM */
 MUST_USE enum err_kind fit_validate(struct session *s, struct fit *f, struct scratch *scratch,
                                     struct err *e);

@@ -17,6 +17,7 @@
 #include "api/batch.h"
 #include "api/fit.h"
 #include "api/spec.h"
+#include "api/step.h"
 #include "storage/store.h"
 
 struct api;
@@ -137,18 +138,6 @@ struct batch *session_next_batch(struct session *s);
  * a forward, which looks at no batches. */
 double session_work(const struct session *s, const char *body, size_t bytes, bool training);
 
-/* What one step did. */
-struct step_result {
-    double loss, grad_norm;
-    enum dtype dtype; /* of the loss */
-};
-/* What is asked of a step's state beside the parameters. */
-enum step_end {
-    STEP_GOES_ON,  /* nothing, another step follows at once: the gradients need not be there, and
-                      result->grad_norm may be a bound */
-    STEP_ENDS,     /* the gradients, */
-    STEP_DIGESTED, /* and the digest, summed on the way */
-};
 /* zero_grad, forward, loss, backward, update, history. In line.
  *   errors DIVERGED nothing was applied, and the gradients are cleared; result->loss is set
  *          NOMEM */
