@@ -127,8 +127,7 @@ static void show_fitting(struct session *s, bool fitting)
 
 /* ---- its end ------------------------------------------------------------------------------- */
 
-/* The representation of a job that is over, owned; NULL: no memory. Of every job's last change of
- * state this is the place.
+/* The representation of a job that is over, owned; NULL: no memory.
  *   why  what was wrong; kind OK: nothing */
 static char *make_verdict(struct call *c, const struct job_view *v, const struct err *why)
 {
@@ -317,7 +316,7 @@ static enum err_kind run_slice(struct call *c, struct fit *f, const struct job_v
     int64_t steps = f->place.step - first;
     struct change change = {.kind = CHANGE_FIT,
                             .steps = steps,
-                            .loss = s->tail + (s->tail_count - (size_t)steps),
+                            .loss = steps ? s->tail + (s->tail_count - (size_t)steps) : NULL,
                             .cleared = cleared,
                             .work_ns = clock_ns() - t->began};
     rc = keep(c, &change, e);

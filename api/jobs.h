@@ -9,6 +9,9 @@
  * how far it is belongs to the state of its model (api/fit.h). What is here is a copy, for who
  * looks.
  *
+ * Whatever changes about a job for those who watch it passes here: jobs_add, jobs_note,
+ * jobs_remove.
+ *
  * Threads: any; `lock` is a leaf, and guards what is marked [j].
  */
 #ifndef API_JOBS_H
@@ -96,8 +99,8 @@ bool jobs_find(struct jobs *j, int64_t n, struct job_view *out);
 bool jobs_at(struct jobs *j, const char *model, size_t place, struct job_view *out);
 /* The number of an unfinished job that uses the batch; 0: none does. */
 int64_t jobs_using(struct jobs *j, const char *model, int64_t batch);
-/* How far job n is now, after a slice that began at that time (ns) and went through so many rows.
- * Of what a client sees of a job between its first and its last state this is the place. */
+/* How far job n is now, after a slice that began at that time (ns), went through so many rows, and
+ * is kept. */
 void jobs_note(struct jobs *j, int64_t n, const struct fit_place *place, int64_t began,
                double rows);
 

@@ -222,11 +222,12 @@ static enum err_kind redo_fit_step(struct replay *r, const struct change_row *ro
 {
     struct session *s = r->s;
     struct step_result result;
-    bool last = i + 1 == row->steps;
+    bool last = i + 1 == row->steps, reaches = s->step + 1 == r->until_step;
+    enum step_end end = last ? STEP_DIGESTED : reaches ? STEP_ENDS : STEP_GOES_ON;
     redo_epoch_end(s);
     enum err_kind rc = fit_ready(s, s->fit, e);
     if (!rc)
-        rc = fit_step(s, s->fit, r->scratch, last ? STEP_DIGESTED : STEP_ENDS, &result, e);
+        rc = fit_step(s, s->fit, r->scratch, end, &result, e);
     if (!rc)
         rc = check_loss(row, journal_loss(row, i), result.loss, e);
     r->reached = s->step == r->until_step;

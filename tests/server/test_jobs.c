@@ -169,7 +169,7 @@ static int end_again_and_again(int signal)
     int ends = 0, over = 0;
     double before = 0;
     while (over < KINDS && ends < 200) {
-        rest(dice_between(&dice, 1, SLOW_BUILD ? 600 : 60));
+        rest(dice_between(&dice, 1, SLOW_BUILD ? 150 : 60));
         daemon_signal(&a, signal);
         assert_int_equal(daemon_wait(&a), signal == SIGKILL ? 128 + SIGKILL : 0);
         ends++;
@@ -184,7 +184,7 @@ static int end_again_and_again(int signal)
 
 static void same_bits(int signal)
 {
-    int epochs = SLOW_BUILD ? 600 : 10000;
+    int epochs = SLOW_BUILD ? 5000 : 10000;
     daemon_start(&a, DAEMON_REAL, NULL);
     daemon_start(&b, DAEMON_REAL, NULL);
     make_jobs(&b, epochs);
