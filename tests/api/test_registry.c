@@ -436,7 +436,7 @@ static void push_rows(struct client *c, const char *id, int rows)
 static void memory_is_told(void **state)
 {
     static const char *const classes[] = {
-        "program", "models",    "batches", "workspaces", "requests",    "answers",    "storage",
+        "program", "models",    "batches", "workspaces", "requests",    "answers",     "storage",
         "stacks",  "allocator", "other",   "programs",   "checkpoints", "connections", "jobs"};
     struct client *c = *state;
     char pointer[64];
