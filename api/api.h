@@ -114,7 +114,8 @@ bool call_admit(struct call *c, int64_t length);
 bool call_body(struct call *c, const void *data, size_t bytes);
 
 enum call_mode call_mode(const struct call *c);
-/* The id of the model whose line it stands in, "" for CALL_INLINE and CALL_READ. */
+/* The id of the model whose line it stands in, "" for CALL_INLINE and CALL_READ, and for what has
+ * no model: that has a line of its own. */
 const char *call_model(const struct call *c);
 /* Bytes that the call holds while it waits. */
 size_t call_bytes(const struct call *c);
@@ -210,6 +211,10 @@ bool api_next_notice(struct api *a, char out[API_NOTICE_BYTES]);
  * like any other and freed; NULL: none now. Called by one thread about once a second, until it says
  * NULL, and sooner again if it did not do so at once. */
 MUST_USE struct call *api_due(struct api *a);
+
+/* The next slice of a job, to be run like any other call and freed, which is when the job may have
+ * its next one; NULL: none waits. Any thread, whenever a call has ended: cheap if there is none. */
+MUST_USE struct call *api_job_due(struct api *a);
 
 /* ---- gradd backup: no api is open ---------------------------------------------------------- */
 

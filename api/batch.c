@@ -312,6 +312,56 @@ enum err_kind batch_copy(const struct batch *b, struct batch **out, struct err *
     return ERR_OK;
 }
 
+/* ---- minibatches --------------------------------------------------------------------------- */
+
+static enum err_kind plan_like(const struct batch *like, int64_t rows,
+                               const struct batch_rules *rules, struct plan *p, struct err *e)
+{
+    struct shape y = like->y.shape;
+    p->x = like->x.shape;
+    p->x.dim[0] = rows;
+    enum err_kind rc = make_plan(p, rules, e);
+    if (!rc)
+        rc = check_activations(p, rules->max_activation_bytes, e);
+    if (!rc && (y.rank < 1 || y.dim[0] != like->x.shape.dim[0]))
+        rc = err_set(e, ERR_INVALID, "", "the targets have not one row for each of the inputs");
+    y.dim[0] = rows;
+    return !rc && !shape_equal(&y, &p->y) ? targets_misfit(&p->y, &y, e) : rc;
+}
+
+enum err_kind batch_fits_like(const struct batch *like, int64_t rows,
+                              const struct batch_rules *rules, struct err *e)
+{
+    struct plan p;
+    return plan_like(like, rows, rules, &p, e);
+}
+
+enum err_kind batch_like(const struct batch *like, int64_t rows, const struct batch_rules *rules,
+                         struct batch **out, struct err *e)
+{
+    struct plan p;
+    enum err_kind rc = plan_like(like, rows, rules, &p, e);
+    if (rc)
+        return rc;
+    *out = batch_new(&p, like->x.dtype, true);
+    return *out ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for a minibatch");
+}
+
+static void resize(struct tensor *t, int64_t rows)
+{
+    struct shape shape = t->shape;
+    shape.dim[0] = rows;
+    tensor_wrap(t, t->storage, t->dtype, &shape, t->offset);
+}
+
+void batch_resize(struct batch *b, int64_t rows)
+{
+    if (b->x.shape.dim[0] == rows)
+        return;
+    resize(&b->x, rows);
+    resize(&b->y, rows);
+}
+
 /* ---- stored -------------------------------------------------------------------------------- */
 
 void batch_layout(struct json_out *w, const struct batch *b)

@@ -57,6 +57,17 @@ MUST_USE enum err_kind batch_stack(struct batch *const *b, size_t batches,
 /* errors NOMEM */
 MUST_USE enum err_kind batch_copy(const struct batch *b, struct batch **out, struct err *e);
 
+/* Would a batch of so many rows like those of `like` fit? errors INVALID · NOMEM */
+MUST_USE enum err_kind batch_fits_like(const struct batch *like, int64_t rows,
+                                       const struct batch_rules *rules, struct err *e);
+/* One, of zeros, which batch_resize may make smaller, and as large again.
+ *   errors as above
+ *   after  batch_free */
+MUST_USE enum err_kind batch_like(const struct batch *like, int64_t rows,
+                                  const struct batch_rules *rules, struct batch **out,
+                                  struct err *e);
+void batch_resize(struct batch *b, int64_t rows);
+
 /* A stored batch: layout is what batch_layout wrote. errors IO: they do not fit. */
 MUST_USE enum err_kind batch_restore(int64_t n, const char *layout, const void *data, size_t bytes,
                                      const struct batch_rules *rules, struct batch **out,

@@ -226,6 +226,10 @@ enum err_kind delete_batch(struct call *c, struct err *e)
     const struct batch *b = session_find_batch(s, n);
     if (!b)
         return no_batch(n, e);
+    int64_t job = jobs_using(&c->api->jobs, s->id, n);
+    if (job)
+        return err_set(e, ERR_CONFLICT, "", "job %lld trains with it: cancel that first",
+                       (long long)job);
     if (!session_is_journaled(s))
         return delete_unjournaled(s, n, e);
     if ((rc = call_keep_change(c, &(struct change){.kind = CHANGE_DELETE, .batch = n}, e)))

@@ -133,6 +133,16 @@ static enum err_kind check_query(const struct call *c, struct err *e)
     return ERR_OK;
 }
 
+static void find_line(struct call *c)
+{
+    struct job_view v;
+    struct err ignored;
+    int64_t n;
+    if ((c->route->traits & OF_JOB) && call_param_int(c, 0, &n, &ignored) == ERR_OK &&
+        jobs_find(&c->api->jobs, n, &v))
+        memcpy(c->line, v.model, sizeof c->line);
+}
+
 static enum err_kind read_target(struct call *c, const char *method, const char *target,
                                  struct err *e)
 {
@@ -147,6 +157,7 @@ static enum err_kind read_target(struct call *c, const char *method, const char 
     c->route = route_match(method, c->target, c->param, c->location, sizeof c->location);
     if (c->route) {
         c->location[0] = '\0';
+        find_line(c);
         return check_query(c, e);
     }
     if (c->location[0])
@@ -302,6 +313,8 @@ enum call_mode call_mode(const struct call *c)
 const char *call_model(const struct call *c)
 {
     bool in_line = c->route->mode == CALL_BETWEEN || c->route->mode == CALL_CHANGE;
+    if (c->route->traits & OF_JOB)
+        return c->line;
     return in_line ? c->param[0] : "";
 }
 

@@ -77,7 +77,8 @@ struct call {
     char etag[32], state_digest[48];
     void *replayed; /* the body of an earlier answer; owned */
 
-    struct session *session; /* of {id}, held for the call */
+    char line[STORE_ID_BYTES]; /* the model of the job {n}; "": it is finished, or there is none */
+    struct session *session;   /* of {id}, held for the call */
     struct scratch *scratch;
     int64_t slice_end; /* nanoseconds: a long call stops here … */
     bool again;        /* … and says so */

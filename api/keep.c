@@ -69,6 +69,10 @@ static void state_write(struct json_out *w, const struct session *s)
     json_key_string(w, "loss_dtype", dtype_name(session_loss_dtype(s)));
     json_key_bool(w, "diverged", s->diverged);
     json_key_int(w, "updated_at", s->updated_at);
+    if (s->fit && !s->fit->place.ended) {
+        json_key(w, "fit");
+        fit_write(w, s->fit, true);
+    }
     json_end_object(w);
 }
 
@@ -80,6 +84,7 @@ struct state {
     double loss_pending;
     int loss_dtype; /* enum dtype */
     bool diverged;
+    struct fit *fit; /* NULL: none; owned until it is put */
 };
 enum { FLAGS_REQUIRES_GRAD, FLAGS_HAS_GRADIENT, FLAGS_HAS_MOMENTUM, FLAGS_LISTS };
 static const char *const flag_names[FLAGS_LISTS] = {"requires_grad", "has_gradient",
@@ -99,6 +104,18 @@ static enum err_kind flags_read(const struct json *j, int lists, int parameters,
             return err_set(e, ERR_IO, "", "the checkpoint's %s cannot be read", flag_names[i]);
     }
     return ERR_OK;
+}
+
+/* A checkpoint without a job has none. */
+static enum err_kind state_read_fit(const cJSON *root, struct state *out, struct err *e)
+{
+    const cJSON *object;
+    enum err_kind rc = field_object(root, "fit", OPTIONAL, &object, e);
+    if (rc || !object)
+        return rc;
+    out->fit = mem_array(1, sizeof *out->fit);
+    return out->fit ? fit_read(object, out->fit, e)
+                    : err_set(e, ERR_NOMEM, "", "no memory for a job's state");
 }
 
 static enum err_kind state_read(const char *text, const struct session *s, struct state *out,
@@ -129,6 +146,8 @@ static enum err_kind state_read(const char *text, const struct session *s, struc
         rc = field_choice(j.root, "loss_dtype", OPTIONAL, dtype_names, &out->loss_dtype, e);
     if (!rc && !json_number(field_find(j.root, "loss_pending"), &out->loss_pending))
         rc = err_set(e, ERR_IO, "", "the checkpoint's loss_pending cannot be read");
+    if (!rc)
+        rc = state_read_fit(j.root, out, e);
     json_close(&j);
     return rc;
 }
@@ -365,6 +384,8 @@ static enum err_kind fill(struct store_txn *txn, struct session *s, const struct
         answers_insert(&s->api->answers, &s->unkept, txn);
     if (what->answer)
         store_insert_answer(txn, what->answer);
+    if (what->job)
+        store_finish_job(txn, what->job, what->verdict);
     if (s->spec.durability == DURABILITY_POWER)
         store_txn_sync(txn);
     return ERR_OK;
@@ -447,8 +468,8 @@ static void take(const struct module *m, const struct store_section *section, in
 }
 
 /* Puts a checkpoint into s: everything that can fail first, then the change as a whole. */
-static enum err_kind put(struct session *s, const struct store_checkpoint *c,
-                         const struct state *state, struct err *e)
+static enum err_kind put(struct session *s, const struct store_checkpoint *c, struct state *state,
+                         struct err *e)
 {
     const struct store_section *parameters, *gradients, *momentum;
     struct module *m = s->module;
@@ -490,6 +511,9 @@ static enum err_kind put(struct session *s, const struct store_checkpoint *c,
     s->tail_count = 0;
     s->tail_first = c->step + 1;
     atomic_store(&s->kept, c->step);
+    fit_free(s->fit);
+    s->fit = state->fit;
+    state->fit = NULL;
     pthread_rwlock_unlock(&s->lock);
     return ERR_OK;
 }
@@ -500,6 +524,7 @@ enum err_kind session_put(struct session *s, const struct store_checkpoint *c, s
     enum err_kind rc = state_read(c->state, s, &state, e);
     if (!rc)
         rc = put(s, c, &state, e);
+    fit_free(state.fit);
     mem_free(state.flags);
     return rc;
 }
@@ -507,8 +532,12 @@ enum err_kind session_put(struct session *s, const struct store_checkpoint *c, s
 enum err_kind session_go_to(struct session *s, const struct store_checkpoint *c, struct err *e)
 {
     int durability = s->spec.durability;
+    struct fit *fit = s->fit;
+    s->fit = NULL;
     enum err_kind rc = session_put(s, c, e);
+    fit_free(s->fit);
     pthread_rwlock_wrlock(&s->lock);
+    s->fit = fit;
     s->spec.durability = durability;
     pthread_rwlock_unlock(&s->lock);
     return rc;

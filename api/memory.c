@@ -35,6 +35,7 @@ static void read_counters(struct api *a, struct memory *out)
     out->class[MEMORY_CONNECTIONS] = atomic_load(&a->gauges.connection_bytes);
     out->class[MEMORY_STREAMS] = atomic_load(&a->events.bytes);
     out->class[MEMORY_ANSWERS] = answers_memory(&a->answers);
+    out->class[MEMORY_JOBS] = jobs_stats(&a->jobs).bytes;
     out->class[MEMORY_STORAGE] = store_memory();
 }
 

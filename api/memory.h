@@ -19,6 +19,7 @@
     X(CONNECTIONS, "connections", false) /* open ones: the transport's buffers */                  \
     X(STREAMS, "streams", true)          /* of events, and what they are to tell */                \
     X(ANSWERS, "answers", true)          /* kept under their Idempotency-Key */                    \
+    X(JOBS, "jobs", true)                /* that are not finished */                               \
     X(STORAGE, "storage", true)          /* the database engine */                                 \
     X(STACKS, "stacks", false)           /* of all threads */                                      \
     X(ALLOCATOR, "allocator", false)     /* free, and held for what comes */                       \

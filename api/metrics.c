@@ -38,6 +38,13 @@ static void write_build(const struct reading *r, const char *name)
     write_line(r, name, labels, 1);
 }
 
+static void write_jobs(const struct reading *r, const char *name)
+{
+    struct jobs_stats stats = jobs_stats(&r->api->jobs);
+    write_line(r, name, "{state=\"queued\"}", (double)stats.queued);
+    write_line(r, name, "{state=\"running\"}", (double)stats.running);
+}
+
 static double budget(const struct reading *r)
 {
     return (double)r->memory.models.budget;
@@ -104,6 +111,7 @@ static const struct metric {
     {"gradd_models_put_away_total", "counter", "Models that left the memory for others.", put_away,
      NULL},
     {"gradd_event_streams", "gauge", "Open streams of events.", streams, NULL},
+    {"gradd_jobs", "gauge", "Jobs that are not finished.", NULL, write_jobs},
     {"process_resident_memory_bytes", "gauge", "Resident memory.", rss, NULL},
     {"process_start_time_seconds", "gauge", "When it started, in seconds since 1970.", started,
      NULL},

@@ -52,7 +52,7 @@ const char *model_state(const struct session *s, bool training)
 {
     if (s->damage)
         return "damaged";
-    return s->diverged ? "diverged" : training ? "training" : "ready";
+    return s->diverged ? "diverged" : training || s->fitting ? "training" : "ready";
 }
 
 /* Returns the step that it showed. */
@@ -289,6 +289,21 @@ enum err_kind patch_model(struct call *c, struct err *e)
 
 /* ---- DELETE -------------------------------------------------------------------------------- */
 
+/* Its jobs are cancelled with it. */
+static void cancel_jobs(struct call *c, struct store_txn *txn)
+{
+    struct job_view v;
+    for (size_t i = 0; jobs_at(&c->api->jobs, c->session->id, i, &v); i++)
+        store_finish_job(txn, v.n, job_verdict(txn, &v, JOB_CANCELLED));
+}
+
+static void forget_jobs(struct call *c)
+{
+    struct job_view v;
+    while (jobs_first(&c->api->jobs, c->session->id, &v))
+        jobs_remove(&c->api->jobs, v.n);
+}
+
 enum err_kind delete_model(struct call *c, struct err *e)
 {
     struct registry *r = &c->api->registry;
@@ -301,9 +316,12 @@ enum err_kind delete_model(struct call *c, struct err *e)
         return rc;
     }
     store_delete_model(txn, c->session->key);
+    cancel_jobs(c, txn);
     if (c->session->spec.durability == DURABILITY_POWER)
         store_txn_sync(txn);
     rc = store_commit(txn, e);
+    if (!rc)
+        forget_jobs(c);
     bool gone = rc == ERR_OK || rc == ERR_NOT_FOUND;
     registry_end_delete(r, c->session, gone);
     if (gone && events_wanted(&c->api->events))

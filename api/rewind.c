@@ -208,6 +208,8 @@ static enum err_kind make(struct call *c, struct fork *f, const char *id, bool n
     if (rc)
         return rc;
     struct session *made = f->session;
+    fit_free(made->fit); /* a job is its model's */
+    made->fit = NULL;
     snprintf(made->id, sizeof made->id, "%s", id);
     made->spec.durability = s->spec.durability;
     snprintf(f->model.id, sizeof f->model.id, "%s", id);

@@ -41,6 +41,12 @@ const struct route routes[] = {
     {"POST",   "/models/{id}/zero_grad",      post_zero_grad,      CALL_CHANGE, 200, BODY_JSON, LIGHT, {NULL}, "clear the gradients"},
     {"POST",   "/models/{id}/optimizer/step", post_optimizer_step, CALL_CHANGE, 200, BODY_JSON, LIGHT, {NULL}, "apply the accumulated gradients"},
 
+    {"POST",   "/models/{id}/fit",                 post_fit,            CALL_CHANGE, 202, BODY_JSON, 0,     {NULL}, "a job: `epochs` over all batches, in minibatches"},
+
+    {"GET",    "/jobs",     get_jobs,   CALL_READ,   200, BODY_NONE, 0,     {"limit", "after", "model"}, "list"},
+    {"GET",    "/jobs/{n}", get_job,    CALL_READ,   200, BODY_NONE, 0,     {NULL}, "one: its state, how far it is, and what came of it"},
+    {"DELETE", "/jobs/{n}", delete_job, CALL_CHANGE, 204, BODY_NONE, OF_JOB, {NULL}, "cancel it between two steps; a finished one is removed"},
+
     {"POST",   "/models/{id}/forward",           post_forward,   CALL_READ,    200, BODY_DATA, LIGHT | IN_NPY | OUT_NPY, {NULL}, "outputs, and with `targets` the loss; no graph", forward_together},
     {"GET",    "/models/{id}/gradients",         get_gradients,  CALL_BETWEEN, 200, BODY_NONE, OUT,   {"summary"}, "of every parameter; `?summary=1` leaves `data` out"},
     {"GET",    "/models/{id}/gradients/{name}",  get_gradients,  CALL_BETWEEN, 200, BODY_NONE, OUT_NPY, {"summary"}, "of one"},
@@ -68,6 +74,8 @@ const struct route routes[] = {
 
 const struct route route_checkpoint_due = {
     .method = "-", .path = "-", .handler = checkpoint_due, .mode = CALL_CHANGE, .status = 204};
+const struct route route_job_due = {
+    .method = "-", .path = "-", .handler = job_due, .mode = CALL_CHANGE, .status = 204};
 const struct route route_put_away_due = {
     .method = "-", .path = "-", .handler = put_away_due, .mode = CALL_READ, .status = 204};
 

@@ -21,6 +21,7 @@ enum route_body {
 enum route_trait {
     LIGHT = 1, /* it waits for nothing but the model: small ones run where they were received */
     MENDS = 2, /* it may change a model whose past is damaged */
+    OF_JOB = 4, /* {n} is a job, in the line of whose model it stands */
     /* Content types beside JSON, of bodies and of answers. */
     TAKES_MERGE_PATCH = MEDIA_BIT(MEDIA_MERGE_PATCH) << 16,
     TAKES_SAFETENSORS = MEDIA_BIT(MEDIA_SAFETENSORS) << 16,
@@ -47,7 +48,7 @@ struct route {
 
 extern const struct route routes[]; /* a NULL method ends them */
 /* What api_due hands out, and no client can ask for. */
-extern const struct route route_checkpoint_due, route_put_away_due;
+extern const struct route route_checkpoint_due, route_put_away_due, route_job_due;
 
 /* The content types of its bodies and answers, sets of enum media. */
 unsigned route_takes(const struct route *r);

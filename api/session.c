@@ -15,6 +15,7 @@
 
 void session_drop_batches(struct session *s)
 {
+    fit_forget_work(s->fit);
     for (size_t i = 0; i < s->batches; i++)
         batch_free(s->batch[i]);
     s->batches = 0;
@@ -27,6 +28,7 @@ void session_free(struct session *s)
         return;
     answers_release(&s->api->answers, &s->unkept);
     session_drop_batches(s);
+    fit_free(s->fit);
     mem_free(s->batch);
     sgd_close(&s->sgd);
     module_free(s->module);
@@ -122,6 +124,8 @@ enum err_kind session_load(struct api *a, const char *id, struct scratch *scratc
     enum err_kind rc = store_find_model(a->store, id, &stored, e);
     if (!rc)
         rc = replay_model(a, &stored, scratch, out, e);
+    if (!rc)
+        jobs_note_loaded(&a->jobs, *out);
     mem_free((void *)stored.spec);
     return rc;
 }
@@ -180,6 +184,7 @@ struct batch *session_find_batch(const struct session *s, int64_t n)
 void session_remove_batch(struct session *s, int64_t n)
 {
     size_t i = after(s, n) - 1;
+    fit_forget_work(s->fit);
     s->batch_bytes -= s->batch[i]->bytes;
     batch_free(s->batch[i]);
     memmove(s->batch + i, s->batch + i + 1, (s->batches - i - 1) * sizeof *s->batch);

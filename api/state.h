@@ -5,6 +5,7 @@
 #include "api/answers.h"
 #include "api/api.h"
 #include "api/events.h"
+#include "api/jobs.h"
 #include "api/registry.h"
 #include "engine/kernels.h"
 
@@ -25,6 +26,7 @@ struct api {
     char *backup_folder;           /* [I] the same */
     struct registry registry;
     struct answers answers;
+    struct jobs jobs;
     struct notices notices;
     struct events events;
     struct mem_budget autograd; /* [a] bytes that programs may still take */

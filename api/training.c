@@ -71,8 +71,8 @@ static void key_batch(struct json_out *w, int64_t n)
         json_null(w);
 }
 
-/* The further members of /problems/diverged. Curvature that cannot be had leaves null. */
-static void tell_divergence(struct call *c, const struct batch *b, const struct step_result *r)
+/* Curvature that cannot be had leaves null. */
+void call_tell_divergence(struct call *c, const struct batch *b, const struct step_result *r)
 {
     struct session *s = c->session;
     struct json_out *w = call_extra(c);
@@ -164,7 +164,7 @@ static enum err_kind one_step(struct call *c, struct steps *t, enum step_end end
     const struct batch *b = data_next(s, &t->data);
     enum err_kind rc = session_step(s, c->scratch, b, end, &t->last, e);
     if (rc == ERR_DIVERGED)
-        tell_divergence(c, b, &t->last);
+        call_tell_divergence(c, b, &t->last);
     if (rc) {
         s->cursor = cursor; /* a step that was not made used no batch */
         return rc;
@@ -399,7 +399,7 @@ enum err_kind post_backward(struct call *c, struct err *e)
     const struct batch *b = data_next(s, c->state);
     rc = session_backward(s, c->scratch, b, &r, want_dx ? &dx : NULL, e);
     if (rc == ERR_DIVERGED)
-        tell_divergence(c, b, &r);
+        call_tell_divergence(c, b, &r);
     if (rc)
         s->cursor = cursor;
     else
@@ -451,7 +451,7 @@ enum err_kind post_optimizer_step(struct call *c, struct err *e)
     if (!rc)
         rc = session_apply(s, &r, e);
     if (rc == ERR_DIVERGED)
-        tell_divergence(c, NULL, &r);
+        call_tell_divergence(c, NULL, &r);
     if (!rc)
         apply_write(c, &r);
     struct change change = {.kind = CHANGE_APPLY, .steps = !rc, .loss = &r.loss};

@@ -46,6 +46,7 @@ struct pool {
     size_t idle;               /* [p] workers that wait for work */
     atomic_size_t news;        /* turns, errands and stops so far; changed under the lock */
     size_t calls;              /* [p] reserved, queued and running */
+    size_t own;                /* [p] of these, the daemon's own, which count in no bound */
     atomic_size_t queued;      /* changed under the lock; read by those who run a slice */
     size_t running;            /* [p] */
     size_t unkept;             /* [p] answered, but their changes are on the way to the store */
@@ -63,9 +64,10 @@ static enum err_kind enter(struct pool *p, struct job *job, bool bounded, struct
     assert(mode != CALL_INLINE);
     if (p->stopping)
         return err_set(e, ERR_UNAVAILABLE, "", "the daemon is stopping");
-    if (bounded && p->calls >= p->config.calls)
+    if (bounded && p->calls - p->own >= p->config.calls)
         return err_set(e, ERR_UNAVAILABLE, "", "%zu calls wait already", p->calls);
     job->line = NULL;
+    job->own = !bounded;
     job->here = false;
     job->between = mode == CALL_BETWEEN;
     job->turn = (struct turn){.job = job};
@@ -73,12 +75,15 @@ static enum err_kind enter(struct pool *p, struct job *job, bool bounded, struct
         struct line *line = lines_open(&p->lines, call_model(job->call));
         if (!line)
             return err_set(e, ERR_NOMEM, "", "no memory for the model's line");
-        if (bounded && line->calls >= p->config.line_calls)
-            return err_set(e, ERR_BUSY, "", "%zu calls of this model wait already", line->calls);
+        if (bounded && line->calls - line->own >= p->config.line_calls)
+            return err_set(e, ERR_BUSY, "", "%zu calls of this model wait already",
+                           line->calls - line->own);
         line->calls++;
+        line->own += job->own;
         job->line = line;
     }
     p->calls++;
+    p->own += job->own;
     return ERR_OK;
 }
 
@@ -86,8 +91,10 @@ static enum err_kind enter(struct pool *p, struct job *job, bool bounded, struct
 static void leave(struct pool *p, struct job *job) REQUIRES(p->lock)
 {
     p->calls--;
+    p->own -= job->own;
     if (job->line) {
         job->line->calls--;
+        job->line->own -= job->own;
         lines_release(&p->lines, job->line);
     }
 }
@@ -439,6 +446,7 @@ static void end_slice(struct pool *p, struct job *job, bool unkept) REQUIRES(p->
         job->done(job, true);
     else
         api_flush(p->api);
+    pool_submit_jobs(p); /* the call may have made one */
     lock_take(&p->lock);
 }
 
@@ -548,28 +556,44 @@ static void *worker_main(void *arg)
 
 static void free_internal(struct job *job, bool ran)
 {
+    struct pool *p = job->pool;
     (void)ran;
     call_free(job->call);
     mem_free(job);
+    pool_submit_jobs(p);
+}
+
+/* false: it is not in the pool, and gone. */
+static bool submit(struct pool *p, struct call *call)
+{
+    struct err e;
+    struct job *job = mem_array(1, sizeof *job);
+    bool entered = false;
+    if (job) {
+        *job = (struct job){.call = call, .done = free_internal, .pool = p};
+        lock_take(&p->lock);
+        entered = !enter(p, job, false, &e);
+        if (entered)
+            give_turn(p, job);
+        lock_give(&p->lock);
+    }
+    if (entered)
+        return true;
+    call_free(call);
+    mem_free(job);
+    return false;
 }
 
 void pool_submit(struct pool *p, struct call *call)
 {
-    struct err e;
-    struct job *job = mem_array(1, sizeof *job);
-    if (!job) { /* it will be due again */
-        call_free(call);
-        return;
-    }
-    job->call = call;
-    job->done = free_internal;
-    lock_take(&p->lock);
-    bool entered = !enter(p, job, false, &e);
-    if (entered)
-        give_turn(p, job);
-    lock_give(&p->lock);
-    if (!entered)
-        free_internal(job, false);
+    (void)submit(p, call); /* it will be due again */
+}
+
+void pool_submit_jobs(struct pool *p)
+{
+    struct call *c;
+    while ((c = api_job_due(p->api)) != NULL && submit(p, c))
+        continue;
 }
 
 /* ---- starting and stopping ----------------------------------------------------------------- */

@@ -131,6 +131,7 @@ static bool submit_due(struct daemon *d)
         pool_submit(d->pool, c);
         any = true;
     }
+    pool_submit_jobs(d->pool); /* those that waited for the start, or rested */
     return any;
 }
 

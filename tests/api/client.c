@@ -443,6 +443,24 @@ bool client_run_due(struct client *c)
     return true;
 }
 
+bool client_job_slice(struct client *c)
+{
+    struct call *due = api_job_due(c->api);
+    if (!due)
+        return false;
+    assert_int_equal(call_mode(due), CALL_CHANGE);
+    assert_true(client_slice(c, due));
+    assert_int_equal(call_answer(due)->status, 204);
+    call_free(due);
+    return true;
+}
+
+void client_run_jobs(struct client *c)
+{
+    while (client_job_slice(c))
+        continue;
+}
+
 void create_net(struct client *c, const char *id, const char *more)
 {
     expect(c, 201, "POST", "/models",

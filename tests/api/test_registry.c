@@ -437,7 +437,7 @@ static void memory_is_told(void **state)
 {
     static const char *const classes[] = {
         "program", "models",    "batches", "workspaces", "requests",    "answers",     "storage",
-        "stacks",  "allocator", "other",   "programs",   "checkpoints", "connections", "streams"};
+        "stacks",  "allocator", "other",   "programs",   "checkpoints", "connections", "streams", "jobs"};
     struct client *c = *state;
     char pointer[64];
     make(c, 0);
