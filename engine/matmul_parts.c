@@ -2,10 +2,11 @@
 #include "engine/crew.h"
 #include "engine/matmul.h"
 
-/* Flops. A hand-over between threads takes 10 to 70 us, in which one thread does 1e6 to 7e6. Parts
- * are about as long: shorter ones were no faster, and at the end one thread waits for another's. */
-#define SHARED_LEAST 10e6
-#define PART_FLOPS   2.4e6
+/* Flops. To wake a thread takes 10 to 70 us, in which another does 1e6 to 7e6; but who has helped is
+ * awake for the next product. Below the least what the two threads take from each other's caches
+ * costs more than it gives; shorter parts were no faster. */
+#define SHARED_LEAST 3e6
+#define PART_FLOPS   1.2e6
 #define PARTS        16 /* about, of a large product */
 
 /* The largest tiles have so many rows and columns, or a divisor of that: a part is whole tiles. */

@@ -81,7 +81,7 @@ void sgd_touch(struct sgd *o)
 /* A sweep in so many parts at most, by several threads: of so many elements, or flops, at least.
  * A part is so many elements, or rows. */
 #define SHARED_ELEMENTS (1 << 18)
-#define SHARED_FLOPS    10e6
+#define SHARED_FLOPS    3e6
 #define PARTS_MAX       32
 #define PART_ELEMENTS   4096
 #define PART_ROWS       8
