@@ -19,8 +19,8 @@ enum route_body {
 };
 
 enum route_trait {
-    LIGHT = 1, /* it waits for nothing but the model: small ones run where they were received */
-    MENDS = 2, /* it may change a model whose past is damaged */
+    LIGHT = 1,  /* it waits for nothing but the model: small ones run where they were received */
+    MENDS = 2,  /* it may change a model whose past is damaged */
     OF_JOB = 4, /* {n} is a job, in the line of whose model it stands */
     /* Content types beside JSON, of bodies and of answers. */
     TAKES_MERGE_PATCH = MEDIA_BIT(MEDIA_MERGE_PATCH) << 16,

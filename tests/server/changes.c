@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/server/dice.h"
 
@@ -428,6 +429,43 @@ void change_make(const struct subject *m, uint64_t number, int64_t steps, struct
 void change_free(struct change *c)
 {
     text_free(&c->body);
+}
+
+/* ---- jobs --------------------------------------------------------------------------------- */
+
+/* Numbers are given to the jobs of all models, and times are those of the machine. */
+static void add_end_of_job(struct text *out, const cJSON *json)
+{
+    static const char *const left_out[] = {"job",        "rows_per_second", "eta_seconds",
+                                           "created_at", "started_at",      "finished_at"};
+    cJSON *copy = cJSON_Duplicate(json, true);
+    for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(copy, left_out[i]);
+    char *text = cJSON_PrintUnformatted(copy);
+    text_print(out, "%s\n", text);
+    cJSON_free(text);
+    cJSON_Delete(copy);
+}
+
+static bool is_over(const cJSON *json)
+{
+    const cJSON *state = member(json, "state");
+    return cJSON_IsString(state) && strcmp(state->valuestring, "queued") != 0 &&
+           strcmp(state->valuestring, "running") != 0;
+}
+
+long change_follow(struct model_client *m, const struct subject *subject, int64_t job,
+                   struct text *out)
+{
+    const struct timespec moment = {.tv_nsec = 2000000};
+    long status;
+    while ((status = try_ask(m, "GET", NULL, "/jobs/%lld", (long long)job)) == 200 &&
+           !is_over(m->json))
+        nanosleep(&moment, NULL);
+    if (status != 200)
+        return status;
+    add_end_of_job(out, m->json);
+    return try_ask(m, "GET", NULL, "/models/%s", subject->id);
 }
 
 /* ---- what came of it ----------------------------------------------------------------------- */

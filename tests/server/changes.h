@@ -61,6 +61,11 @@ struct change {
 /* steps: so many instead of those drawn, if it is a call of …/step; 0: those drawn. */
 void change_make(const struct subject *m, uint64_t number, int64_t steps, struct change *out);
 void change_free(struct change *c);
+/* After the answer, 202, to a change that waits: asks until its job is over, adds what came of it
+ * to out, without numbers and times that differ from run to run, and asks for the model. Returns
+ * the status of the last request; 200: all went well. */
+long change_follow(struct model_client *m, const struct subject *subject, int64_t job,
+                   struct text *out);
 /* What its answer tells of the model. */
 void subject_learn(struct subject *m, const struct change *c, long status, const cJSON *json);
 

@@ -78,53 +78,31 @@ static bool next_life(struct crowd_client *c, const struct crowd_model *busy)
 
 /* ---- one request --------------------------------------------------------------------------- */
 
+static void digest_text(const char *text, struct acted *a)
+{
+    a->digest = 14695981039346656037u; /* FNV-1a */
+    for (const char *at = text; *at; at++)
+        a->digest = (a->digest ^ (unsigned char)*at) * 1099511628211u;
+    snprintf(a->begin, sizeof a->begin, "%s", text);
+}
+
 void crowd_digest(const struct model_client *m, struct acted *a)
 {
     struct text t = {0};
     text_add_timeless(&t, m->reply->body);
-    a->digest = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < t.bytes; i++)
-        a->digest = (a->digest ^ (unsigned char)t.at[i]) * 1099511628211u;
-    snprintf(a->begin, sizeof a->begin, "%s", t.at);
+    digest_text(t.at, a);
     text_free(&t);
-}
-
-/* Numbers are given to the jobs of all models, and times are those of the machine. */
-static void digest_job(const cJSON *json, struct acted *a)
-{
-    static const char *const left_out[] = {"job",        "rows_per_second", "eta_seconds",
-                                           "created_at", "started_at",      "finished_at"};
-    cJSON *copy = cJSON_Duplicate(json, true);
-    for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
-        cJSON_DeleteItemFromObjectCaseSensitive(copy, left_out[i]);
-    char *text = cJSON_PrintUnformatted(copy);
-    a->digest = 14695981039346656037u;
-    for (const char *at = text; *at; at++)
-        a->digest = (a->digest ^ (unsigned char)*at) * 1099511628211u;
-    snprintf(a->begin, sizeof a->begin, "%s", text);
-    cJSON_free(text);
-    cJSON_Delete(copy);
-}
-
-static bool is_over(const cJSON *json)
-{
-    const cJSON *state = member(json, "state");
-    return cJSON_IsString(state) && strcmp(state->valuestring, "queued") != 0 &&
-           strcmp(state->valuestring, "running") != 0;
 }
 
 long crowd_follow_job(struct model_client *m, const struct subject *subject, int64_t job,
                       struct acted *a)
 {
-    const struct timespec moment = {.tv_nsec = 2000000};
-    long status;
-    while ((status = try_ask(m, "GET", NULL, "/jobs/%lld", (long long)job)) == 200 &&
-           !is_over(m->json))
-        nanosleep(&moment, NULL);
-    if (status != 200)
-        return status;
-    digest_job(m->json, a);
-    return try_ask(m, "GET", NULL, "/models/%s", subject->id);
+    struct text t = {0};
+    long status = change_follow(m, subject, job, &t);
+    if (status == 200)
+        digest_text(t.at, a);
+    text_free(&t);
+    return status;
 }
 
 static int64_t steps_done(const struct model_client *m)

@@ -75,7 +75,12 @@ static void *run_on(void *arg)
         struct change c;
         change_make(&r->subject, dice_roll(&r->dice), 0, &c);
         r->status[r->done] = try_keyed(&m, c.method, NULL, c.body.at, c.path);
-        text_add_timeless(&r->answer[r->done], m.reply ? m.reply->body : "no answer");
+        struct text *answer = &r->answer[r->done];
+        if (!c.waits || r->status[r->done] != 202)
+            text_add_timeless(answer, m.reply ? m.reply->body : "no answer");
+        else if (change_follow(&m, &r->subject, (int64_t)member(m.json, "job")->valuedouble,
+                               answer) != 200)
+            text_print(answer, "no end of the job");
         subject_learn(&r->subject, &c, r->status[r->done], m.json);
         change_free(&c);
     }
