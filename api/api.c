@@ -6,6 +6,7 @@
 
 #include "api/admin.h"
 #include "api/call.h"
+#include "api/handlers.h"
 #include "api/state.h"
 #include "engine/decimal.h"
 
@@ -33,9 +34,14 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
                         e);
     if (!rc)
         rc = admin_open(a, e);
+    bool has_jobs = !rc;
+    if (!rc)
+        rc = jobs_open(a, e);
     if (rc) {
         if (made)
             registry_close(&a->registry);
+        if (has_jobs)
+            jobs_close(&a->jobs);
         admin_close(a);
         store_close(a->store);
         mem_free(a);
@@ -44,6 +50,7 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
     atomic_init(&a->autograd.left, config->autograd_memory);
     answers_init(&a->answers);
     lock_init(&a->notices.lock);
+    events_init(&a->events);
     if (store_notice(a->store)[0])
         api_notice(a, "%s: %s", config->data, store_notice(a->store));
     *out = a;
@@ -117,7 +124,9 @@ enum err_kind api_close(struct api *a, bool (*hurry)(void *arg), void *arg, stru
     store_close(a->store); /* before the sessions that its last callbacks may still name */
     registry_close(&a->registry);
     answers_close(&a->answers);
+    jobs_close(&a->jobs);
     lock_close(&a->notices.lock);
+    events_close(&a->events);
     admin_close(a);
     mem_free(a);
     if (c.first.kind)
@@ -143,6 +152,7 @@ struct api_gauges *api_gauges(struct api *a)
 void api_drain(struct api *a)
 {
     atomic_store(&a->draining, true);
+    api_end_streams(a);
 }
 
 void api_notice(struct api *a, const char *format, ...)
@@ -193,9 +203,10 @@ void scratch_free(struct scratch *s)
     mem_free(s);
 }
 
-void scratch_join(struct scratch *s, struct crew *crew)
+void scratch_join(struct scratch *s, struct crew *crew, const atomic_size_t *waiting)
 {
     s->tape.crew = crew;
+    s->waiting = waiting;
 }
 
 void *scratch_workspace(struct scratch *s)
@@ -254,10 +265,21 @@ static void give_back(struct api *a)
  * memory for a call all of it stays due. */
 struct call *api_due(struct api *a)
 {
+    jobs_wake(&a->jobs);
     bool over = !a->swept && registry_is_over(&a->registry);
     struct call *c = over ? internal_new(a, &route_put_away_due) : checkpoint_new(a);
     a->swept = c != NULL;
     if (!c)
         give_back(a);
     return c;
+}
+
+struct call *api_job_due(struct api *a)
+{
+    bool may_be = !atomic_load(&a->draining) && jobs_are_waiting(&a->jobs);
+    struct call *c = may_be ? internal_new(a, &route_job_due) : NULL;
+    if (c && call_take_turn(c))
+        return c;
+    call_free(c);
+    return NULL;
 }

@@ -1,6 +1,8 @@
 /* api/api.h - all that the server sees of the application: a request goes in, an answer comes out.
  *
- * The server calls, the api never calls back, knows no sockets and starts no threads of its own.
+ * The server calls; the api calls back where a function says so, knows no sockets and starts no
+ * threads of its own.
+ *
  * A request's way:
  *     call_new, call_target, call_header*        the request's first lines
  *     call_admit                                 404, 405, 413, 415 are decided here
@@ -10,6 +12,7 @@
  *                                                or call_work_together
  *     call_keep, api_flush                       only if call_work said so
  *     call_answer                                status, headers, body
+ *     call_stream, stream_*                      only if the body has no end
  *     call_free
  * Any of these that returns false has composed an answer: send it.
  *
@@ -29,6 +32,7 @@ struct api;
 struct call;
 struct crew;
 struct scratch;
+struct stream;
 
 struct api_config {
     const char *data;           /* the store's file */
@@ -45,6 +49,7 @@ struct api_config {
     int64_t checkpoint_seconds; /* … or so long after the first change since the last one */
     size_t autograd_memory;     /* bytes that all programs may take together */
     int64_t autograd_seconds;   /* that a program may run */
+    size_t max_streams;         /* of events, at a time */
 };
 
 /* Opens the store. errors: CONFLICT the file belongs to another daemon · IO · INVALID isa */
@@ -62,7 +67,8 @@ struct api_gauges {
 };
 /* Borrowed from a. */
 struct api_gauges *api_gauges(struct api *a);
-/* From now on long calls end at their next slice, and /readyz says 503. Any thread. */
+/* From now on long calls end at their next slice, /readyz says 503, and streams are over. Any
+ * thread. */
 void api_drain(struct api *a);
 
 /* Reads all that the store holds and replays every journal, without changing anything. tell is
@@ -75,9 +81,10 @@ MUST_USE enum err_kind api_verify(struct api *a, void (*tell)(void *arg, const c
  * is taken when it is first used: an idle daemon has none. */
 MUST_USE struct scratch *scratch_new(struct api *a);
 void scratch_free(struct scratch *s);
-/* What is large in the calls that run on s is shared with crew (engine/crew.h), which is borrowed.
- * Before its first call. */
-void scratch_join(struct scratch *s, struct crew *crew);
+/* What is large in the calls that run on s is shared with crew (engine/crew.h), and their slices are
+ * longer while *waiting, the number of calls that wait for a thread, is 0. Both are borrowed. Before
+ * its first call. */
+void scratch_join(struct scratch *s, struct crew *crew, const atomic_size_t *waiting);
 /* What a thread lends a part of an errand, if it runs no call on s meanwhile. Borrowed from s;
  * NULL: no memory. */
 void *scratch_workspace(struct scratch *s);
@@ -107,7 +114,8 @@ bool call_admit(struct call *c, int64_t length);
 bool call_body(struct call *c, const void *data, size_t bytes);
 
 enum call_mode call_mode(const struct call *c);
-/* The id of the model whose line it stands in, "" for CALL_INLINE and CALL_READ. */
+/* The id of the model whose line it stands in, "" for CALL_INLINE and CALL_READ, and for what has
+ * no model: that has a line of its own. */
 const char *call_model(const struct call *c);
 /* Bytes that the call holds while it waits. */
 size_t call_bytes(const struct call *c);
@@ -157,6 +165,40 @@ struct answer {
 };
 /* Borrowed from c. */
 const struct answer *call_answer(const struct call *c);
+/* ---- streams: an answer whose body goes on ----------------------------------------------- */
+
+/* Of an answered call; borrowed from c. NULL: its body is all there is. */
+struct stream *call_stream(const struct call *c);
+
+enum stream_progress {
+    STREAM_TEXT,  /* there was something to send */
+    STREAM_QUIET, /* there is nothing now: stream_sleep */
+    STREAM_OVER,  /* nothing comes any more */
+    STREAM_GONE,  /* its client has gone */
+};
+/* Writes what comes next to out, at most room bytes of it. */
+enum stream_progress stream_read(struct stream *s, char *out, size_t room, size_t *bytes);
+/* Who sends it.
+ *   wake  called once, on any thread, after each stream_sleep that was true; then s may be gone
+ *   gone  has the client gone? Asked now and then of one that sleeps; never blocks */
+struct stream_owner {
+    void (*wake)(void *arg);
+    bool (*gone)(void *arg);
+    void *arg;
+};
+/* Before the first stream_sleep. */
+void stream_listen(struct stream *s, const struct stream_owner *owner);
+/* The owner sleeps already, and is to be woken; false: not so, there is something to read. */
+MUST_USE bool stream_sleep(struct stream *s);
+/* Waits until there is news (not so soon again that it would come in too small pieces), and wakes
+ * the streams that have some. false: api_end_streams was called. For one thread. */
+bool api_tell_streams(struct api *a);
+/* About once a second: wakes those whose client has gone, and all that are to send a sign of life.
+ * For one thread. */
+void api_tick_streams(struct api *a);
+/* All streams are over, and none sleeps from now on. Any thread. */
+void api_end_streams(struct api *a);
+
 /* For the log line: the request id, and where an error was born ("" if none). */
 const char *call_request_id(const struct call *c);
 const char *call_origin(const struct call *c);
@@ -169,6 +211,10 @@ bool api_next_notice(struct api *a, char out[API_NOTICE_BYTES]);
  * like any other and freed; NULL: none now. Called by one thread about once a second, until it says
  * NULL, and sooner again if it did not do so at once. */
 MUST_USE struct call *api_due(struct api *a);
+
+/* The next slice of a job, to be run like any other call and freed, which is when the job may have
+ * its next one; NULL: none waits. Any thread, whenever a call has ended: cheap if there is none. */
+MUST_USE struct call *api_job_due(struct api *a);
 
 /* ---- gradd backup: no api is open ---------------------------------------------------------- */
 

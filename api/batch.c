@@ -1,5 +1,6 @@
 #include "api/batch.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -119,48 +120,108 @@ static enum err_kind check_values(const struct batch *b, const struct shape *out
     return rc ? err_prefix(e, "/targets") : ERR_OK;
 }
 
+/* One of the two arrays of a request: in a document, in a file of arrays, or some columns of a
+ * table. All NULL: it is not there. */
+struct source {
+    const cJSON *item;
+    const struct wire *raw;
+    const struct csv *csv;
+    int64_t first, columns; /* of that */
+};
+
+/* The two of a request. */
+struct sources {
+    const struct json *j; /* of the items */
+    struct source x, y;
+};
+
+static bool is_there(const struct source *s)
+{
+    return s->item || s->raw || s->csv;
+}
+
+static enum err_kind shape_read(const struct json *j, const struct source *s, struct shape *out,
+                                struct err *e)
+{
+    if (s->item)
+        return shape_of_data(j, s->item, out, e);
+    if (s->csv)
+        return shape_make((int64_t[]){s->csv->rows, s->columns}, 2, out, e);
+    *out = s->raw->shape;
+    return ERR_OK;
+}
+
+static enum err_kind numbers_read(const struct json *j, const struct source *s,
+                                  const struct tensor *t, struct err *e)
+{
+    void *to = tensor_data(t);
+    return s->item  ? json_tensor_read(j, s->item, t->dtype, to, e)
+           : s->csv ? csv_numbers(s->csv, s->first, s->columns, t->dtype, to, e)
+                    : wire_read(s->raw, t->dtype, to, e);
+}
+
 /* Both shapes, checked. */
-static enum err_kind shapes_read(const struct json *j, const cJSON *x_item, const cJSON *y_item,
-                                 const struct batch_rules *rules, struct plan *p, struct err *e)
+static enum err_kind shapes_read(const struct sources *from, const struct batch_rules *rules,
+                                 struct plan *p, struct err *e)
 {
     struct shape y;
-    if (shape_of_data(j, x_item, &p->x, e) != ERR_OK || make_plan(p, rules, e) != ERR_OK ||
+    if (shape_read(from->j, &from->x, &p->x, e) != ERR_OK || make_plan(p, rules, e) != ERR_OK ||
         check_activations(p, rules->max_activation_bytes, e) != ERR_OK)
         return err_prefix(e, "/inputs");
-    if (!y_item)
+    if (!is_there(&from->y))
         return ERR_OK;
-    if (shape_of_data(j, y_item, &y, e) != ERR_OK)
+    if (shape_read(from->j, &from->y, &y, e) != ERR_OK)
         return err_prefix(e, "/targets");
-    if (!shape_equal(&y, &p->y)) {
+    bool flat = from->y.csv && p->y.rank && p->y.dim[0] == y.dim[0] &&
+                shape_count(&p->y) == shape_count(&y); /* a row of it is a row of targets */
+    if (!flat && !shape_equal(&y, &p->y)) {
         targets_misfit(&p->y, &y, e);
         return err_prefix(e, "/targets");
     }
     return ERR_OK;
 }
 
-enum err_kind batch_read(const struct json *j, const cJSON *object, const struct batch_rules *rules,
-                         enum targets targets, struct batch **out, struct err *e)
+/* Both arrays' numbers into a new batch. */
+static enum err_kind copy_numbers(const struct sources *from, struct batch *b, struct err *e)
 {
-    const cJSON *x_item = field_find(object, "inputs"), *y_item = field_find(object, "targets");
+    if (numbers_read(from->j, &from->x, &b->x, e) != ERR_OK)
+        return err_prefix(e, "/inputs");
+    if (b->y.storage && numbers_read(from->j, &from->y, &b->y, e) != ERR_OK)
+        return err_prefix(e, "/targets");
+    return ERR_OK;
+}
+
+/* Inputs alone whose numbers can stay where they are. NULL: no memory. */
+static struct batch *batch_in_place(const struct plan *p, const struct wire *x, enum dtype x_type)
+{
+    struct batch *b = mem_array(1, sizeof *b);
+    if (!b)
+        return NULL;
+    b->work = p->facts.work;
+    b->output_type = p->facts.dtype;
+    b->storage.data = (void *)x->data; /* nobody writes to inputs */
+    b->lent = true;
+    tensor_wrap(&b->x, &b->storage, x_type, &p->x, 0);
+    return b;
+}
+
+static enum err_kind make_batch(const struct sources *from, const struct batch_rules *rules,
+                                enum targets targets, struct batch **out, struct err *e)
+{
     enum dtype x_type = rules->module->input_dtype;
     struct plan p;
-    if (!x_item)
+    if (!is_there(&from->x))
         return err_set(e, ERR_INVALID, "/inputs", "is required");
-    if (!y_item && targets == TARGETS_REQUIRED)
+    if (!is_there(&from->y) && targets == TARGETS_REQUIRED)
         return err_set(e, ERR_INVALID, "/targets", "is required");
-    if (shapes_read(j, x_item, y_item, rules, &p, e) != ERR_OK)
+    if (shapes_read(from, rules, &p, e) != ERR_OK)
         return e->kind;
-    struct batch *b = batch_new(&p, x_type, y_item != NULL);
+    bool lent = !is_there(&from->y) && from->x.raw && wire_is_in_place(from->x.raw, x_type);
+    struct batch *b =
+        lent ? batch_in_place(&p, from->x.raw, x_type) : batch_new(&p, x_type, is_there(&from->y));
     if (!b)
         return err_set(e, ERR_NOMEM, "", "no memory for the batch");
-    enum err_kind rc = json_tensor_read(j, x_item, x_type, tensor_data(&b->x), e);
-    if (rc)
-        err_prefix(e, "/inputs");
-    if (!rc && y_item) {
-        rc = json_tensor_read(j, y_item, p.y_type, tensor_data(&b->y), e);
-        if (rc)
-            err_prefix(e, "/targets");
-    }
+    enum err_kind rc = lent ? ERR_OK : copy_numbers(from, b, e);
     if (!rc)
         rc = check_values(b, &p.facts.output, targets, e);
     if (rc)
@@ -170,9 +231,42 @@ enum err_kind batch_read(const struct json *j, const cJSON *object, const struct
     return rc;
 }
 
+enum err_kind batch_read(const struct json *j, const cJSON *object, const struct batch_rules *rules,
+                         enum targets targets, struct batch **out, struct err *e)
+{
+    struct sources from = {
+        .j = j, .x.item = field_find(object, "inputs"), .y.item = field_find(object, "targets")};
+    return make_batch(&from, rules, targets, out, e);
+}
+
+enum err_kind batch_take(const struct tensors *t, const struct batch_rules *rules,
+                         enum targets targets, struct batch **out, struct err *e)
+{
+    struct sources from = {.x.raw = tensors_find(t, "inputs")};
+    from.y.raw = t->count > 1 ? tensors_find(t, "targets") : NULL;
+    return make_batch(&from, rules, targets, out, e);
+}
+
+enum err_kind batch_read_csv(const struct csv *csv, int64_t targets,
+                             const struct batch_rules *rules, struct batch **out, struct err *e)
+{
+    int64_t inputs = csv->columns - targets;
+    struct sources from = {.x = {.csv = csv, .columns = inputs},
+                           .y = {.csv = csv, .first = inputs, .columns = targets}};
+    if (inputs < 1)
+        return err_set(e, ERR_INVALID, "",
+                       "of %lld columns the last %lld cannot be targets: none is left for inputs",
+                       (long long)csv->columns, (long long)targets);
+    enum err_kind rc = make_batch(&from, rules, TARGETS_REQUIRED, out, e);
+    int64_t row;
+    if (rc == ERR_INVALID && sscanf(e->pointer, "/targets/%" SCNd64, &row) == 1) /* a class */
+        err_wrap(e, "line %lld: ", (long long)csv_line(csv, row));
+    return rc;
+}
+
 void batch_free(struct batch *b)
 {
-    if (b)
+    if (b && !b->lent)
         mem_free(b->storage.data);
     mem_free(b);
 }
@@ -216,6 +310,56 @@ enum err_kind batch_copy(const struct batch *b, struct batch **out, struct err *
     copy->pushed = copy->deleted = 0;
     *out = copy;
     return ERR_OK;
+}
+
+/* ---- minibatches --------------------------------------------------------------------------- */
+
+static enum err_kind plan_like(const struct batch *like, int64_t rows,
+                               const struct batch_rules *rules, struct plan *p, struct err *e)
+{
+    struct shape y = like->y.shape;
+    p->x = like->x.shape;
+    p->x.dim[0] = rows;
+    enum err_kind rc = make_plan(p, rules, e);
+    if (!rc)
+        rc = check_activations(p, rules->max_activation_bytes, e);
+    if (!rc && (y.rank < 1 || y.dim[0] != like->x.shape.dim[0]))
+        rc = err_set(e, ERR_INVALID, "", "the targets have not one row for each of the inputs");
+    y.dim[0] = rows;
+    return !rc && !shape_equal(&y, &p->y) ? targets_misfit(&p->y, &y, e) : rc;
+}
+
+enum err_kind batch_fits_like(const struct batch *like, int64_t rows,
+                              const struct batch_rules *rules, struct err *e)
+{
+    struct plan p;
+    return plan_like(like, rows, rules, &p, e);
+}
+
+enum err_kind batch_like(const struct batch *like, int64_t rows, const struct batch_rules *rules,
+                         struct batch **out, struct err *e)
+{
+    struct plan p;
+    enum err_kind rc = plan_like(like, rows, rules, &p, e);
+    if (rc)
+        return rc;
+    *out = batch_new(&p, like->x.dtype, true);
+    return *out ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for a minibatch");
+}
+
+static void resize(struct tensor *t, int64_t rows)
+{
+    struct shape shape = t->shape;
+    shape.dim[0] = rows;
+    tensor_wrap(t, t->storage, t->dtype, &shape, t->offset);
+}
+
+void batch_resize(struct batch *b, int64_t rows)
+{
+    if (b->x.shape.dim[0] == rows)
+        return;
+    resize(&b->x, rows);
+    resize(&b->y, rows);
 }
 
 /* ---- stored -------------------------------------------------------------------------------- */
@@ -315,5 +459,5 @@ void batch_write(struct json_out *w, const struct batch *b)
 
 void tensor_write(struct json_out *w, const struct tensor *t)
 {
-    json_tensor(w, t->dtype, tensor_data(t), t->shape.dim, t->shape.rank);
+    json_strided(w, t->dtype, tensor_data(t), t->shape.dim, t->stride, t->shape.rank);
 }

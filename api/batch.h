@@ -5,8 +5,10 @@
 #ifndef API_BATCH_H
 #define API_BATCH_H
 
+#include "api/csv.h"
 #include "api/json_in.h"
 #include "api/json_out.h"
+#include "api/tensors.h"
 #include "engine/loss.h"
 #include "engine/module.h"
 
@@ -19,6 +21,7 @@ struct batch {
     enum dtype output_type;  /* of the output for it, and of its loss */
     double work;             /* multiplications that a forward over it takes, about */
     struct tensor x, y;      /* y.storage NULL: no targets */
+    bool lent;               /* the block is the request's body */
 };
 
 /* What a batch has to fit. */
@@ -37,6 +40,14 @@ enum targets { TARGETS_OPTIONAL, TARGETS_REQUIRED };
 MUST_USE enum err_kind batch_read(const struct json *j, const cJSON *object,
                                   const struct batch_rules *rules, enum targets targets,
                                   struct batch **out, struct err *e);
+/* The same of a file's arrays. Inputs alone are not copied if they lie as they are needed: t's body
+ * must then outlive the batch. */
+MUST_USE enum err_kind batch_take(const struct tensors *t, const struct batch_rules *rules,
+                                  enum targets targets, struct batch **out, struct err *e);
+/* Training data from a table: the last so many columns are the targets. */
+MUST_USE enum err_kind batch_read_csv(const struct csv *csv, int64_t targets,
+                                      const struct batch_rules *rules, struct batch **out,
+                                      struct err *e);
 void batch_free(struct batch *b); /* NULL is fine */
 /* The inputs of several batches, without targets and alike in all but their rows, one below the
  * other.  errors INVALID the rules do not allow so many rows · NOMEM */
@@ -45,6 +56,17 @@ MUST_USE enum err_kind batch_stack(struct batch *const *b, size_t batches,
                                    struct err *e);
 /* errors NOMEM */
 MUST_USE enum err_kind batch_copy(const struct batch *b, struct batch **out, struct err *e);
+
+/* Would a batch of so many rows like those of `like` fit? errors INVALID · NOMEM */
+MUST_USE enum err_kind batch_fits_like(const struct batch *like, int64_t rows,
+                                       const struct batch_rules *rules, struct err *e);
+/* One, of zeros, which batch_resize may make smaller, and as large again.
+ *   errors as above
+ *   after  batch_free */
+MUST_USE enum err_kind batch_like(const struct batch *like, int64_t rows,
+                                  const struct batch_rules *rules, struct batch **out,
+                                  struct err *e);
+void batch_resize(struct batch *b, int64_t rows);
 
 /* A stored batch: layout is what batch_layout wrote. errors IO: they do not fit. */
 MUST_USE enum err_kind batch_restore(int64_t n, const char *layout, const void *data, size_t bytes,

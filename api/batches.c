@@ -2,7 +2,10 @@
 #include "api/fields.h"
 #include "api/handlers.h"
 #include "api/journal.h"
+#include "api/safetensors.h"
 #include "api/state.h"
+
+#define TARGET_COLUMNS_MAX 1000000
 
 static enum err_kind no_memory(struct err *e)
 {
@@ -76,15 +79,33 @@ static enum err_kind push(struct call *c, struct batch *b, struct err *e)
     return ERR_OK;
 }
 
-enum err_kind post_batches(struct call *c, struct err *e)
+static enum err_kind read_csv(struct call *c, int64_t targets, struct batch **out, struct err *e)
+{
+    struct batch_rules rules = session_rules(c->session);
+    struct csv csv;
+    enum err_kind rc = csv_open(c->body ? c->body : "", c->bytes, &csv, e);
+    return rc ? rc : batch_read_csv(&csv, targets, &rules, out, e);
+}
+
+static enum err_kind read_pushed(struct call *c, struct batch **out, struct err *e)
 {
     static const char *const names[] = {"inputs", "targets", NULL};
-    struct session *s = c->session;
-    struct batch_rules rules = session_rules(s);
-    struct batch *b = NULL;
-    enum err_kind rc = fields_check(c->in.root, names, e);
+    int64_t targets;
+    enum err_kind rc = call_query_int(c, "targets", 1, TARGET_COLUMNS_MAX, 1, &targets, e);
+    if (!rc && c->media == MEDIA_CSV)
+        return read_csv(c, targets, out, e);
+    if (!rc && call_query(c, "targets"))
+        return err_set(e, ERR_MALFORMED, "", "?targets is for a body of text/csv");
     if (!rc)
-        rc = batch_read(&c->in, c->in.root, &rules, TARGETS_REQUIRED, &b, e);
+        rc = fields_check(c->in.root, names, e);
+    return rc ? rc : call_read_batch(c, TARGETS_REQUIRED, out, e);
+}
+
+enum err_kind post_batches(struct call *c, struct err *e)
+{
+    struct session *s = c->session;
+    struct batch *b = NULL;
+    enum err_kind rc = read_pushed(c, &b, e);
     if (rc)
         return rc;
     b->n = s->last_batch + 1;
@@ -142,24 +163,35 @@ static enum err_kind no_batch(int64_t n, struct err *e)
     return err_set(e, ERR_NOT_FOUND, "", "there is no batch %lld", (long long)n);
 }
 
+static void write_whole(struct call *c, const struct batch *b)
+{
+    static const char *const no_metadata[] = {NULL}; /* so a POST takes what a GET gives */
+    const struct named_tensor list[] = {{"inputs", &b->x}, {"targets", &b->y}};
+    struct json_out *w = &c->out;
+    enum media media = call_gives(c);
+    if (media != MEDIA_JSON) {
+        call_write_tensors(c, media, no_metadata, list, 2);
+        return;
+    }
+    json_begin_object(w);
+    batch_write(w, b);
+    json_key(w, "inputs");
+    tensor_write(w, &b->x);
+    json_key(w, "targets");
+    tensor_write(w, &b->y);
+    json_end_object(w);
+}
+
 enum err_kind get_batch(struct call *c, struct err *e)
 {
-    struct json_out *w = &c->out;
     int64_t n;
     enum err_kind rc = call_param_int(c, 1, &n, e);
     if (rc)
         return rc;
     pthread_rwlock_rdlock(&c->session->lock);
     const struct batch *b = session_find_batch(c->session, n);
-    if (b) {
-        json_begin_object(w);
-        batch_write(w, b);
-        json_key(w, "inputs");
-        tensor_write(w, &b->x);
-        json_key(w, "targets");
-        tensor_write(w, &b->y);
-        json_end_object(w);
-    }
+    if (b)
+        write_whole(c, b);
     pthread_rwlock_unlock(&c->session->lock);
     return b ? ERR_OK : no_batch(n, e);
 }
@@ -194,6 +226,10 @@ enum err_kind delete_batch(struct call *c, struct err *e)
     const struct batch *b = session_find_batch(s, n);
     if (!b)
         return no_batch(n, e);
+    int64_t job = jobs_using(&c->api->jobs, s->id, n);
+    if (job)
+        return err_set(e, ERR_CONFLICT, "", "job %lld trains with it: cancel that first",
+                       (long long)job);
     if (!session_is_journaled(s))
         return delete_unjournaled(s, n, e);
     if ((rc = call_keep_change(c, &(struct change){.kind = CHANGE_DELETE, .batch = n}, e)))

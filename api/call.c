@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "api/body.h"
 #include "api/fields.h"
 #include "api/respond.h"
 #include "api/state.h"
@@ -66,6 +67,7 @@ struct call *call_new(struct api *a)
         return NULL;
     c->api = a;
     c->tag = -1;
+    c->media = MEDIA_COUNT;
     c->number = atomic_fetch_add(&a->calls, 1);
     snprintf(c->request_id, sizeof c->request_id, "%llx-%llu", (unsigned long long)a->boot,
              (unsigned long long)c->number);
@@ -80,6 +82,7 @@ void call_free(struct call *c)
     if (!c)
         return;
     respond_settle(c);
+    stream_close(c->stream);
     json_out_close(&c->out);
     json_out_close(&c->extra);
     mem_free(c->replayed);
@@ -130,6 +133,16 @@ static enum err_kind check_query(const struct call *c, struct err *e)
     return ERR_OK;
 }
 
+static void find_line(struct call *c)
+{
+    struct job_view v;
+    struct err ignored;
+    int64_t n;
+    if ((c->route->traits & OF_JOB) && call_param_int(c, 0, &n, &ignored) == ERR_OK &&
+        jobs_find(&c->api->jobs, n, &v))
+        memcpy(c->line, v.model, sizeof c->line);
+}
+
 static enum err_kind read_target(struct call *c, const char *method, const char *target,
                                  struct err *e)
 {
@@ -144,6 +157,7 @@ static enum err_kind read_target(struct call *c, const char *method, const char 
     c->route = route_match(method, c->target, c->param, c->location, sizeof c->location);
     if (c->route) {
         c->location[0] = '\0';
+        find_line(c);
         return check_query(c, e);
     }
     if (c->location[0])
@@ -185,6 +199,8 @@ bool call_header(struct call *c, const char *name, const char *value)
             return respond_problem(c, &e);
         }
         snprintf(c->if_match, sizeof c->if_match, "%s", value);
+    } else if (!strcasecmp(name, "Last-Event-ID")) {
+        snprintf(c->last_event, sizeof c->last_event, "%s", value); /* cut: it is refused there */
     } else if (!strcasecmp(name, "X-State-Digest")) {
         c->wants_digest = true;
     } else if (!strcasecmp(name, "Idempotency-Key")) {
@@ -202,11 +218,9 @@ bool call_header(struct call *c, const char *name, const char *value)
         }
         snprintf(c->request_id, sizeof c->request_id, "%s", value);
     } else if (!strcasecmp(name, "Content-Type")) {
-        size_t n = strcspn(value, "; \t");
-        n = n < sizeof c->content_type - 1 ? n : sizeof c->content_type - 1;
-        for (size_t i = 0; i < n; i++)
-            c->content_type[i] = (char)tolower((unsigned char)value[i]);
-        c->content_type[n] = '\0';
+        c->media = media_read(value);
+    } else if (!strcasecmp(name, "Accept")) {
+        accept_read(&c->accept, value);
     }
     return true;
 }
@@ -225,6 +239,17 @@ static size_t body_limit(const struct call *c)
     return max;
 }
 
+/* Is the body of a type that the route takes? The answer names those, in c->location. */
+static enum err_kind check_media(struct call *c, struct err *e)
+{
+    unsigned takes = route_takes(c->route);
+    if (c->media != MEDIA_COUNT && (takes & MEDIA_BIT(c->media)))
+        return ERR_OK;
+    return err_set(e, ERR_MEDIA_TYPE, "", "the Content-Type must be %s%s",
+                   takes & (takes - 1) ? "one of: " : "",
+                   media_join(takes, c->location, sizeof c->location));
+}
+
 /* Of what may be a mapping of its own each page is touched: in memory at once, as it is counted. */
 static char *body_new(size_t bytes)
 {
@@ -233,15 +258,13 @@ static char *body_new(size_t bytes)
 
 static enum err_kind admit(struct call *c, int64_t length, struct err *e)
 {
-    bool patch = !strcmp(c->route->method, "PATCH");
     if (length != 0 && c->route->body == BODY_NONE)
         return err_set(e, ERR_TOO_LARGE, "", "this route takes no body");
     if (length > 0 && (uint64_t)length > body_limit(c))
         return err_set(e, ERR_TOO_LARGE, "", "the body may be at most %zu bytes here, not %lld",
                        body_limit(c), (long long)length);
-    if (length != 0 && strcmp(c->content_type, "application/json") != 0 &&
-        !(patch && !strcmp(c->content_type, "application/merge-patch+json")))
-        return err_set(e, ERR_MEDIA_TYPE, "", "the Content-Type must be application/json");
+    if (length != 0 && check_media(c, e) != ERR_OK)
+        return e->kind;
     if (length > 0) {
         c->body = body_new((size_t)length);
         c->room = c->body ? (size_t)length : 0;
@@ -290,6 +313,8 @@ enum call_mode call_mode(const struct call *c)
 const char *call_model(const struct call *c)
 {
     bool in_line = c->route->mode == CALL_BETWEEN || c->route->mode == CALL_CHANGE;
+    if (c->route->traits & OF_JOB)
+        return c->line;
     return in_line ? c->param[0] : "";
 }
 
@@ -362,7 +387,7 @@ static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
     if (rc || *replayed)
         return rc;
     if (c->bytes)
-        rc = json_parse(c->body, c->bytes, &c->in, e);
+        rc = call_parse(c, e);
     if (!rc && c->in.root && !cJSON_IsObject(c->in.root))
         rc = err_set(e, ERR_INVALID, "", "the body must be an object");
     if (!rc)
@@ -388,7 +413,7 @@ bool call_is_light(struct call *c, bool alone)
     if (!may_be || !c->session)
         return false;
     bool changes = c->route->mode == CALL_CHANGE;
-    double work = session_work(c->session, c->body, c->bytes, changes);
+    double work = session_work(c->session, call_numbers_most(c), changes);
     c->light = work <= LIGHT_WORK || (alone && work <= ALONE_TIMES * LIGHT_WORK &&
                                       registry_has_room(&c->api->registry, c->session));
     return c->light;
@@ -485,9 +510,17 @@ void call_work_together(struct call *const *call, size_t calls, struct scratch *
         end_slice(ready[i], e[i].kind, &e[i]);
 }
 
+/* Of a call beside which nobody waits, beyond its time: so often does it let know how far it is. */
+#define ALONE_NS 100000000
+
 bool call_slice_is_over(const struct call *c)
 {
-    return clock_ns() >= c->slice_end;
+    const atomic_size_t *waiting = c->scratch ? c->scratch->waiting : NULL;
+    int64_t beyond = clock_ns() - c->slice_end;
+    if (beyond < 0)
+        return false;
+    return !waiting || beyond >= ALONE_NS || atomic_load(waiting) > 0 ||
+           atomic_load(&c->api->draining);
 }
 
 void call_tag(struct call *c, int64_t step)

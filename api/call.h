@@ -8,17 +8,21 @@
 #define API_CALL_H
 
 #include "api/api.h"
+#include "api/events.h"
 #include "api/json_in.h"
 #include "api/json_out.h"
+#include "api/media.h"
 #include "api/routes.h"
 #include "api/session.h"
+#include "api/tensors.h"
 #include "engine/tape.h"
 
 /* A worker's memory. */
 struct scratch {
     struct api *api;
     struct tape tape;
-    size_t counted; /* bytes of it, in api->workspaces */
+    const atomic_size_t *waiting; /* calls that others wait with; NULL: not known */
+    size_t counted;               /* bytes of it, in api->workspaces */
 };
 
 /* Before its tape is used: brings what an idle one does not have. By the thread that has it.
@@ -42,11 +46,13 @@ struct call {
     uint64_t number; /* of the call in this run of the daemon */
     char request_id[CALL_REQUEST_ID_MAX + 1];
     char key[STORE_KEY_BYTES]; /* Idempotency-Key; "" if none */
-    char content_type[64];     /* without its parameters, lower case; "" if none */
+    enum media media;          /* Content-Type; MEDIA_COUNT: none, or none that we know */
+    struct accept accept;
 
     char *body;
     size_t bytes, room;
-    struct json in; /* the parsed body; root NULL: there was none */
+    struct json in;         /* the parsed body; root NULL: there was none */
+    struct tensors tensors; /* of a binary one, of which `in` is what it says beside them */
 
     struct kept *kept;          /* its key, while it runs; NULL: it has none */
     bool answer_is_kept;        /* the handler's transaction holds the answer */
@@ -60,14 +66,19 @@ struct call {
     struct err slice_err;           /* … why; set before that */
     bool wants_checkpoint;          /* the journal has grown long */
     bool tells_steps;               /* a problem says how many these are */
+    bool news, diverged;            /* those who listen are told `told` then; and the problem */
+    struct event_state told;
+    struct stream *stream; /* the answer's body, that has no end; owned */
 
-    char if_match[128]; /* the header; "" if none */
-    bool wants_digest;  /* X-State-Digest was asked for */
-    int64_t tag;        /* the step that the answer shows; -1: none */
+    char if_match[128];  /* the header; "" if none */
+    char last_event[48]; /* Last-Event-ID; "" if none */
+    bool wants_digest;   /* X-State-Digest was asked for */
+    int64_t tag;         /* the step that the answer shows; -1: none */
     char etag[32], state_digest[48];
     void *replayed; /* the body of an earlier answer; owned */
 
-    struct session *session; /* of {id}, held for the call */
+    char line[STORE_ID_BYTES]; /* the model of the job {n}; "": it is finished, or there is none */
+    struct session *session;   /* of {id}, held for the call */
     struct scratch *scratch;
     int64_t slice_end; /* nanoseconds: a long call stops here … */
     bool again;        /* … and says so */
@@ -101,6 +112,21 @@ void call_tag(struct call *c, int64_t step);
 /* Writes "step", and tags the answer with it. */
 void call_write_step(struct call *c, int64_t step);
 
+/* Has the body come with arrays as bytes? */
+bool call_is_binary(const struct call *c);
+/* Its inputs and targets (api/batch.h), in whatever form they came.
+ *   errors as batch_read */
+MUST_USE enum err_kind call_read_batch(struct call *c, enum targets targets, struct batch **out,
+                                       struct err *e);
+/* The content type of the answer: what Accept likes best of what the route gives, by default the
+ * body's own. */
+enum media call_gives(const struct call *c);
+/* Writes the whole answer as such. metadata, list, count: as safetensors_write has them; .npy takes
+ * the first of the list. */
+struct named_tensor;
+void call_write_tensors(struct call *c, enum media media, const char *const *metadata,
+                        const struct named_tensor *list, size_t count);
+
 struct change;
 /* The session has undergone this change: has it kept before the answer leaves, with the answer.
  * The last act of a handler. errors NOMEM · IO · FULL; the session is lost then */
@@ -127,6 +153,8 @@ MUST_USE enum err_kind call_describe_interim(const struct call *c, struct json_o
 const struct store_answer *call_answer_to_keep(struct call *c, struct store_answer *out);
 /* The writer for further members of the problem that is about to be answered. */
 struct json_out *call_extra(struct call *c);
+/* Is it time to let others have a turn? While nobody waits for one, a slice goes on for longer: its
+ * end costs a commit, and the gradients and the digest of its last step. */
 bool call_slice_is_over(const struct call *c);
 
 int64_t clock_ns(void);     /* monotonic */

@@ -5,7 +5,9 @@
 #include "api/fields.h"
 #include "api/handlers.h"
 #include "api/journal.h"
+#include "api/safetensors.h"
 #include "api/state.h"
+#include "api/state_dict.h"
 
 #define LABEL_MAX 256
 
@@ -93,6 +95,64 @@ static enum err_kind load(struct session *s, int64_t n, struct store_checkpoint 
     enum err_kind rc = store_load_checkpoint(s->api->store, s->key, n, out, &found, &fallback, e);
     if (!rc && !found)
         rc = err_set(e, ERR_NOT_FOUND, "", "there is no checkpoint %lld", (long long)n);
+    return rc;
+}
+
+/* The model as it was then, on its own: so the numbers need not lie as they did. */
+static enum err_kind revive(struct session *s, const struct store_checkpoint *k,
+                            struct session **out, struct err *e)
+{
+    struct store_model stored;
+    enum err_kind rc = store_find_model(s->api->store, s->id, &stored, e);
+    if (!rc && stored.key != s->key)
+        rc = err_set(e, ERR_NOT_FOUND, "", "the model was deleted");
+    if (!rc)
+        rc = session_make(s->api, s->id, s->created_at, stored.spec, out, e);
+    mem_free((void *)stored.spec);
+    return rc ? rc : session_put(*out, k, e);
+}
+
+static enum err_kind write_file(struct call *c, const struct store_checkpoint *k, struct err *e)
+{
+    struct session *then = NULL;
+    char text[4][TEXT_OF_NUMBER];
+    const char *metadata[] = {"n",    text_of_int(k->n, text[0]),
+                              "step", text_of_int(k->step, text[1]),
+                              NULL,   NULL,
+                              NULL,   NULL,
+                              NULL};
+    size_t used = 4;
+    enum err_kind rc = revive(c->session, k, &then, e);
+    if (!rc && k->step > 0) {
+        metadata[used++] = "loss";
+        metadata[used++] = text_of_real(session_loss_dtype(then), k->loss, text[2]);
+    }
+    if (k->label) {
+        metadata[used++] = "label";
+        metadata[used++] = k->label;
+    }
+    if (!rc)
+        rc = state_dict_write(c, MEDIA_SAFETENSORS, STATE_DICT_PARAMETERS, then->module, NULL,
+                              metadata, e);
+    session_free(then);
+    return rc;
+}
+
+/* A file, unless its description in JSON is what Accept wants. */
+enum err_kind get_checkpoint(struct call *c, struct err *e)
+{
+    int64_t n;
+    struct store_checkpoint k = {.n = 0};
+    enum err_kind rc = call_param_int(c, 1, &n, e);
+    if (!rc)
+        rc = load(c->session, n, &k, e);
+    if (!rc)
+        call_tag(c, k.step);
+    if (!rc && accept_choose(&c->accept, route_gives(c->route), MEDIA_SAFETENSORS) == MEDIA_JSON)
+        write_checkpoint(&c->out, c->session, &k);
+    else if (!rc)
+        rc = write_file(c, &k, e);
+    store_checkpoint_close(&k);
     return rc;
 }
 

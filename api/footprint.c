@@ -29,7 +29,7 @@ struct footprint session_footprint(const struct session *s)
 {
     return (struct footprint){
         .model = mem_size(s) + of_spec(&s->spec) + of_module(s->module) + of_optimizer(&s->sgd) +
-                 mem_size(s->tail),
+                 mem_size(s->tail) + fit_bytes(s->fit),
         .batches = mem_size(s->batch) + s->batch_bytes +
                    s->batches * (sizeof(struct batch) + 2 * MEM_BLOCK_BYTES),
     };

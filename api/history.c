@@ -1,4 +1,5 @@
-/* api/history.c - GET losses: the loss of every step, whole or thinned out for a chart. */
+#include "api/history.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -96,62 +97,89 @@ static enum err_kind copy_tail(struct session *s, double **tail, int64_t *first,
     return *tail ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for the losses");
 }
 
-static void write_columns(struct call *c, const struct collector *k, int64_t last_step)
+void history_close(struct history *h)
+{
+    mem_free(h->step);
+    mem_free(h->loss);
+    *h = (struct history){.step = NULL};
+}
+
+/* From the store, and behind that from the tail. */
+static enum err_kind collect_all(struct collector *k, struct session *s, const double *tail,
+                                 int64_t tail_first, int64_t last_step, struct err *e)
+{
+    enum err_kind rc = ERR_OK;
+    /* The store may have more than this by now: what the tail had is taken from the tail. */
+    k->until = k->last < tail_first ? k->last : tail_first - 1;
+    if (k->first <= k->until)
+        rc = store_each_loss(s->api->store, s->key, k->first, k->until, collect, k, e);
+    k->until = k->last;
+    if (!rc && k->first <= k->last)
+        collect(k, tail_first, tail, (size_t)(last_step - tail_first + 1));
+    if (!rc && k->buckets)
+        close_bucket(k);
+    return rc;
+}
+
+enum err_kind history_read(struct session *s, int64_t after, int64_t limit, int64_t points,
+                           struct history *out, struct err *e)
+{
+    struct collector k = {.number = -1, .first = after + 1};
+    int64_t tail_first = 0, last = 0;
+    double *tail = NULL;
+    *out = (struct history){.step = NULL};
+    enum err_kind rc = copy_tail(s, &tail, &tail_first, &last, e);
+    if (rc)
+        return rc;
+    k.last = last - after > limit ? after + limit : last;
+    int64_t steps = k.last < k.first ? 0 : k.last - k.first + 1;
+    k.buckets = points > 0 && steps > points ? points / 2 : 0;
+    size_t room = (size_t)(k.buckets ? 2 * k.buckets : steps);
+    k.step = mem_array(room, sizeof *k.step);
+    k.loss = mem_array(room, sizeof *k.loss);
+    rc = k.step && k.loss ? collect_all(&k, s, tail, tail_first, last, e)
+                          : err_set(e, ERR_NOMEM, "", "no memory for the losses");
+    mem_free(tail);
+    *out = (struct history){k.step, k.loss, k.count, last};
+    if (rc)
+        history_close(out);
+    return rc;
+}
+
+/* ---- GET losses ---------------------------------------------------------------------------- */
+
+static void write_columns(struct call *c, const struct history *h)
 {
     struct json_out *w = &c->out;
     json_begin_object(w);
     json_key(w, "step");
-    json_ints(w, k->step, k->count);
+    json_ints(w, h->step, h->count);
     json_key(w, "loss");
     json_begin_array(w);
-    for (size_t i = 0; i < k->count; i++)
-        json_real(w, session_loss_dtype(c->session), k->loss[i]);
+    for (size_t i = 0; i < h->count; i++)
+        json_real(w, session_loss_dtype(c->session), h->loss[i]);
     json_end_array(w);
     json_key_string(w, "reduction", loss_reduction(&c->session->spec.loss));
-    json_key_int(w, "last_step", last_step);
+    json_key_int(w, "last_step", h->last_step);
     json_end_object(w);
 }
 
 enum err_kind get_losses(struct call *c, struct err *e)
 {
-    struct session *s = c->session;
-    struct collector k = {.number = -1};
-    int64_t after, limit, points, tail_first = 0, last_step = 0;
-    double *tail = NULL;
+    struct history h;
+    int64_t after, limit, points;
     bool thinned = call_query(c, "points") != NULL;
     enum err_kind rc = call_query_int(c, "after", 0, INT64_MAX, 0, &after, e);
     if (!rc)
         rc = call_query_int(c, "limit", 1, thinned ? INT64_MAX : LOSSES_MAX,
                             thinned ? INT64_MAX : LOSSES_DEFAULT, &limit, e);
     if (!rc)
-        rc = call_query_int(c, "points", 2, LOSSES_MAX, LOSSES_MAX, &points, e);
+        rc = call_query_int(c, "points", 2, LOSSES_MAX, 0, &points, e);
     if (!rc)
-        rc = copy_tail(s, &tail, &tail_first, &last_step, e);
+        rc = history_read(c->session, after, limit, points, &h, e);
     if (rc)
-        goto out;
-    k.first = after + 1;
-    k.last = last_step - after > limit ? after + limit : last_step;
-    int64_t steps = k.last < k.first ? 0 : k.last - k.first + 1;
-    k.buckets = thinned && steps > points ? points / 2 : 0;
-    size_t room = (size_t)(k.buckets ? 2 * k.buckets : steps);
-    k.step = mem_array(room, sizeof *k.step);
-    k.loss = mem_array(room, sizeof *k.loss);
-    if (!k.step || !k.loss)
-        rc = err_set(e, ERR_NOMEM, "", "no memory for the losses");
-    /* The store may have more than this by now: what the tail had is taken from the tail. */
-    k.until = k.last < tail_first ? k.last : tail_first - 1;
-    if (!rc && k.first <= k.until)
-        rc = store_each_loss(s->api->store, s->key, k.first, k.until, collect, &k, e);
-    k.until = k.last;
-    if (!rc && steps)
-        collect(&k, tail_first, tail, (size_t)(last_step - tail_first + 1));
-    if (!rc && k.buckets)
-        close_bucket(&k);
-    if (!rc)
-        write_columns(c, &k, last_step);
-out:
-    mem_free(tail);
-    mem_free(k.step);
-    mem_free(k.loss);
-    return rc;
+        return rc;
+    write_columns(c, &h);
+    history_close(&h);
+    return ERR_OK;
 }

@@ -41,13 +41,15 @@ static void pack_losses(const struct change *c, uint32_t width, unsigned char *o
 
 static bool needs_text(const struct change *c)
 {
-    return c->kind == CHANGE_PATCH || c->data;
+    return c->kind == CHANGE_PATCH || c->kind == CHANGE_FIT || c->data;
 }
 
 static void write_text(struct json_out *w, const struct session *s, const struct change *c)
 {
     if (c->kind == CHANGE_PATCH)
         session_write_options(w, s);
+    else if (c->kind == CHANGE_FIT)
+        fit_write(w, s->fit, false);
     else
         batch_layout(w, c->data);
 }

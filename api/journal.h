@@ -20,6 +20,7 @@ enum change_kind {
     CHANGE_DELETE,  /* … and went */
     CHANGE_RESTORE, /* back to an earlier state, of which a checkpoint is kept as well */
     CHANGE_STATE,   /* what only a checkpoint can tell */
+    CHANGE_FIT,     /* a slice of a job; `text` holds its plan, and its place after it */
 };
 
 #define BATCH_IN_TURN (-1) /* the pushed batches, in the place of a number */
@@ -28,11 +29,11 @@ enum change_kind {
 /* A change that a session has just undergone. */
 struct change {
     enum change_kind kind;
-    int64_t steps;            /* STEP: applied; BACKWARD, APPLY: 1, or 0 if it diverged */
+    int64_t steps;            /* STEP, FIT: applied; BACKWARD, APPLY: 1, or 0 if it diverged */
     int64_t batch;            /* STEP, BACKWARD: its number, or one of the above. PUSH, DELETE */
     const struct batch *data; /* of BATCH_INLINE */
     const double *loss;       /* of each */
-    bool cleared;             /* STEP, BACKWARD: one more diverged; it left no gradients */
+    bool cleared;             /* STEP, FIT, BACKWARD: one more diverged; it left no gradients */
     int64_t from;             /* RESTORE: the change whose state is back, -1 if it is not known */
     int64_t work_ns;          /* it took: so long will its replay take */
 };
@@ -49,7 +50,7 @@ struct change_row {
     int64_t data_at;           /* BATCH_INLINE: the change whose row has the data */
     const unsigned char *loss; /* `steps` of them, loss_bytes each (4 or 8) */
     int loss_bytes;
-    const char *text; /* of a patch, or the layout of the data; "" if there is none */
+    const char *text; /* of a patch, of a job, or the layout of the data; "" if there is none */
     const void *data;
     size_t data_bytes;
 };

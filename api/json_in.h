@@ -73,6 +73,12 @@ MUST_USE enum err_kind json_tensor_shape(const struct json *j, const cJSON *item
  *           number too large for dtype (1e400): such a one is refused, never read as infinity */
 MUST_USE enum err_kind json_tensor_read(const struct json *j, const cJSON *item, enum dtype dtype,
                                         void *out, struct err *e);
+/* Reads a text that is one number and nothing else to *out, as dtype. Returns NULL, or what is
+ * wrong with it: JSON_NO_NUMBER, or json_refusal. */
+extern const char JSON_NO_NUMBER[];
+const char *json_read_number(const char *text, const char *end, enum dtype dtype, void *out);
+/* What json_tensor_read says of a number that is none of dtype's. */
+const char *json_refusal(enum dtype dtype);
 /* The pointer ("/2/0") of the index-th element of a literal of that shape. */
 void json_tensor_pointer(const int64_t *dim, int rank, int64_t index, char *out, size_t bytes);
 

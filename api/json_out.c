@@ -5,9 +5,21 @@
 
 #include "engine/decimal.h"
 #include "engine/mem.h"
+#include "engine/tensor.h"
 #include "engine/utf8.h"
 
 #define ROOM_MIN 256
+
+static void set_room(struct json_out *w, size_t room)
+{
+    char *text = mem_resize(w->text, w->bytes, room, 1);
+    if (!text) {
+        w->failed = true;
+        return;
+    }
+    w->text = text;
+    w->room = room;
+}
 
 static void grow(struct json_out *w, size_t bytes)
 {
@@ -18,13 +30,7 @@ static void grow(struct json_out *w, size_t bytes)
             return;
         }
     }
-    char *text = mem_resize(w->text, w->bytes, room, 1);
-    if (!text) {
-        w->failed = true;
-        return;
-    }
-    w->text = text;
-    w->room = room;
+    set_room(w, room);
 }
 
 /* Makes room for so many bytes more. false: there is none, now or earlier. */
@@ -52,6 +58,30 @@ static void put_char(struct json_out *w, char c)
 void json_plain(struct json_out *w, const char *text)
 {
     put(w, text, strlen(text));
+}
+
+void json_expect(struct json_out *w, size_t bytes)
+{
+    size_t room;
+    if (w->failed || w->room - w->bytes > bytes)
+        return;
+    if (__builtin_add_overflow(w->bytes + 1, bytes, &room))
+        w->failed = true;
+    else
+        set_room(w, room);
+}
+
+void json_bytes(struct json_out *w, const void *data, size_t bytes)
+{
+    put(w, data, bytes);
+}
+
+void *json_room(struct json_out *w, size_t bytes)
+{
+    if (!reserve(w, bytes))
+        return NULL;
+    w->bytes += bytes;
+    return w->text + w->bytes - bytes;
 }
 
 /* Comes before each value and key. */
@@ -241,30 +271,38 @@ static void put_element(struct json_out *w, enum dtype dtype, const void *data, 
     }
 }
 
-/* Writes the sub-tensor that starts at element `first`; returns the element behind it. Recursive
- * over the rank. */
-static int64_t put_tensor(struct json_out *w, enum dtype dtype, const void *data, int64_t first,
-                          const int64_t *dim, int rank)
+/* Writes the sub-tensor that starts at element `first`. Recursive over the rank. */
+static void put_tensor(struct json_out *w, enum dtype dtype, const void *data, int64_t first,
+                       const int64_t *dim, const int64_t *stride, int rank)
 {
     if (rank == 0) {
         put_element(w, dtype, data, first);
-        return first + 1;
+        return;
     }
     put_char(w, '[');
     for (int64_t i = 0; i < *dim && !w->failed; i++) {
         if (i)
             put_char(w, ',');
-        first = put_tensor(w, dtype, data, first, dim + 1, rank - 1);
+        put_tensor(w, dtype, data, first + i * *stride, dim + 1, stride + 1, rank - 1);
     }
     put_char(w, ']');
-    return first;
+}
+
+void json_strided(struct json_out *w, enum dtype dtype, const void *data, const int64_t *dim,
+                  const int64_t *stride, int rank)
+{
+    separate(w);
+    put_tensor(w, dtype, data, 0, dim, stride, rank);
 }
 
 void json_tensor(struct json_out *w, enum dtype dtype, const void *data, const int64_t *dim,
                  int rank)
 {
-    separate(w);
-    put_tensor(w, dtype, data, 0, dim, rank);
+    struct tensor rows = {.shape.rank = rank};
+    if (rank)
+        memcpy(rows.shape.dim, dim, (size_t)rank * sizeof *dim);
+    tensor_set_contiguous(&rows);
+    json_strided(w, dtype, data, dim, rows.stride, rank);
 }
 
 void json_ints(struct json_out *w, const int64_t *x, size_t count)

@@ -42,9 +42,18 @@ void json_null(struct json_out *w);
 void json_raw(struct json_out *w, const char *json, size_t bytes);
 /* Text as it stands, with no comma before it: for an answer that is no JSON. */
 void json_plain(struct json_out *w, const char *text);
+/* So many bytes more will come: room for them, and for the end, is made at once, and no more. */
+void json_expect(struct json_out *w, size_t bytes);
+/* Bytes as they stand, and room for as many, to be filled by the caller before the next call; NULL:
+ * no memory, which the end will tell. For an answer that is no text. */
+void json_bytes(struct json_out *w, const void *data, size_t bytes);
+void *json_room(struct json_out *w, size_t bytes);
 /* Nested arrays of a row-major contiguous tensor; a rank of 0 writes the number. */
 void json_tensor(struct json_out *w, enum dtype dtype, const void *data, const int64_t *dim,
                  int rank);
+/* The same of one whose elements lie `stride` elements apart. */
+void json_strided(struct json_out *w, enum dtype dtype, const void *data, const int64_t *dim,
+                  const int64_t *stride, int rank);
 void json_ints(struct json_out *w, const int64_t *x, size_t count); /* a flat array */
 
 /* key and value in one. */

@@ -164,9 +164,26 @@ static const struct {
     [DTYPE_FLOAT64] = {read_f64, "is too large for float64"},
 };
 
+const char *json_refusal(enum dtype dtype)
+{
+    return readers[dtype].refusal;
+}
+
 static bool starts_scalar(char c)
 {
     return digits_is(c) || c == '-' || c == '"';
+}
+
+const char JSON_NO_NUMBER[] = "must be a number";
+
+const char *json_read_number(const char *text, const char *end, enum dtype dtype, void *out)
+{
+    double x;
+    bool fits = true;
+    if (decimal_read_f64(text, end, &x) != end || text == end)
+        return JSON_NO_NUMBER;
+    readers[dtype].read(text, end, out, 0, &fits);
+    return fits ? NULL : readers[dtype].refusal;
 }
 
 /* Reads all scalars of text. Returns the index of the one that cannot be, -1 if all is well. */
@@ -220,5 +237,5 @@ enum err_kind json_tensor_read(const struct json *j, const cJSON *item, enum dty
     if (bad < 0)
         return ERR_OK;
     json_tensor_pointer(dim, rank, bad, pointer, sizeof pointer);
-    return err_set(e, ERR_INVALID, pointer, "%s", readers[dtype].refusal);
+    return err_set(e, ERR_INVALID, pointer, "%s", json_refusal(dtype));
 }

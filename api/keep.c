@@ -3,6 +3,7 @@
  * Sections are the blocks as they lie in memory (little-endian, state_dict order); the state text
  * holds the rest.
  */
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -68,6 +69,10 @@ static void state_write(struct json_out *w, const struct session *s)
     json_key_string(w, "loss_dtype", dtype_name(session_loss_dtype(s)));
     json_key_bool(w, "diverged", s->diverged);
     json_key_int(w, "updated_at", s->updated_at);
+    if (s->fit && !s->fit->place.ended) {
+        json_key(w, "fit");
+        fit_write(w, s->fit, true);
+    }
     json_end_object(w);
 }
 
@@ -75,10 +80,11 @@ static void state_write(struct json_out *w, const struct session *s)
 struct state {
     struct spec spec; /* only what a patch may change */
     int64_t *flags;   /* requires_grad, has_gradient, has_momentum: one list after the other */
-    int64_t cursor, accumulated, updated_at;
+    int64_t arithmetic, cursor, accumulated, updated_at;
     double loss_pending;
     int loss_dtype; /* enum dtype */
     bool diverged;
+    struct fit *fit; /* NULL: none; owned until it is put */
 };
 enum { FLAGS_REQUIRES_GRAD, FLAGS_HAS_GRADIENT, FLAGS_HAS_MOMENTUM, FLAGS_LISTS };
 static const char *const flag_names[FLAGS_LISTS] = {"requires_grad", "has_gradient",
@@ -100,6 +106,18 @@ static enum err_kind flags_read(const struct json *j, int lists, int parameters,
     return ERR_OK;
 }
 
+/* A checkpoint without a job has none. */
+static enum err_kind state_read_fit(const cJSON *root, struct state *out, struct err *e)
+{
+    const cJSON *object;
+    enum err_kind rc = field_object(root, "fit", OPTIONAL, &object, e);
+    if (rc || !object)
+        return rc;
+    out->fit = mem_array(1, sizeof *out->fit);
+    return out->fit ? fit_read(object, out->fit, e)
+                    : err_set(e, ERR_NOMEM, "", "no memory for a job's state");
+}
+
 static enum err_kind state_read(const char *text, const struct session *s, struct state *out,
                                 struct err *e)
 {
@@ -115,6 +133,8 @@ static enum err_kind state_read(const char *text, const struct session *s, struc
     if (!rc)
         rc = flags_read(&j, FLAGS_LISTS, s->module->parameters, out->flags, e);
     if (!rc)
+        rc = field_int(j.root, "arithmetic", REQUIRED, 0, INT_MAX, &out->arithmetic, e);
+    if (!rc)
         rc = field_int(j.root, "cursor", REQUIRED, 0, INT64_MAX, &out->cursor, e);
     if (!rc)
         rc = field_int(j.root, "accumulated", REQUIRED, 0, INT64_MAX, &out->accumulated, e);
@@ -126,6 +146,8 @@ static enum err_kind state_read(const char *text, const struct session *s, struc
         rc = field_choice(j.root, "loss_dtype", OPTIONAL, dtype_names, &out->loss_dtype, e);
     if (!rc && !json_number(field_find(j.root, "loss_pending"), &out->loss_pending))
         rc = err_set(e, ERR_IO, "", "the checkpoint's loss_pending cannot be read");
+    if (!rc)
+        rc = state_read_fit(j.root, out, e);
     json_close(&j);
     return rc;
 }
@@ -362,6 +384,8 @@ static enum err_kind fill(struct store_txn *txn, struct session *s, const struct
         answers_insert(&s->api->answers, &s->unkept, txn);
     if (what->answer)
         store_insert_answer(txn, what->answer);
+    if (what->job)
+        store_finish_job(txn, what->job, what->verdict);
     if (s->spec.durability == DURABILITY_POWER)
         store_txn_sync(txn);
     return ERR_OK;
@@ -433,9 +457,19 @@ static bool any_of(const int64_t *flags, int n)
     return false;
 }
 
+/* A section of a checkpoint of that arithmetic becomes a block of m. */
+static void take(const struct module *m, const struct store_section *section, int64_t arithmetic,
+                 void *block)
+{
+    if (arithmetic <= ARITHMETIC_ROWS)
+        module_from_rows(m, section->data, block);
+    else
+        memcpy(block, section->data, section->bytes);
+}
+
 /* Puts a checkpoint into s: everything that can fail first, then the change as a whole. */
-static enum err_kind put(struct session *s, const struct store_checkpoint *c,
-                         const struct state *state, struct err *e)
+static enum err_kind put(struct session *s, const struct store_checkpoint *c, struct state *state,
+                         struct err *e)
 {
     const struct store_section *parameters, *gradients, *momentum;
     struct module *m = s->module;
@@ -455,11 +489,11 @@ static enum err_kind put(struct session *s, const struct store_checkpoint *c,
     if (rc)
         return rc;
     pthread_rwlock_wrlock(&s->lock);
-    memcpy(m->values.data, parameters->data, bytes);
+    take(m, parameters, state->arithmetic, m->values.data);
     if (any_grad)
-        memcpy(m->gradients.data, gradients->data, bytes);
+        take(m, gradients, state->arithmetic, m->gradients.data);
     if (any_buffer)
-        memcpy(s->sgd.momentum, momentum->data, bytes);
+        take(m, momentum, state->arithmetic, s->sgd.momentum);
     for (int i = 0; i < m->parameters; i++) {
         m->parameter[i].tensor.grad = has_grad[i] ? &m->parameter[i].slot : NULL;
         s->sgd.has_momentum[i] = has_buffer[i] != 0;
@@ -477,6 +511,9 @@ static enum err_kind put(struct session *s, const struct store_checkpoint *c,
     s->tail_count = 0;
     s->tail_first = c->step + 1;
     atomic_store(&s->kept, c->step);
+    fit_free(s->fit);
+    s->fit = state->fit;
+    state->fit = NULL;
     pthread_rwlock_unlock(&s->lock);
     return ERR_OK;
 }
@@ -487,6 +524,7 @@ enum err_kind session_put(struct session *s, const struct store_checkpoint *c, s
     enum err_kind rc = state_read(c->state, s, &state, e);
     if (!rc)
         rc = put(s, c, &state, e);
+    fit_free(state.fit);
     mem_free(state.flags);
     return rc;
 }
@@ -494,8 +532,12 @@ enum err_kind session_put(struct session *s, const struct store_checkpoint *c, s
 enum err_kind session_go_to(struct session *s, const struct store_checkpoint *c, struct err *e)
 {
     int durability = s->spec.durability;
+    struct fit *fit = s->fit;
+    s->fit = NULL;
     enum err_kind rc = session_put(s, c, e);
+    fit_free(s->fit);
     pthread_rwlock_wrlock(&s->lock);
+    s->fit = fit;
     s->spec.durability = durability;
     pthread_rwlock_unlock(&s->lock);
     return rc;

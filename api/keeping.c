@@ -10,6 +10,44 @@
 /* So many slices of a call may be on their way to the store; then it waits for them. */
 #define SLICES_UNKEPT_MAX 8
 
+/* ---- who listens ----------------------------------------------------------------------------- */
+
+/* Is there something in it for those who listen? Gradients and batches are not. */
+static bool is_news(const struct change *change)
+{
+    return change->kind == CHANGE_STEP || change->kind == CHANGE_APPLY ||
+           change->kind == CHANGE_PATCH;
+}
+
+static bool has_diverged(const struct change *change)
+{
+    bool step = change->kind == CHANGE_BACKWARD || change->kind == CHANGE_APPLY;
+    return (change->kind == CHANGE_STEP && change->cleared) || (step && change->steps == 0);
+}
+
+/* Notes what is to be told of a change once it is kept. In line. */
+static void note_news(struct call *c, const struct change *change)
+{
+    if (!events_wanted(&c->api->events))
+        return;
+    c->diverged = has_diverged(change);
+    c->news = is_news(change) || c->diverged;
+    if (c->news)
+        c->told = events_describe(c->session, false);
+}
+
+/* The members of the problem stand in c->extra. */
+static void tell_news(struct call *c)
+{
+    if (c->news)
+        events_tell(&c->api->events, &c->told);
+    if (c->diverged)
+        events_diverged(&c->api->events, c->told.key, c->extra.text, c->extra.bytes);
+    c->news = c->diverged = false;
+}
+
+/* ---- a change -------------------------------------------------------------------------------- */
+
 /* The whole state in place of the change that led to it. */
 static enum err_kind keep_state(struct call *c, const struct store_answer *answer, struct err *e)
 {
@@ -24,12 +62,20 @@ enum err_kind call_keep_change(struct call *c, const struct change *change, stru
     struct store_answer answer;
     if (!session_is_journaled(s)) {
         session_note_change(s);
+        note_news(c, change);
+        tell_news(c);
         return ERR_OK;
     }
     /* the answer to a step that diverged is not written yet */
-    if (journal_prefers_checkpoint(s, change) && !change->cleared)
-        return keep_state(c, call_answer_to_keep(c, &answer), e);
-    enum err_kind rc = journal_append(s, change, &c->txn, e);
+    bool whole = journal_prefers_checkpoint(s, change) && !change->cleared;
+    enum err_kind rc = whole ? keep_state(c, call_answer_to_keep(c, &answer), e)
+                             : journal_append(s, change, &c->txn, e);
+    if (!rc)
+        note_news(c, change);
+    if (whole) {
+        tell_news(c);
+        return rc;
+    }
     if (rc)
         session_lose(s);
     c->wants_checkpoint = !rc && journal_is_long(s);
@@ -41,7 +87,25 @@ enum err_kind call_keep_change(struct call *c, const struct change *change, stru
 struct slice {
     struct call *call;
     int64_t steps;
+    bool news;
+    struct event_state told;
 };
+
+/* The state after it, for those who listen. In line. */
+static bool describe_slice(const struct call *c, struct event_state *told)
+{
+    bool news = events_wanted(&c->api->events);
+    if (news)
+        *told = events_describe(c->session, true);
+    return news;
+}
+
+static void tell_slice(struct call *c)
+{
+    struct event_state told;
+    if (describe_slice(c, &told))
+        events_tell(&c->api->events, &told);
+}
 
 /* On the store's thread. The call waits for its slices before it ends. */
 static void slice_kept(void *arg, const struct err *e)
@@ -50,6 +114,8 @@ static void slice_kept(void *arg, const struct err *e)
     struct call *c = slice->call;
     if (!e->kind) {
         atomic_fetch_add(&c->steps_kept, slice->steps);
+        if (slice->news)
+            events_tell(&c->api->events, &slice->told);
     } else if (!atomic_load(&c->slice_failed)) {
         c->slice_err = *e;
         atomic_store(&c->slice_failed, true);
@@ -84,7 +150,8 @@ static enum err_kind send_slice(struct call *c, const struct change *change,
     }
     if (interim)
         insert_interim(txn, interim);
-    *slice = (struct slice){c, change->steps};
+    *slice = (struct slice){.call = c, .steps = change->steps};
+    slice->news = describe_slice(c, &slice->told);
     atomic_fetch_add(&c->slices_unkept, 1);
     store_commit_then(txn, slice_kept, slice);
     return ERR_OK;
@@ -95,8 +162,10 @@ static enum err_kind keep_slice_state(struct call *c, const struct change *chang
                                       const struct store_answer *interim, struct err *e)
 {
     enum err_kind rc = keep_state(c, interim, e);
-    if (!rc)
+    if (!rc) {
         atomic_fetch_add(&c->steps_kept, change->steps);
+        tell_slice(c);
+    }
     return rc;
 }
 
@@ -108,6 +177,7 @@ enum err_kind call_keep_slice(struct call *c, const struct change *change, struc
     if (!session_is_journaled(s)) {
         session_note_change(s);
         atomic_fetch_add(&c->steps_kept, change->steps); /* as far as it keeps any */
+        tell_slice(c);
         return ERR_OK;
     }
     const struct store_answer *kept = c->kept ? &answer : NULL;
@@ -162,6 +232,7 @@ static void kept(void *arg, const struct err *e)
     if (e->kind) {
         not_kept(c, e);
     } else {
+        tell_news(c);
         if (c->wants_checkpoint)
             registry_hurry(&c->api->registry, c->session);
         respond_settle(c);

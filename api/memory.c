@@ -33,7 +33,9 @@ static void read_counters(struct api *a, struct memory *out)
     out->class[MEMORY_PROGRAMS] = minus(a->config.autograd_memory, atomic_load(&a->autograd.left));
     out->class[MEMORY_REQUESTS] = atomic_load(&a->requests);
     out->class[MEMORY_CONNECTIONS] = atomic_load(&a->gauges.connection_bytes);
+    out->class[MEMORY_STREAMS] = atomic_load(&a->events.bytes);
     out->class[MEMORY_ANSWERS] = answers_memory(&a->answers);
+    out->class[MEMORY_JOBS] = jobs_stats(&a->jobs).bytes;
     out->class[MEMORY_STORAGE] = store_memory();
 }
 

@@ -17,7 +17,9 @@
     X(PROGRAMS, "programs", true)        /* of /autograd */                                        \
     X(REQUESTS, "requests", true)        /* in flight: their bodies and answers */                 \
     X(CONNECTIONS, "connections", false) /* open ones: the transport's buffers */                  \
+    X(STREAMS, "streams", true)          /* of events, and what they are to tell */                \
     X(ANSWERS, "answers", true)          /* kept under their Idempotency-Key */                    \
+    X(JOBS, "jobs", true)                /* that are not finished */                               \
     X(STORAGE, "storage", true)          /* the database engine */                                 \
     X(STACKS, "stacks", false)           /* of all threads */                                      \
     X(ALLOCATOR, "allocator", false)     /* free, and held for what comes */                       \

@@ -38,6 +38,13 @@ static void write_build(const struct reading *r, const char *name)
     write_line(r, name, labels, 1);
 }
 
+static void write_jobs(const struct reading *r, const char *name)
+{
+    struct jobs_stats stats = jobs_stats(&r->api->jobs);
+    write_line(r, name, "{state=\"queued\"}", (double)stats.queued);
+    write_line(r, name, "{state=\"running\"}", (double)stats.running);
+}
+
 static double budget(const struct reading *r)
 {
     return (double)r->memory.models.budget;
@@ -56,6 +63,11 @@ static double loads(const struct reading *r)
 static double put_away(const struct reading *r)
 {
     return (double)r->memory.models.put_away;
+}
+
+static double streams(const struct reading *r)
+{
+    return (double)atomic_load(&r->api->events.streams);
 }
 
 static double rss(const struct reading *r)
@@ -98,6 +110,8 @@ static const struct metric {
     {"gradd_model_loads_total", "counter", "Models loaded from the store.", loads, NULL},
     {"gradd_models_put_away_total", "counter", "Models that left the memory for others.", put_away,
      NULL},
+    {"gradd_event_streams", "gauge", "Open streams of events.", streams, NULL},
+    {"gradd_jobs", "gauge", "Jobs that are not finished.", NULL, write_jobs},
     {"process_resident_memory_bytes", "gauge", "Resident memory.", rss, NULL},
     {"process_start_time_seconds", "gauge", "When it started, in seconds since 1970.", started,
      NULL},

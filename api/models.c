@@ -48,11 +48,11 @@ static void parameters_write(struct json_out *w, const struct module *m)
     json_end_array(w);
 }
 
-static const char *state_name(const struct session *s)
+const char *model_state(const struct session *s, bool training)
 {
     if (s->damage)
         return "damaged";
-    return s->diverged ? "diverged" : s->training ? "training" : "ready";
+    return s->diverged ? "diverged" : training || s->fitting ? "training" : "ready";
 }
 
 /* Returns the step that it showed. */
@@ -72,7 +72,7 @@ int64_t model_write(struct json_out *w, struct session *s)
     else
         json_real(w, session_loss_dtype(s), s->loss_last);
     json_key_int(w, "batches", (int64_t)s->batches);
-    json_key_string(w, "state", state_name(s));
+    json_key_string(w, "state", model_state(s, s->training));
     if (s->damage)
         json_key_string(w, "damage", s->damage);
     json_key_time(w, "created_at", s->created_at);
@@ -246,8 +246,12 @@ static enum err_kind keep_patch(struct call *c, bool was_journaled, struct err *
     struct session *s = c->session;
     struct change change = {.kind = CHANGE_STATE};
     struct save save = {.created_at = clock_millis(), .change = &change};
-    if (session_is_journaled(s) != was_journaled)
-        return session_save(s, &save, e);
+    if (session_is_journaled(s) != was_journaled) {
+        enum err_kind rc = session_save(s, &save, e);
+        if (!rc)
+            events_tell_now(s);
+        return rc;
+    }
     change.kind = CHANGE_PATCH;
     return call_keep_change(c, &change, e);
 }
@@ -285,6 +289,21 @@ enum err_kind patch_model(struct call *c, struct err *e)
 
 /* ---- DELETE -------------------------------------------------------------------------------- */
 
+/* Its jobs are cancelled with it. */
+static void cancel_jobs(struct call *c, struct store_txn *txn)
+{
+    struct job_view v;
+    for (size_t i = 0; jobs_at(&c->api->jobs, c->session->id, i, &v); i++)
+        store_finish_job(txn, v.n, job_verdict(txn, &v, JOB_CANCELLED));
+}
+
+static void forget_jobs(struct call *c)
+{
+    struct job_view v;
+    while (jobs_first(&c->api->jobs, c->session->id, &v))
+        jobs_remove(&c->api->jobs, v.n);
+}
+
 enum err_kind delete_model(struct call *c, struct err *e)
 {
     struct registry *r = &c->api->registry;
@@ -297,9 +316,15 @@ enum err_kind delete_model(struct call *c, struct err *e)
         return rc;
     }
     store_delete_model(txn, c->session->key);
+    cancel_jobs(c, txn);
     if (c->session->spec.durability == DURABILITY_POWER)
         store_txn_sync(txn);
     rc = store_commit(txn, e);
-    registry_end_delete(r, c->session, rc == ERR_OK || rc == ERR_NOT_FOUND);
+    if (!rc)
+        forget_jobs(c);
+    bool gone = rc == ERR_OK || rc == ERR_NOT_FOUND;
+    registry_end_delete(r, c->session, gone);
+    if (gone && events_wanted(&c->api->events))
+        events_deleted(&c->api->events, c->session->key);
     return rc;
 }

@@ -5,34 +5,57 @@
 #include "api/fields.h"
 #include "api/handlers.h"
 #include "api/journal.h"
+#include "api/safetensors.h"
 #include "api/state.h"
+#include "api/state_dict.h"
 #include "api/tensor_in.h"
 #include "engine/train.h"
 
 /* ---- POST forward -------------------------------------------------------------------------- */
 
-/* after: batch_free */
-static enum err_kind forward_read(struct call *c, struct batch **out, struct err *e)
-{
-    static const char *const names[] = {"inputs", "targets", NULL};
-    struct batch_rules rules = session_rules(c->session);
-    enum err_kind rc = fields_check(c->in.root, names, e);
-    return rc ? rc : batch_read(&c->in, c->in.root, &rules, TARGETS_OPTIONAL, out, e);
-}
-
-/* y: for b. */
-static void outputs_write(struct call *c, const struct batch *b, const struct tensor *y,
-                          int64_t step, double loss)
+/* loss: of a batch with targets. */
+static void outputs_write_json(struct call *c, const struct batch *b, const struct tensor *y,
+                               int64_t step, double loss)
 {
     json_begin_object(&c->out);
     json_key(&c->out, "outputs");
     tensor_write(&c->out, y);
-    call_write_step(c, step);
+    json_key_int(&c->out, "step", step);
     if (b->y.storage) {
         json_key_real(&c->out, "loss", b->output_type, loss);
         json_key_string(&c->out, "reduction", loss_reduction(&c->session->spec.loss));
     }
     json_end_object(&c->out);
+}
+
+/* The same; .npy has no place for more than the outputs. */
+static void outputs_write(struct call *c, const struct batch *b, const struct tensor *y,
+                          int64_t step, double loss)
+{
+    enum media media = call_gives(c);
+    struct named_tensor outputs = {"outputs", y};
+    char step_text[TEXT_OF_NUMBER], loss_text[TEXT_OF_NUMBER];
+    const char *metadata[] = {"step", text_of_int(step, step_text), NULL, NULL, NULL, NULL, NULL};
+    call_tag(c, step);
+    if (media == MEDIA_JSON) {
+        outputs_write_json(c, b, y, step, loss);
+        return;
+    }
+    if (b->y.storage) {
+        metadata[2] = "loss";
+        metadata[3] = text_of_real(b->output_type, loss, loss_text);
+        metadata[4] = "reduction";
+        metadata[5] = loss_reduction(&c->session->spec.loss);
+    }
+    call_write_tensors(c, media, metadata, &outputs, 1);
+}
+
+/* after: batch_free */
+static enum err_kind forward_read(struct call *c, struct batch **out, struct err *e)
+{
+    static const char *const names[] = {"inputs", "targets", NULL};
+    enum err_kind rc = fields_check(c->in.root, names, e);
+    return rc ? rc : call_read_batch(c, TARGETS_OPTIONAL, out, e);
 }
 
 /* The step that y, on the call's tape, was made at. */
@@ -181,6 +204,17 @@ static void gradient_write(struct call *c, const struct tensor *g, bool summary)
     json_end_object(w);
 }
 
+/* Those of the model as a file; beside others it is under the read lock. */
+static enum err_kind arrays_write(struct call *c, enum media media, enum state_dict what,
+                                  const struct parameter *only, struct err *e)
+{
+    struct session *s = c->session;
+    char step[TEXT_OF_NUMBER];
+    const char *metadata[] = {"step", text_of_int(s->step, step), NULL};
+    call_tag(c, s->step);
+    return state_dict_write(c, media, what, s->module, only, metadata, e);
+}
+
 enum err_kind get_gradients(struct call *c, struct err *e)
 {
     struct module *m = c->session->module;
@@ -191,6 +225,9 @@ enum err_kind get_gradients(struct call *c, struct err *e)
         rc = one_or_all(c, &only, e);
     if (rc)
         return rc;
+    enum media media = summary ? MEDIA_JSON : call_gives(c);
+    if (media != MEDIA_JSON)
+        return arrays_write(c, media, STATE_DICT_GRADIENTS, only, e);
     json_begin_object(&c->out);
     call_write_step(c, c->session->step);
     json_key(&c->out, "gradients");
@@ -224,8 +261,15 @@ enum err_kind get_parameters(struct call *c, struct err *e)
     struct session *s = c->session;
     struct parameter *only;
     enum err_kind rc = one_or_all(c, &only, e);
+    enum media media = call_gives(c);
     if (rc)
         return rc;
+    if (media != MEDIA_JSON) {
+        pthread_rwlock_rdlock(&s->lock);
+        rc = arrays_write(c, media, STATE_DICT_PARAMETERS, only, e);
+        pthread_rwlock_unlock(&s->lock);
+        return rc;
+    }
     json_begin_object(&c->out);
     pthread_rwlock_rdlock(&s->lock);
     call_write_step(c, s->step);
@@ -257,7 +301,7 @@ static enum err_kind check_shape(const struct json *j, const cJSON *item, const 
     return ERR_OK;
 }
 
-/* Reads one parameter's {"data", "shape"?, "requires_grad"?} into its place in a new block. */
+/* Reads one parameter's {"data", "shape"?, "requires_grad"?} into its place in a block of rows. */
 static enum err_kind parameter_read(const struct json *j, const cJSON *item,
                                     const struct parameter *p, void *block, bool *requires_grad,
                                     struct err *e)
@@ -323,19 +367,34 @@ static enum err_kind keep_put(struct session *s, struct err *e)
 {
     struct change change = {.kind = CHANGE_STATE};
     struct save save = {.created_at = clock_millis(), .change = &change};
+    enum err_kind rc = ERR_OK;
     if (session_is_journaled(s))
-        return session_save(s, &save, e);
-    session_note_change(s);
-    return ERR_OK;
+        rc = session_save(s, &save, e);
+    else
+        session_note_change(s);
+    if (!rc)
+        events_tell_replaced(s);
+    return rc;
+}
+
+static enum err_kind body_read(struct call *c, const struct parameter *only, void *block,
+                               bool *requires_grad, struct err *e)
+{
+    static const char *const names[] = {"step", "parameters", NULL};
+    int64_t step; /* of a GET's answer that is sent back: says where it came from, no more */
+    if (call_is_binary(c)) /* and so does all of its metadata */
+        return state_dict_read(c, only, block, e);
+    enum err_kind rc = fields_check(c->in.root, names, e);
+    if (!rc)
+        rc = field_int(c->in.root, "step", OPTIONAL, 0, INT64_MAX, &step, e);
+    return rc ? rc : parameters_read(c, only, block, requires_grad, e);
 }
 
 enum err_kind put_parameters(struct call *c, struct err *e)
 {
-    static const char *const names[] = {"step", "parameters", NULL};
     struct session *s = c->session;
     struct module *m = s->module;
     struct parameter *only;
-    int64_t step; /* of a GET's answer that is sent back: says where it came from, no more */
     void *block = mem_array(1, module_bytes(m));
     bool *requires_grad = mem_array((size_t)m->parameters, sizeof *requires_grad);
     enum err_kind rc = ERR_OK;
@@ -343,20 +402,16 @@ enum err_kind put_parameters(struct call *c, struct err *e)
         rc = err_set(e, ERR_NOMEM, "", "no memory for the parameters");
         goto out;
     }
-    memcpy(block, m->values.data, module_bytes(m));
+    module_to_rows(m, m->values.data, block);
     for (int i = 0; i < m->parameters; i++)
         requires_grad[i] = m->parameter[i].tensor.requires_grad;
-    rc = fields_check(c->in.root, names, e);
+    rc = one_or_all(c, &only, e);
     if (!rc)
-        rc = field_int(c->in.root, "step", OPTIONAL, 0, INT64_MAX, &step, e);
-    if (!rc)
-        rc = one_or_all(c, &only, e);
-    if (!rc)
-        rc = parameters_read(c, only, block, requires_grad, e);
+        rc = body_read(c, only, block, requires_grad, e);
     if (rc)
         goto out;
     session_begin_change(s);
-    memcpy(m->values.data, block, module_bytes(m));
+    module_from_rows(m, block, m->values.data);
     for (int i = 0; i < m->parameters; i++)
         m->parameter[i].tensor.requires_grad = requires_grad[i];
     session_touch(s);

@@ -168,6 +168,7 @@ static enum err_kind redo_steps(struct replay *r, const struct change_row *row, 
         rc = redo_step(r, row, i, e);
         r->reached = s->step == r->until_step;
     }
+    tape_forget_trace(&r->scratch->tape);
     if (!rc && row->cleared && !r->reached)
         session_zero_grad(s);
     return rc;
@@ -210,11 +211,66 @@ static void redo_delete(struct replay *r, const struct change_row *row)
         session_remove_batch(r->s, row->batch);
 }
 
+/* Up to the next step: what came in between changed nothing but the place. */
+static void redo_epoch_end(struct session *s)
+{
+    if (!fit_is_training(s->fit))
+        fit_end_epoch(s, s->fit);
+}
+
+static enum err_kind redo_fit_step(struct replay *r, const struct change_row *row, int64_t i,
+                                   struct err *e)
+{
+    struct session *s = r->s;
+    struct step_result result;
+    bool last = i + 1 == row->steps, reaches = s->step + 1 == r->until_step;
+    enum step_end end = last ? STEP_DIGESTED : reaches ? STEP_ENDS : STEP_GOES_ON;
+    redo_epoch_end(s);
+    enum err_kind rc = fit_ready(s, s->fit, e);
+    if (!rc)
+        rc = fit_step(s, s->fit, r->scratch, end, &result, e);
+    if (!rc)
+        rc = check_loss(row, journal_loss(row, i), result.loss, e);
+    r->reached = s->step == r->until_step;
+    return !rc && last ? check_digest(s, row, e) : rc;
+}
+
+/* The generator goes with the epochs. */
+static enum err_kind take_place(struct session *s, const struct fit *after,
+                                const struct change_row *row, struct err *e)
+{
+    struct fit_place *p = &s->fit->place;
+    if (p->step != after->place.step)
+        return mismatch(row, "steps of its job", e);
+    while (p->epoch < after->place.epoch)
+        fit_end_epoch(s, s->fit);
+    *p = after->place;
+    return s->sgd.options.lr == p->lr ? ERR_OK : mismatch(row, "rate", e);
+}
+
+static enum err_kind redo_fit(struct replay *r, const struct change_row *row, struct err *e)
+{
+    struct session *s = r->s;
+    struct fit after;
+    enum err_kind rc = fit_read_text(row->text, &after, e);
+    if (!rc && (!s->fit || s->fit->plan.job != after.plan.job))
+        rc = fit_begin(s, &after.plan, e);
+    for (int64_t i = 0; !rc && i < row->steps && !r->reached; i++)
+        rc = redo_fit_step(r, row, i, e);
+    if (rc || r->reached)
+        return rc;
+    if (row->cleared)
+        session_zero_grad(s);
+    return take_place(s, &after, row, e);
+}
+
 static enum err_kind redo(struct replay *r, const struct change_row *row, struct err *e)
 {
     switch (row->kind) {
     case CHANGE_STEP:
         return redo_steps(r, row, e);
+    case CHANGE_FIT:
+        return redo_fit(r, row, e);
     case CHANGE_BACKWARD:
         return redo_backward(r, row, e);
     case CHANGE_ZERO_GRAD:
@@ -304,6 +360,7 @@ enum err_kind redo_changes(struct replay *r, int64_t first, int64_t last, struct
         r->why = *e;
     else if (!r->why.kind && !r->reached && r->next <= last)
         err_set(&r->why, ERR_IO, "", "change %lld is missing", (long long)r->next);
+    fit_forget_work(r->s->fit);
     if (r->why.kind != ERR_NOMEM && store_is_healthy(store))
         return ERR_OK;
     *e = r->why;

@@ -24,6 +24,7 @@ void respond_settle(struct call *c)
         answers_forget(&c->api->answers, c->kept);
     c->kept = NULL;
     json_close(&c->in);
+    tensors_close(&c->tensors);
     mem_free(c->body);
     c->body = NULL;
     c->room = 0;
@@ -162,20 +163,33 @@ static int64_t digest(const struct call *c)
     uint64_t h = hash(14695981039346656037u, c->route->path, strlen(c->route->path));
     for (int i = 0; i < ROUTE_PARAMS_MAX; i++)
         h = hash(h, c->param[i], strlen(c->param[i]));
+    for (int i = 0; i < c->queries; i++) {
+        h = hash(h, c->query[i].name, strlen(c->query[i].name));
+        h = hash(h, c->query[i].value, strlen(c->query[i].value));
+    }
     h = hash(h, c->body ? c->body : "", c->bytes);
     return (int64_t)(h >> 1);
+}
+
+/* The type of an answer that was kept: JSON begins with a bracket, .npy with its magic; the length
+ * of a safetensors head that is ours, of eights, is neither. */
+static const char *kept_type(const struct store_answer *was)
+{
+    char first = ((const char *)was->body)[0];
+    if (was->status >= 400)
+        return "application/problem+json";
+    return media_name(first == '{' ? MEDIA_JSON : first == '\x93' ? MEDIA_NPY : MEDIA_SAFETENSORS);
 }
 
 /* The answer that the request's key had before. */
 static void answer_again(struct call *c, const struct store_answer *was)
 {
-    bool problem = was->status >= 400;
     memset(c->answer.header, 0, sizeof c->answer.header);
     c->answer.status = (int)was->status;
     c->answer.body = c->replayed = (void *)was->body;
     c->answer.bytes = was->bytes;
     if (was->bytes)
-        add_header(c, "Content-Type", problem ? "application/problem+json" : "application/json");
+        add_header(c, "Content-Type", kept_type(was));
     snprintf(c->location, sizeof c->location, "%s", was->location);
     if (c->location[0])
         add_header(c, "Location", c->location);
@@ -210,6 +224,8 @@ bool respond_problem(struct call *c, const struct err *e)
     answer_body(c, problem_status(e->kind), "application/problem+json");
     if (e->kind == ERR_METHOD)
         add_header(c, "Allow", c->location);
+    if (e->kind == ERR_MEDIA_TYPE && c->location[0]) /* RFC 9110, 15.5.16 */
+        add_header(c, "Accept", c->location);
     /* for lack of memory a step left no gradients: a repeat may still do it */
     if (c->error_had_effect || (c->txn && e->kind != ERR_NOMEM))
         keep_answer(c);
@@ -233,6 +249,10 @@ static void sum_state(struct call *c)
 void respond_success(struct call *c)
 {
     answer_body(c, c->route->status, c->type ? c->type : "application/json");
+    if (c->stream) {
+        add_header(c, "Content-Type", "text/event-stream");
+        add_header(c, "X-Accel-Buffering", "no"); /* nginx would collect them */
+    }
     if (c->location[0] && c->answer.status < 400)
         add_header(c, "Location", c->location);
     sum_state(c);
@@ -265,6 +285,11 @@ void call_refuse(struct call *c, enum err_kind kind, int retry_after, const char
 const struct answer *call_answer(const struct call *c)
 {
     return &c->answer;
+}
+
+struct stream *call_stream(const struct call *c)
+{
+    return c->stream;
 }
 
 const char *call_request_id(const struct call *c)

@@ -36,7 +36,10 @@ enum err_kind call_keep_restored(struct call *c, int64_t from, struct err *e)
     forget_damage(s);
     call_write_model(c);
     save.answer = call_answer_to_keep(c, &answer);
-    return session_save(s, &save, e);
+    enum err_kind rc = session_save(s, &save, e);
+    if (!rc)
+        events_tell_restored(s);
+    return rc;
 }
 
 /* The losses that a replay made come along: the store need not have them. */
@@ -205,6 +208,8 @@ static enum err_kind make(struct call *c, struct fork *f, const char *id, bool n
     if (rc)
         return rc;
     struct session *made = f->session;
+    fit_free(made->fit); /* a job is its model's */
+    made->fit = NULL;
     snprintf(made->id, sizeof made->id, "%s", id);
     made->spec.durability = s->spec.durability;
     snprintf(f->model.id, sizeof f->model.id, "%s", id);

@@ -5,6 +5,13 @@
 
 #include "api/handlers.h"
 
+/* What takes arrays takes safetensors, and .npy where it is one; and so do answers. */
+#define IN      TAKES_SAFETENSORS
+#define IN_NPY  (TAKES_SAFETENSORS | TAKES_NPY)
+#define IN_CSV  (TAKES_SAFETENSORS | TAKES_CSV)
+#define OUT     GIVES_SAFETENSORS
+#define OUT_NPY (GIVES_SAFETENSORS | GIVES_NPY)
+
 /* A row may leave out its last column. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -21,31 +28,39 @@ const struct route routes[] = {
     {"POST",   "/models",      post_models,  CALL_READ,   201, BODY_DATA, 0,     {NULL}, "create a model"},
     {"GET",    "/models",      get_models,   CALL_READ,   200, BODY_NONE, 0,     {"limit", "after"}, "list"},
     {"GET",    "/models/{id}", get_model,    CALL_READ,   200, BODY_NONE, LIGHT, {NULL}, "one, whole"},
-    {"PATCH",  "/models/{id}", patch_model,  CALL_CHANGE, 200, BODY_JSON, 0,     {NULL}, "change `optimizer`, `requires_grad`, `on_divergence`, `durability`"},
+    {"PATCH",  "/models/{id}", patch_model,  CALL_CHANGE, 200, BODY_JSON, TAKES_MERGE_PATCH, {NULL}, "change `optimizer`, `requires_grad`, `on_divergence`, `durability`"},
     {"DELETE", "/models/{id}", delete_model, CALL_CHANGE, 204, BODY_NONE, MENDS, {NULL}, "remove it with all it owns"},
 
-    {"POST",   "/models/{id}/batches",     post_batches, CALL_CHANGE, 201, BODY_DATA, 0,     {NULL}, "push a batch"},
+    {"POST",   "/models/{id}/batches",     post_batches, CALL_CHANGE, 201, BODY_DATA, IN_CSV, {"targets"}, "push a batch"},
     {"GET",    "/models/{id}/batches",     get_batches,  CALL_READ,   200, BODY_NONE, 0,     {"limit", "after"}, "list"},
-    {"GET",    "/models/{id}/batches/{n}", get_batch,    CALL_READ,   200, BODY_NONE, 0,     {NULL}, "its data"},
+    {"GET",    "/models/{id}/batches/{n}", get_batch,    CALL_READ,   200, BODY_NONE, OUT,   {NULL}, "its data"},
     {"DELETE", "/models/{id}/batches/{n}", delete_batch, CALL_CHANGE, 204, BODY_NONE, 0,     {NULL}, "remove it"},
 
-    {"POST",   "/models/{id}/step",           post_step,           CALL_CHANGE, 200, BODY_DATA, LIGHT, {NULL}, "`zero_grad`, forward, loss, `backward`, `optimizer.step`; `steps` times"},
-    {"POST",   "/models/{id}/backward",       post_backward,       CALL_CHANGE, 200, BODY_DATA, LIGHT, {NULL}, "forward, loss, `backward`; gradients add up"},
+    {"POST",   "/models/{id}/step",           post_step,           CALL_CHANGE, 200, BODY_DATA, LIGHT | IN, {NULL}, "`zero_grad`, forward, loss, `backward`, `optimizer.step`; `steps` times"},
+    {"POST",   "/models/{id}/backward",       post_backward,       CALL_CHANGE, 200, BODY_DATA, LIGHT | IN | OUT, {NULL}, "forward, loss, `backward`; gradients add up"},
     {"POST",   "/models/{id}/zero_grad",      post_zero_grad,      CALL_CHANGE, 200, BODY_JSON, LIGHT, {NULL}, "clear the gradients"},
     {"POST",   "/models/{id}/optimizer/step", post_optimizer_step, CALL_CHANGE, 200, BODY_JSON, LIGHT, {NULL}, "apply the accumulated gradients"},
 
-    {"POST",   "/models/{id}/forward",           post_forward,   CALL_READ,    200, BODY_DATA, LIGHT, {NULL}, "outputs, and with `targets` the loss; no graph", forward_together},
-    {"GET",    "/models/{id}/gradients",         get_gradients,  CALL_BETWEEN, 200, BODY_NONE, 0,     {"summary"}, "of every parameter; `?summary=1` leaves `data` out"},
-    {"GET",    "/models/{id}/gradients/{name}",  get_gradients,  CALL_BETWEEN, 200, BODY_NONE, 0,     {"summary"}, "of one"},
-    {"GET",    "/models/{id}/parameters",        get_parameters, CALL_READ,    200, BODY_NONE, 0,     {NULL}, "the `state_dict`"},
-    {"GET",    "/models/{id}/parameters/{name}", get_parameters, CALL_READ,    200, BODY_NONE, 0,     {NULL}, "one of it"},
-    {"PUT",    "/models/{id}/parameters",        put_parameters, CALL_CHANGE,  200, BODY_DATA, 0,     {NULL}, "replace it, all or nothing"},
-    {"PUT",    "/models/{id}/parameters/{name}", put_parameters, CALL_CHANGE,  200, BODY_DATA, 0,     {NULL}, "replace one"},
+    {"POST",   "/models/{id}/fit",                 post_fit,            CALL_CHANGE, 202, BODY_JSON, 0,     {NULL}, "a job: `epochs` over all batches, in minibatches"},
+
+    {"GET",    "/jobs",     get_jobs,   CALL_READ,   200, BODY_NONE, 0,     {"limit", "after", "model"}, "list"},
+    {"GET",    "/jobs/{n}", get_job,    CALL_READ,   200, BODY_NONE, 0,     {NULL}, "one: its state, how far it is, and what came of it"},
+    {"DELETE", "/jobs/{n}", delete_job, CALL_CHANGE, 204, BODY_NONE, OF_JOB, {NULL}, "cancel it between two steps; a finished one is removed"},
+
+    {"POST",   "/models/{id}/forward",           post_forward,   CALL_READ,    200, BODY_DATA, LIGHT | IN_NPY | OUT_NPY, {NULL}, "outputs, and with `targets` the loss; no graph", forward_together},
+    {"GET",    "/models/{id}/gradients",         get_gradients,  CALL_BETWEEN, 200, BODY_NONE, OUT,   {"summary"}, "of every parameter; `?summary=1` leaves `data` out"},
+    {"GET",    "/models/{id}/gradients/{name}",  get_gradients,  CALL_BETWEEN, 200, BODY_NONE, OUT_NPY, {"summary"}, "of one"},
+    {"GET",    "/models/{id}/parameters",        get_parameters, CALL_READ,    200, BODY_NONE, OUT,   {NULL}, "the `state_dict`"},
+    {"GET",    "/models/{id}/parameters/{name}", get_parameters, CALL_READ,    200, BODY_NONE, OUT_NPY, {NULL}, "one of it"},
+    {"PUT",    "/models/{id}/parameters",        put_parameters, CALL_CHANGE,  200, BODY_DATA, IN,    {NULL}, "replace it, all or nothing"},
+    {"PUT",    "/models/{id}/parameters/{name}", put_parameters, CALL_CHANGE,  200, BODY_DATA, IN_NPY, {NULL}, "replace one"},
     {"GET",    "/models/{id}/graph",             get_graph,      CALL_BETWEEN, 200, BODY_NONE, 0,     {NULL}, "the autograd graph of one training step, by PyTorch's names"},
     {"GET",    "/models/{id}/losses",            get_losses,     CALL_READ,    200, BODY_NONE, 0,     {"after", "limit", "points"}, "the loss of every step; `points` downsamples and keeps the extremes"},
+    {"GET",    "/models/{id}/events",            get_events,     CALL_BETWEEN, 200, BODY_NONE, 0,     {NULL}, "what happens to it, as Server-Sent Events; `Last-Event-ID` goes on from there"},
 
     {"POST",   "/models/{id}/checkpoints",             post_checkpoints,  CALL_CHANGE, 201, BODY_JSON, 0,     {NULL}, "keep this state, with a `label`"},
     {"GET",    "/models/{id}/checkpoints",             get_checkpoints,   CALL_READ,   200, BODY_NONE, 0,     {"limit", "after"}, "list"},
+    {"GET",    "/models/{id}/checkpoints/{n}",         get_checkpoint,    CALL_READ,   200, BODY_NONE, OUT,   {NULL}, "its parameters, as safetensors"},
     {"POST",   "/models/{id}/checkpoints/{n}/restore", post_restore,      CALL_CHANGE, 200, BODY_JSON, MENDS, {NULL}, "go back to it, bit for bit"},
     {"POST",   "/models/{id}/restore",                 post_restore_step, CALL_CHANGE, 200, BODY_JSON, MENDS, {NULL}, "go back to a `step`, bit for bit"},
     {"POST",   "/models/{id}/fork",                    post_fork,         CALL_CHANGE, 201, BODY_JSON, MENDS, {NULL}, "a second model, `id`, from here or from a `step`"},
@@ -59,8 +74,20 @@ const struct route routes[] = {
 
 const struct route route_checkpoint_due = {
     .method = "-", .path = "-", .handler = checkpoint_due, .mode = CALL_CHANGE, .status = 204};
+const struct route route_job_due = {
+    .method = "-", .path = "-", .handler = job_due, .mode = CALL_CHANGE, .status = 204};
 const struct route route_put_away_due = {
     .method = "-", .path = "-", .handler = put_away_due, .mode = CALL_READ, .status = 204};
+
+unsigned route_takes(const struct route *r)
+{
+    return MEDIA_BIT(MEDIA_JSON) | (r->traits >> 16 & 0xff);
+}
+
+unsigned route_gives(const struct route *r)
+{
+    return MEDIA_BIT(MEDIA_JSON) | r->traits >> 24;
+}
 
 #define SEGMENTS_MAX 8
 
@@ -144,5 +171,20 @@ void routes_write_markdown(void (*write)(void *arg, const char *line), void *arg
     for (const struct route *r = routes; r->method; r++) {
         snprintf(line, sizeof line, "| `%s` | `%s` | %s |", r->method, r->path, r->does);
         write(arg, line);
+    }
+}
+
+void routes_write_media(void (*write)(void *arg, const char *line), void *arg)
+{
+    const unsigned json = MEDIA_BIT(MEDIA_JSON) | MEDIA_BIT(MEDIA_MERGE_PATCH);
+    char line[256], takes[100], gives[100];
+    write(arg, "| method | path | takes | gives |");
+    write(arg, "|---|---|---|---|");
+    for (const struct route *r = routes; r->method; r++) {
+        media_join(route_takes(r) & ~json, takes, sizeof takes);
+        media_join(route_gives(r) & ~json, gives, sizeof gives);
+        snprintf(line, sizeof line, "| `%s` | `%s` | %s | %s |", r->method, r->path, takes, gives);
+        if (takes[0] || gives[0])
+            write(arg, line);
     }
 }

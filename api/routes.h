@@ -7,6 +7,7 @@
 #define API_ROUTES_H
 
 #include "api/api.h"
+#include "api/media.h"
 
 #define ROUTE_PARAMS_MAX 2
 #define ROUTE_QUERY_MAX  4
@@ -20,6 +21,14 @@ enum route_body {
 enum route_trait {
     LIGHT = 1, /* it waits for nothing but the model: small ones run where they were received */
     MENDS = 2, /* it may change a model whose past is damaged */
+    OF_JOB = 4, /* {n} is a job, in the line of whose model it stands */
+    /* Content types beside JSON, of bodies and of answers. */
+    TAKES_MERGE_PATCH = MEDIA_BIT(MEDIA_MERGE_PATCH) << 16,
+    TAKES_SAFETENSORS = MEDIA_BIT(MEDIA_SAFETENSORS) << 16,
+    TAKES_NPY = MEDIA_BIT(MEDIA_NPY) << 16,
+    TAKES_CSV = MEDIA_BIT(MEDIA_CSV) << 16,
+    GIVES_SAFETENSORS = MEDIA_BIT(MEDIA_SAFETENSORS) << 24,
+    GIVES_NPY = MEDIA_BIT(MEDIA_NPY) << 24,
 };
 
 struct route {
@@ -39,7 +48,11 @@ struct route {
 
 extern const struct route routes[]; /* a NULL method ends them */
 /* What api_due hands out, and no client can ask for. */
-extern const struct route route_checkpoint_due, route_put_away_due;
+extern const struct route route_checkpoint_due, route_put_away_due, route_job_due;
+
+/* The content types of its bodies and answers, sets of enum media. */
+unsigned route_takes(const struct route *r);
+unsigned route_gives(const struct route *r);
 
 /* Finds the route of method and path. path is cut into pieces in place, param gets its variable
  * ones. NULL: none; allow (if not NULL) then holds the path's methods, "" if there is no such
@@ -49,5 +62,7 @@ const struct route *route_match(const char *method, char *path, const char *para
 
 /* The endpoint table of the README, in Markdown. */
 void routes_write_markdown(void (*write)(void *arg, const char *line), void *arg);
+/* The table of what they take and give besides JSON. */
+void routes_write_media(void (*write)(void *arg, const char *line), void *arg);
 
 #endif

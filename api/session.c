@@ -15,6 +15,7 @@
 
 void session_drop_batches(struct session *s)
 {
+    fit_forget_work(s->fit);
     for (size_t i = 0; i < s->batches; i++)
         batch_free(s->batch[i]);
     s->batches = 0;
@@ -27,6 +28,7 @@ void session_free(struct session *s)
         return;
     answers_release(&s->api->answers, &s->unkept);
     session_drop_batches(s);
+    fit_free(s->fit);
     mem_free(s->batch);
     sgd_close(&s->sgd);
     module_free(s->module);
@@ -122,6 +124,8 @@ enum err_kind session_load(struct api *a, const char *id, struct scratch *scratc
     enum err_kind rc = store_find_model(a->store, id, &stored, e);
     if (!rc)
         rc = replay_model(a, &stored, scratch, out, e);
+    if (!rc)
+        jobs_note_loaded(&a->jobs, *out);
     mem_free((void *)stored.spec);
     return rc;
 }
@@ -180,6 +184,7 @@ struct batch *session_find_batch(const struct session *s, int64_t n)
 void session_remove_batch(struct session *s, int64_t n)
 {
     size_t i = after(s, n) - 1;
+    fit_forget_work(s->fit);
     s->batch_bytes -= s->batch[i]->bytes;
     batch_free(s->batch[i]);
     memmove(s->batch + i, s->batch + i + 1, (s->batches - i - 1) * sizeof *s->batch);
@@ -210,12 +215,11 @@ static double work_of_body(const struct module *m, size_t numbers)
 }
 
 /* What a program does to data is not known before it is read: only a body without any is light. */
-double session_work(const struct session *s, const char *body, size_t bytes, bool training)
+double session_work(const struct session *s, size_t numbers, bool training)
 {
-    bool may_hold_data = bytes >= sizeof "{'inputs':[1]}" - 1;
-    if (s->module->program && may_hold_data)
+    if (s->module->program && numbers)
         return INFINITY;
-    double work = work_of_body(s->module, json_numbers_most(body, bytes));
+    double work = work_of_body(s->module, numbers);
     if (training && s->batches > BATCHES_LOOKED_AT)
         return INFINITY;
     for (size_t i = 0; training && i < s->batches; i++)
@@ -394,13 +398,17 @@ enum err_kind session_step(struct session *s, struct scratch *scratch, const str
     r->dtype = b->output_type;
     t->owes = true;
     t->keeps = end != STEP_GOES_ON;
-    enum err_kind rc = train_backward(s->module, &s->spec.loss, t, &b->x, &b->y, &r->loss, NULL, e);
+    enum err_kind rc =
+        end == STEP_GOES_ON
+            ? train_backward_again(s->module, &s->spec.loss, t, &b->x, &b->y, &r->loss, e)
+            : train_backward(s->module, &s->spec.loss, t, &b->x, &b->y, &r->loss, NULL, e);
     t->owes = false;
     if (!rc)
         rc = measure_owed(s, t, r, e);
     if (!rc)
         rc = update(s, t, r, end == STEP_DIGESTED, e);
     if (rc) {
+        tape_forget_trace(t);
         session_zero_grad(s);
         return rc;
     }

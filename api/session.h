@@ -15,7 +15,9 @@
 
 #include "api/answers.h"
 #include "api/batch.h"
+#include "api/fit.h"
 #include "api/spec.h"
+#include "api/step.h"
 #include "storage/store.h"
 
 struct api;
@@ -86,6 +88,9 @@ struct session {
 
     struct unkept unkept; /* [k] answers that go with the next checkpoint */
 
+    struct fit *fit; /* [L] the job under way, as far as it is; NULL: none. Owned */
+    bool fitting;    /* [l] … and it runs */
+
     struct session_links link[REGISTRY_LISTS]; /* [r] */
     int64_t due_since;                         /* [r] ns: when it came into REGISTRY_DUE */
     bool due, listed;                          /* [r] it is in REGISTRY_DUE, REGISTRY_USED */
@@ -128,23 +133,11 @@ struct batch *session_batch_in_turn(const struct session *s);
 /* The same, and moves the cursor to it. */
 struct batch *session_next_batch(struct session *s);
 
-/* About how many multiplications a step (or a forward) over the largest batch that a body
- * (JSON, not parsed yet) may hold or name takes; INFINITY if that is long to tell. In line, but for
- * a forward, which looks at no batches. */
-double session_work(const struct session *s, const char *body, size_t bytes, bool training);
+/* About how many multiplications a step (or a forward) over the largest batch that a body of so
+ * many numbers at most (0: of no data) may hold or name takes; INFINITY if that is long to tell. In
+ * line, but for a forward, which looks at no batches. */
+double session_work(const struct session *s, size_t numbers, bool training);
 
-/* What one step did. */
-struct step_result {
-    double loss, grad_norm;
-    enum dtype dtype; /* of the loss */
-};
-/* What is asked of a step's state beside the parameters. */
-enum step_end {
-    STEP_GOES_ON,  /* nothing, another step follows at once: the gradients need not be there, and
-                      result->grad_norm may be a bound */
-    STEP_ENDS,     /* the gradients, */
-    STEP_DIGESTED, /* and the digest, summed on the way */
-};
 /* zero_grad, forward, loss, backward, update, history. In line.
  *   errors DIVERGED nothing was applied, and the gradients are cleared; result->loss is set
  *          NOMEM */
@@ -201,6 +194,8 @@ struct save {
     int64_t created_at;
     const struct change *change;       /* noted with it */
     const struct store_answer *answer; /* kept with it */
+    int64_t job;                       /* > 0: this one is finished with it … */
+    const char *verdict;               /* … and that is its text */
 };
 /* Writes one and waits. In line.
  *   errors IO · FULL · NOMEM. With a change the session is lost then */
@@ -218,8 +213,8 @@ size_t session_checkpoint_bytes(const struct session *s);
 /* Fills s from a checkpoint of it. IO: it does not fit · NOMEM; then s is as it was */
 MUST_USE enum err_kind session_put(struct session *s, const struct store_checkpoint *c,
                                    struct err *e);
-/* The same for a model in use, which keeps its durability: that is a promise of today's, not a part
- * of the state of then. */
+/* The same for a model in use, which keeps its durability and its job: these are promises of
+ * today's, not a part of the state of then. */
 MUST_USE enum err_kind session_go_to(struct session *s, const struct store_checkpoint *c,
                                      struct err *e);
 /* Describes s as a checkpoint that points into it. after: json_out_close(state). In line.

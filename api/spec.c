@@ -183,7 +183,7 @@ enum err_kind spec_patch(struct spec *s, const cJSON *object, struct err *e)
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
-static void options_write(struct json_out *w, const struct options *list, const double *value)
+void options_write(struct json_out *w, const struct options *list, const double *value)
 {
     json_begin_object(w);
     json_key_string(w, "type", list->type);

@@ -54,6 +54,8 @@ void spec_write_whole(struct json_out *w, const struct spec *s);
 /* A merge patch of {"optimizer", "on_divergence", "durability"}; other fields are ignored.
  * Nothing is changed after an error. */
 MUST_USE enum err_kind spec_patch(struct spec *s, const cJSON *object, struct err *e);
+/* Values of a list as an object, "type" first. */
+void options_write(struct json_out *w, const struct options *list, const double *value);
 void spec_write_optimizer(struct json_out *w, const struct sgd_options *o);
 
 /* ---- models by expression (api/spec_expression.c); spec.c's own ---------------------------- */

@@ -4,6 +4,8 @@
 
 #include "api/answers.h"
 #include "api/api.h"
+#include "api/events.h"
+#include "api/jobs.h"
 #include "api/registry.h"
 #include "engine/kernels.h"
 
@@ -24,7 +26,9 @@ struct api {
     char *backup_folder;           /* [I] the same */
     struct registry registry;
     struct answers answers;
+    struct jobs jobs;
     struct notices notices;
+    struct events events;
     struct mem_budget autograd; /* [a] bytes that programs may still take */
     struct api_gauges gauges;   /* [a] the server's */
     atomic_bool draining;       /* [a] */

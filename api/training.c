@@ -5,6 +5,7 @@
 #include "api/handlers.h"
 #include "api/journal.h"
 #include "api/problem.h"
+#include "api/safetensors.h"
 #include "api/state.h"
 #include "engine/train.h"
 
@@ -21,8 +22,7 @@ struct data {
 static enum err_kind data_read(struct call *c, struct data *d, struct err *e)
 {
     const cJSON *root = c->in.root;
-    struct batch_rules rules = session_rules(c->session);
-    bool is_inline = field_find(root, "inputs") || field_find(root, "targets");
+    bool is_inline = call_is_binary(c) || field_find(root, "inputs") || field_find(root, "targets");
     c->session->data_of = NULL; /* an earlier call's data may have stood where ours will */
     enum err_kind rc = field_int(root, "batch", OPTIONAL, 1, INT64_MAX, &d->number, e);
     if (rc)
@@ -30,7 +30,7 @@ static enum err_kind data_read(struct call *c, struct data *d, struct err *e)
     if (is_inline && d->number)
         return err_set(e, ERR_INVALID, "/batch", "give a batch's number or inputs, not both");
     if (is_inline)
-        return batch_read(&c->in, root, &rules, TARGETS_REQUIRED, &d->inline_batch, e);
+        return call_read_batch(c, TARGETS_REQUIRED, &d->inline_batch, e);
     if (d->number && !session_find_batch(c->session, d->number))
         return err_set(e, ERR_INVALID, "/batch", "there is no batch %lld", (long long)d->number);
     if (!d->number && c->session->batches == 0)
@@ -71,8 +71,8 @@ static void key_batch(struct json_out *w, int64_t n)
         json_null(w);
 }
 
-/* The further members of /problems/diverged. Curvature that cannot be had leaves null. */
-static void tell_divergence(struct call *c, const struct batch *b, const struct step_result *r)
+/* Curvature that cannot be had leaves null. */
+void call_tell_divergence(struct call *c, const struct batch *b, const struct step_result *r)
 {
     struct session *s = c->session;
     struct json_out *w = call_extra(c);
@@ -164,7 +164,7 @@ static enum err_kind one_step(struct call *c, struct steps *t, enum step_end end
     const struct batch *b = data_next(s, &t->data);
     enum err_kind rc = session_step(s, c->scratch, b, end, &t->last, e);
     if (rc == ERR_DIVERGED)
-        tell_divergence(c, b, &t->last);
+        call_tell_divergence(c, b, &t->last);
     if (rc) {
         s->cursor = cursor; /* a step that was not made used no batch */
         return rc;
@@ -300,11 +300,38 @@ enum err_kind post_step(struct call *c, struct err *e)
 
 /* ---- POST backward, zero_grad, optimizer/step ---------------------------------------------- */
 
+/* With the derivative by the inputs as an array. */
+static void backward_write_file(struct call *c, enum media media, const struct step_result *r,
+                                int64_t batch, const struct tensor *dx)
+{
+    struct session *s = c->session;
+    struct named_tensor list = {"input_gradients", dx};
+    char text[4][TEXT_OF_NUMBER];
+    const char *metadata[] = {"loss",
+                              text_of_real(r->dtype, r->loss, text[0]),
+                              "reduction",
+                              loss_reduction(&s->spec.loss),
+                              "grad_norm",
+                              text_of_real(DTYPE_FLOAT64, r->grad_norm, text[1]),
+                              "accumulated",
+                              text_of_int(s->accumulated, text[2]),
+                              batch ? "batch" : NULL,
+                              text_of_int(batch, text[3]),
+                              NULL};
+    call_write_tensors(c, media, metadata, &list, 1);
+    call_tag(c, s->step);
+}
+
 static void backward_write(struct call *c, const struct step_result *r, int64_t batch, bool want_dx,
                            const struct tensor *dx)
 {
     struct session *s = c->session;
     struct json_out *w = &c->out;
+    enum media media = dx ? call_gives(c) : MEDIA_JSON;
+    if (media != MEDIA_JSON) {
+        backward_write_file(c, media, r, batch, dx);
+        return;
+    }
     json_begin_object(w);
     key_loss(w, s, r);
     json_key_f64(w, "grad_norm", r->grad_norm);
@@ -372,7 +399,7 @@ enum err_kind post_backward(struct call *c, struct err *e)
     const struct batch *b = data_next(s, c->state);
     rc = session_backward(s, c->scratch, b, &r, want_dx ? &dx : NULL, e);
     if (rc == ERR_DIVERGED)
-        tell_divergence(c, b, &r);
+        call_tell_divergence(c, b, &r);
     if (rc)
         s->cursor = cursor;
     else
@@ -424,7 +451,7 @@ enum err_kind post_optimizer_step(struct call *c, struct err *e)
     if (!rc)
         rc = session_apply(s, &r, e);
     if (rc == ERR_DIVERGED)
-        tell_divergence(c, NULL, &r);
+        call_tell_divergence(c, NULL, &r);
     if (!rc)
         apply_write(c, &r);
     struct change change = {.kind = CHANGE_APPLY, .steps = !rc, .loss = &r.loss};

@@ -59,14 +59,6 @@ static enum err_kind write_tensor(struct value_out *o, const struct tensor *t, s
     enum err_kind rc = reserve(o, bytes < SIZE_MAX - FRAME_BYTES ? bytes + FRAME_BYTES : bytes, e);
     if (rc)
         return rc;
-    const struct tensor *dense = t;
-    if (!tensor_is_contiguous(t)) {
-        struct tensor *copy = tape_tensor(o->tape, t->dtype, &t->shape);
-        if (!copy)
-            return err_set(e, ERR_NOMEM, "", "no memory for the values");
-        tensor_copy(copy, t);
-        dense = copy;
-    }
     json_begin_object(w);
     json_key_string(w, "dtype", dtype_name(t->dtype));
     json_key(w, "shape");
@@ -74,7 +66,7 @@ static enum err_kind write_tensor(struct value_out *o, const struct tensor *t, s
     json_key_bool(w, "requires_grad", tensor_requires_grad(t));
     json_key_string(w, "grad_fn", tensor_grad_fn_class(t));
     json_key(w, "data");
-    json_tensor(w, t->dtype, tensor_data(dense), t->shape.dim, t->shape.rank);
+    json_strided(w, t->dtype, tensor_data(t), t->shape.dim, t->stride, t->shape.rank);
     json_end_object(w);
     return ERR_OK;
 }

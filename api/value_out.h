@@ -12,8 +12,7 @@
 
 struct value_out {
     struct json_out *w;
-    struct tape *tape; /* copies of what is not row-major are made there; its budget bounds the text
-                          as well */
+    struct tape *tape; /* whose budget bounds the text as well */
     size_t taken;      /* of the budget, for the text: the caller's to give back */
 };
 

@@ -117,6 +117,24 @@ static enum err_kind check_models(struct verify *v, struct err *e)
     return rc;
 }
 
+static enum err_kind check_jobs(struct verify *v, struct err *e)
+{
+    struct store_job job = {.n = 0};
+    bool found = true;
+    enum err_kind rc = ERR_OK;
+    while (!rc && found) {
+        rc = store_next_job(v->api->store, job.n, "", false, &job, &found, e);
+        if (!rc)
+            mem_free((void *)job.text);
+        if (rc == ERR_IO && job.n > 0 && store_is_healthy(v->api->store)) {
+            v->tell(v->arg, e->message);
+            v->wrong++;
+            rc = ERR_OK;
+        }
+    }
+    return rc;
+}
+
 enum err_kind api_verify(struct api *a, void (*tell)(void *arg, const char *line), void *arg,
                          bool *sound, struct err *e)
 {
@@ -126,6 +144,8 @@ enum err_kind api_verify(struct api *a, void (*tell)(void *arg, const char *line
     if (store_notice(a->store)[0]) /* which is among the api's notices */
         v.wrong++;
     enum err_kind rc = check_models(&v, e);
+    if (!rc)
+        rc = check_jobs(&v, e);
     scratch_free(v.scratch);
     if (!rc && (rc = store_check_answers(a->store, &answers, e)) == ERR_IO &&
         store_is_healthy(a->store)) {

@@ -88,6 +88,8 @@ static bool add_to(struct tape *t, struct tensor *y, const struct tensor *x)
         }
     }
     t->kernels->accumulate(y->dtype, tensor_data(target), tensor_data(x), (size_t)tensor_count(x));
+    if (t->trace.recording)
+        tape_did(t, DEED_ADD, target, x);
     if (target != y)
         tape_copy(t, y, target);
     return true;
@@ -99,10 +101,12 @@ static bool accumulate(struct tape *t, struct tensor *leaf, struct tensor *g, bo
 {
     if (leaf->grad) {
         tape_settle(t); /* the first one may be among what is owed */
+        tape_trace_fails(t);
         return add_to(t, leaf->grad, g);
     }
     struct tensor *slot = leaf->grad_slot;
     if (!slot && own && g->dtype == leaf->dtype && tensor_is_contiguous(g)) {
+        tape_trace_fails(t);
         leaf->grad = g;
         return true;
     }
@@ -113,6 +117,10 @@ static bool accumulate(struct tape *t, struct tensor *leaf, struct tensor *g, bo
     if (tensor_data(slot) != tensor_data(g))
         tape_copy(t, slot, g);
     leaf->grad = slot;
+    if (t->trace.recording && slot == leaf->grad_slot)
+        tape_did(t, DEED_GRADIENT, leaf, slot);
+    else
+        tape_trace_fails(t);
     return true;
 }
 
@@ -210,6 +218,8 @@ static struct tensor *narrowed(struct tape *t, const struct node *n, int i,
     struct tensor *g = gradient_for(t, n, i);
     if (g && !t->dry)
         t->kernels->sum_to(g, wide, NULL, 1);
+    if (g && t->trace.recording)
+        tape_did(t, DEED_SUM, g, wide);
     return g;
 }
 
@@ -271,6 +281,8 @@ static void compute(struct tape *t, const struct node *n, const struct op_call *
             c->grad_in[i] = NULL;
         }
     c->op->backward(c);
+    if (t->trace.recording && !(c->op->flags & REARRANGES)) /* which only sets strides */
+        tape_did_call(t, DEED_BACKWARD, c, NULL);
     for (int i = 0; may && i < c->inputs; i++)
         if (owed[i])
             c->grad_in[i] = owed[i];
@@ -331,9 +343,9 @@ static enum err_kind seed(struct tape *t, struct tensor *root, const struct tens
     *out = tape_tensor(t, root->dtype, &root->shape);
     if (!*out)
         return tape_no_memory(e);
-    double one = 1; /* of any shape, by strides of 0 */
-    struct storage storage = {.data = &one};
-    struct tensor unit = {.storage = &storage, .dtype = DTYPE_FLOAT64, .shape = root->shape};
+    static double one = 1; /* of any shape, by strides of 0 */
+    static struct storage storage = {.data = &one};
+    const struct tensor unit = {.storage = &storage, .dtype = DTYPE_FLOAT64, .shape = root->shape};
     tape_copy(t, *out, gradient ? gradient : &unit);
     return ERR_OK;
 }

@@ -8,8 +8,14 @@
 #define PART_FLOPS   2.4e6
 #define PARTS        16 /* about, of a large product */
 
-/* Rows or columns of a part are a multiple of the lanes of a vector. */
-#define GRAIN 16
+/* The largest tiles have so many rows and columns, or a divisor of that: a part is whole tiles. */
+#define GRAIN_ROWS    12
+#define GRAIN_COLUMNS 32
+
+/* With so few rows a product is as fast as memory is: columns enough that a row of a part is a run
+ * of pages. */
+#define ROWS_FEW       3
+#define COLUMNS_OF_FEW 2048
 
 static struct matrix matrix_from(struct matrix x, enum dtype dtype, int64_t row, int64_t col)
 {
@@ -59,10 +65,14 @@ void matmul_shared(matmul_fn *matmul, const struct matmul_args *args, struct cre
         matmul(args);
         return;
     }
-    struct cut cut = {matmul, args, .by_columns = args->n >= args->m || args->n >= 4 * GRAIN};
-    int64_t length = cut.by_columns ? args->n : args->m;
     double parts = flops / PART_FLOPS < PARTS ? flops / PART_FLOPS : PARTS;
-    int64_t grains = length / GRAIN / (int64_t)parts;
-    cut.size = (grains > 1 ? grains : 1) * GRAIN;
+    int64_t columns = args->n / GRAIN_COLUMNS, rows = args->m / GRAIN_ROWS;
+    /* Columns first: what is packed of b is then packed once. */
+    struct cut cut = {matmul, args, .by_columns = columns >= (int64_t)parts / 2 || columns >= rows};
+    int64_t length = cut.by_columns ? args->n : args->m;
+    int64_t grains = (cut.by_columns ? columns : rows) / (int64_t)parts;
+    cut.size = (grains > 1 ? grains : 1) * (cut.by_columns ? GRAIN_COLUMNS : GRAIN_ROWS);
+    if (cut.by_columns && args->m <= ROWS_FEW && cut.size < COLUMNS_OF_FEW)
+        cut.size = COLUMNS_OF_FEW;
     crew_do(crew, run_part, &cut, (size_t)((length + cut.size - 1) / cut.size), args->workspace);
 }

@@ -71,6 +71,18 @@ enum err_kind module_check(const struct layer *layer, int layers, enum dtype dty
     return ERR_OK;
 }
 
+/* A matrix [out][in] lies by its columns, each with the weights of one input side by side: so the
+ * product with a batch of one, or of many, reads memory in the order in which it is there. */
+static void wrap(struct tensor *t, struct storage *block, enum dtype dtype,
+                 const struct shape *shape, int64_t offset)
+{
+    tensor_wrap(t, block, dtype, shape, offset);
+    if (shape->rank == 2) {
+        t->stride[0] = 1;
+        t->stride[1] = shape->dim[0];
+    }
+}
+
 /* Gives every parameter its name and its part of the blocks. */
 static void lay_out(struct module *m)
 {
@@ -82,8 +94,8 @@ static void lay_out(struct module *m)
         int n = m->layer[i].type->parameters(&m->layer[i], shape, name);
         for (int j = 0; j < n; j++, p++) {
             snprintf(p->name, sizeof p->name, "%d.%s", i, name[j]);
-            tensor_wrap(&p->tensor, &m->values, m->dtype, &shape[j], offset);
-            tensor_wrap(&p->slot, &m->gradients, m->dtype, &shape[j], offset);
+            wrap(&p->tensor, &m->values, m->dtype, &shape[j], offset);
+            wrap(&p->slot, &m->gradients, m->dtype, &shape[j], offset);
             p->tensor.requires_grad = true;
             p->tensor.grad_slot = &p->slot;
             offset += shape_count(&shape[j]);
@@ -150,6 +162,67 @@ struct module *module_widened(const struct module *m)
     return copy;
 }
 
+/* The i-th parameter as a row-major part of a block that holds them all. */
+static struct tensor row_major_part(const struct module *m, int i, struct storage *block)
+{
+    struct tensor part;
+    const struct tensor *p = &m->parameter[i].tensor;
+    tensor_wrap(&part, block, m->dtype, &p->shape, p->offset);
+    return part;
+}
+
+/* The i-th parameter's part of a block that is laid out as the parameters' is. */
+static struct tensor part_of(const struct module *m, int i, struct storage *block)
+{
+    struct tensor part = tensor_seen(&m->parameter[i].tensor);
+    part.storage = block;
+    return part;
+}
+
+void module_to_rows(const struct module *m, const void *block, void *rows)
+{
+    struct storage from = {.data = (void *)block}, to = {.data = rows};
+    for (int i = 0; i < m->parameters; i++) {
+        struct tensor src = part_of(m, i, &from), dst = row_major_part(m, i, &to);
+        tensor_copy(&dst, &src);
+    }
+}
+
+void module_from_rows(const struct module *m, const void *rows, void *block)
+{
+    struct storage from = {.data = (void *)rows}, to = {.data = block};
+    for (int i = 0; i < m->parameters; i++) {
+        struct tensor src = row_major_part(m, i, &from), dst = part_of(m, i, &to);
+        tensor_copy(&dst, &src);
+    }
+}
+
+#define DRAWN_AT_A_TIME 512
+
+/* x.uniform_(-bound, bound), in the order of its elements, wherever they lie. Each takes its own
+ * numbers of the generator, so any piece of them can be drawn by itself. */
+static void draw(struct rng *rng, const struct tensor *x, double bound)
+{
+    double room[DRAWN_AT_A_TIME];
+    struct storage drawn = {.data = room};
+    int last = x->shape.rank - 1;
+    int64_t rows = last ? x->shape.dim[0] : 1, columns = x->shape.dim[last];
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t col = 0; col < columns; col += DRAWN_AT_A_TIME) {
+            int64_t n = columns - col < DRAWN_AT_A_TIME ? columns - col : DRAWN_AT_A_TIME;
+            struct tensor from, to = tensor_seen(x);
+            tensor_narrow(&to, last, col, n);
+            if (last)
+                tensor_select(&to, 0, row);
+            tensor_wrap(&from, &drawn, x->dtype, &to.shape, 0);
+            if (x->dtype == DTYPE_FLOAT32)
+                rng_uniform_f32(rng, drawn.data, (size_t)n, -bound, bound);
+            else
+                rng_uniform_f64(rng, drawn.data, (size_t)n, -bound, bound);
+            tensor_copy(&to, &from);
+        }
+}
+
 /* kaiming_uniform_(a = sqrt(5)) for the weight, 1 / sqrt(in) for the bias: nn.Linear's. */
 void module_reset(struct module *m, struct rng *rng)
 {
@@ -158,11 +231,7 @@ void module_reset(struct module *m, struct rng *rng)
         const struct tensor *weight = x->shape.rank == 2 ? x : &m->parameter[i - 1].tensor;
         double in = (double)weight->shape.dim[1];
         double bound = x == weight ? sqrt(3.0) * (sqrt(2.0 / 6.0) / sqrt(in)) : 1 / sqrt(in);
-        size_t n = (size_t)tensor_count(x);
-        if (m->dtype == DTYPE_FLOAT32)
-            rng_uniform_f32(rng, tensor_data(x), n, -bound, bound);
-        else
-            rng_uniform_f64(rng, tensor_data(x), n, -bound, bound);
+        draw(rng, x, bound);
     }
     module_touch(m);
 }

@@ -2,7 +2,8 @@
  *
  * Parameters are one contiguous block in state_dict order ("0.weight", "0.bias", "2.weight", …),
  * and so are their gradients; each parameter is a tensor that views its part. So the update,
- * zero_grad, the gradient norm and a checkpoint are each one pass over one block.
+ * zero_grad, the gradient norm and a checkpoint are each one pass over one block. Within its part
+ * the weight of a linear layer, of shape [out, in], lies by columns.
  *
  * Threads: a module is changed by one thread at a time; forward under no_grad only reads, and may
  *          run on other threads, each with its own tape, while the parameters are not written.
@@ -119,6 +120,11 @@ struct parameter *module_find(struct module *m, const char *name);
 /* The parameters were written from outside: what was saved of them is stale. */
 void module_touch(struct module *m);
 size_t module_bytes(const struct module *m); /* of one block */
+
+/* A block that is laid out as the parameters' is, as one with each parameter row-major, which is how
+ * clients see it; and back. The two do not overlap. */
+void module_to_rows(const struct module *m, const void *block, void *rows);
+void module_from_rows(const struct module *m, const void *rows, void *block);
 
 /* Makes the gradients' block. errors NOMEM. No-op if it is there. */
 MUST_USE enum err_kind module_need_gradients(struct module *m, struct err *e);

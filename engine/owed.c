@@ -38,6 +38,14 @@ static bool turn(struct matmul_args *p)
     return p->c.col_stride == 1 && p->c.row_stride == p->n;
 }
 
+bool tape_describe(struct owed *w, const struct op_call *c)
+{
+    struct op_call call = *c;
+    call.owed = &w->product;
+    call.op->backward(&call);
+    return turn(&w->product);
+}
+
 bool tape_owe(struct tape *t, const struct node *n, int i, const struct op_call *c)
 {
     struct tensor *only[OWING_INPUTS] = {NULL}, *g = c->grad_in[i];
@@ -49,11 +57,11 @@ bool tape_owe(struct tape *t, const struct node *n, int i, const struct op_call 
     *w = (struct owed){.leaf = leaf, .older = t->owed};
     only[i] = g;
     call.grad_in = only;
-    call.owed = &w->product;
-    call.op->backward(&call);
-    if (!turn(&w->product) || (t->keeps && w->product.k > KEPT_DEPTH_MOST))
+    if (!tape_describe(w, &call) || (t->keeps && w->product.k > KEPT_DEPTH_MOST))
         return false;
     t->owed = w;
+    if (t->trace.recording)
+        tape_did_call(t, DEED_OWE, &call, w);
     return true;
 }
 

@@ -139,3 +139,20 @@ void rng_normal_f64(struct rng *r, double *x, size_t n)
         block_normal_f64(x + n - BLOCK);
     }
 }
+
+void rng_permutation(struct rng *r, uint32_t *x, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        x[i] = i;
+    for (uint32_t i = 0; i + 1 < n; i++) {
+        uint32_t j = i + rng_next(r) % (n - i), was = x[i];
+        x[i] = x[j];
+        x[j] = was;
+    }
+}
+
+void rng_skip(struct rng *r, uint64_t words)
+{
+    for (; words > 0; words--)
+        (void)rng_next(r);
+}

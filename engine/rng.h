@@ -32,4 +32,10 @@ void rng_uniform_f64(struct rng *r, double *x, size_t n, double low, double high
 void rng_normal_f32(struct rng *r, float *x, size_t n);
 void rng_normal_f64(struct rng *r, double *x, size_t n);
 
+/* torch.randperm(n): 0 to n - 1 in a random order. n: below 2^32 / 20, from where on current
+ * PyTorch draws otherwise. */
+void rng_permutation(struct rng *r, uint32_t *x, uint32_t n);
+/* Draws so many words and forgets them. */
+void rng_skip(struct rng *r, uint64_t words);
+
 #endif

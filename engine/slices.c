@@ -31,6 +31,7 @@ bool slices_begin(struct tape *t, const struct node *n, struct slices *s)
     struct tensor *memory = tape_tensor(t, n->grad->dtype, &shape);
     if (!memory)
         return false;
+    tape_trace_fails(t);
     if (!t->dry)
         memset(tensor_data(memory), 0, (size_t)(to - from) * dtype_bytes(memory->dtype));
     s->whole = lay(t, memory, n->output, from);

@@ -91,10 +91,13 @@ struct tensor *tape_tensor(struct tape *t, enum dtype dtype, const struct shape 
     return tape_allocate(t, x) ? x : NULL;
 }
 
-void tape_copy(const struct tape *t, struct tensor *dst, const struct tensor *src)
+void tape_copy(struct tape *t, struct tensor *dst, const struct tensor *src)
 {
-    if (!t->dry)
-        tensor_copy(dst, src);
+    if (t->dry)
+        return;
+    tensor_copy(dst, src);
+    if (t->trace.recording)
+        tape_did(t, DEED_COPY, dst, src);
 }
 
 const struct tensor *tape_prepared(struct tape *t, const struct tensor *x, enum dtype dtype,
@@ -368,6 +371,8 @@ static enum err_kind compute(struct tape *t, struct op_call *c, struct err *e)
         return tape_no_memory(e);
     if (!t->dry)
         c->op->forward(c);
+    if (t->trace.recording)
+        tape_did_call(t, DEED_FORWARD, c, NULL);
     return ERR_OK;
 }
 

@@ -48,6 +48,17 @@ struct owed {
     struct owed *older;
 };
 
+/* What a round computed, in order, to be done again (tape_trace). */
+struct deed;
+struct trace {
+    bool recording;
+    const void *of; /* whose round it is, as its caller tells them apart */
+    uint64_t round; /* which one; with another one all of this is gone */
+    struct deed *first, **end;
+    struct owed *owed;      /* at the round's end */
+    struct tensor *kept[3]; /* of use to the caller */
+};
+
 /* Elements of a tensor, dimensions of 0 counting as 1, on a tape whose work is bounded. */
 #define TAPE_EXTENT_MAX 0x1p30
 
@@ -62,6 +73,7 @@ struct tape {
     bool owes;      /* backward may leave large gradients of leaves with a slot uncomputed, … */
     bool keeps;     /* (who uses them puts them into their slots as well) */
     struct owed *owed; /* … which then are here, until they are settled */
+    struct trace trace;
     size_t bytes;      /* of the numbers of this round's tensors, those of a dry one too */
     double work;       /* multiplications that products have taken so far, about */
     double work_max;   /* … and may take; 0: any number */
@@ -146,6 +158,25 @@ void tape_owed_part(const struct tape *t, const struct owed *w, int64_t row, int
 double tape_owed_squares(const struct tape *t, const struct owed *w);
 /* Computes what is owed into its slots. */
 void tape_settle(struct tape *t);
+
+/* A round can be done again without making its graph anew, for as long as nothing but numbers is
+ * other than it was: those of the parameters, and of the tensors it was given, in whose storages
+ * other data may be put. Gradients of leaves are None when it begins, as they were.
+ *
+ * From here on what the round computes is kept. Only rows of OPS and their derivatives are, so the
+ * round may compute nothing by other ways. */
+void tape_trace(struct tape *t, const void *of);
+/* The round is complete. */
+void tape_trace_end(struct tape *t);
+/* Is the tape's round one `of` that can be repeated? */
+bool tape_has_trace(const struct tape *t, const void *of);
+/* Repeats it: all tensors of the round, the leaves' .grad, and what is owed. */
+void tape_repeat(struct tape *t);
+/* It is not to be repeated. */
+static inline void tape_forget_trace(struct tape *t)
+{
+    t->trace.round = 0;
+}
 
 /* torch.autograd.grad: d(root)/d(x[i]) into out[i], NULL where root does not depend on it; no .grad
  * is touched. errors as tape_backward, and INVALID: x[i] does not require a gradient */

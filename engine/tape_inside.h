@@ -27,6 +27,27 @@ static inline struct saved tape_saved(const struct tensor *x)
 }
 enum err_kind tape_no_memory(struct err *e);
 
+/* What a trace is made of. */
+enum deed_kind {
+    DEED_FORWARD,  /* a row has run */
+    DEED_BACKWARD, /* its derivative has */
+    DEED_OWE,      /* it has described a product that is owed */
+    DEED_COPY,     /* `to` has got the numbers of `from`, */
+    DEED_ADD,      /* … in addition to its own: both are dense, in the same order, */
+    DEED_SUM,      /* … summed over what was broadcast */
+    DEED_GRADIENT, /* the leaf `to` has its gradient, in its slot */
+};
+/* Notes it, if the round is traced. A tensor that is `to` stays where it is, and so does `from`'s
+ * storage; the call's arrays, all but grad_in, as well.
+ *   owed  with DEED_OWE */
+void tape_did_call(struct tape *t, enum deed_kind kind, const struct op_call *c, struct owed *w);
+void tape_did(struct tape *t, enum deed_kind kind, struct tensor *to, const struct tensor *from);
+/* The round does what cannot be noted. */
+void tape_trace_fails(struct tape *t);
+
+/* Has the call, whose only grad_in is a leaf's slot, describe the product that it is.
+ * false: the slot is not dense. */
+bool tape_describe(struct owed *w, const struct op_call *c);
 /* Leaves the gradient of n's i-th input, which the call's row would write into a leaf's slot, owed.
  * false: it is to be computed. */
 MUST_USE bool tape_owe(struct tape *t, const struct node *n, int i, const struct op_call *c);
@@ -44,6 +65,6 @@ MUST_USE bool slices_begin(struct tape *t, const struct node *n, struct slices *
 MUST_USE struct tensor *slices_end(struct tape *t, const struct slices *s, const struct tensor *g);
 
 /* Copies the numbers, if there are any. */
-void tape_copy(const struct tape *t, struct tensor *dst, const struct tensor *src);
+void tape_copy(struct tape *t, struct tensor *dst, const struct tensor *src);
 
 #endif

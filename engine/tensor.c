@@ -206,14 +206,41 @@ static void copy_row(enum dtype to_type, void *to, int64_t to_stride, enum dtype
     }
 }
 
+#define TILE 16 /* a line of the cache holds so many float32 */
+
+/* A matrix whose rows are not runs, tile by tile: what is read and written of a tile stays in the
+ * cache until all of it was. */
+static void copy_tiles(struct tensor *dst, const struct tensor *src)
+{
+    int64_t rows = src->shape.dim[0], columns = src->shape.dim[1];
+    int64_t to_bytes = (int64_t)dtype_bytes(dst->dtype),
+            from_bytes = (int64_t)dtype_bytes(src->dtype);
+    char *to = tensor_data(dst);
+    const char *from = tensor_data(src);
+    for (int64_t row = 0; row < rows; row += TILE)
+        for (int64_t col = 0; col < columns; col += TILE)
+            for (int64_t r = row; r < row + TILE && r < rows; r++)
+                copy_row(dst->dtype, to + (r * dst->stride[0] + col * dst->stride[1]) * to_bytes,
+                         dst->stride[1], src->dtype,
+                         from + (r * src->stride[0] + col * src->stride[1]) * from_bytes,
+                         src->stride[1], columns - col < TILE ? columns - col : TILE);
+}
+
 void tensor_copy(struct tensor *dst, const struct tensor *src)
 {
     int64_t count = tensor_count(src);
     size_t to_bytes = dtype_bytes(dst->dtype), from_bytes = dtype_bytes(src->dtype);
     if (count == 0)
         return;
-    if (dst->dtype == src->dtype && tensor_is_contiguous(dst) && tensor_is_contiguous(src)) {
+    bool same =
+        memcmp(dst->stride, src->stride, (size_t)src->shape.rank * sizeof *src->stride) == 0;
+    if (dst->dtype == src->dtype && ((same && tensor_is_dense(src)) ||
+                                     (tensor_is_contiguous(dst) && tensor_is_contiguous(src)))) {
         memcpy(tensor_data(dst), tensor_data(src), (size_t)count * to_bytes);
+        return;
+    }
+    if (src->shape.rank == 2 && (src->stride[1] != 1 || dst->stride[1] != 1)) {
+        copy_tiles(dst, src);
         return;
     }
     int last = src->shape.rank - 1;

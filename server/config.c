@@ -65,6 +65,9 @@ static const struct option options[] = {
      "bytes of all bodies in flight; what would go over is answered 503"},
     {"max-connections", "N", OPTION_COUNT, FIELD(max_connections), "4096", 16, 1 << 20,
      "connections at a time"},
+    {"max-streams", "N", OPTION_COUNT, FIELD(max_streams), "auto", 1, 1 << 20,
+     "connections that may listen to events, one more is answered 503; at most half of all, auto: an "
+     "eighth"},
     {"checkpoint-steps", "N", OPTION_COUNT, FIELD(checkpoint_steps), "10000", 1, INT32_MAX,
      "without a journal (durability none): a checkpoint at the latest after so many steps"},
     {"checkpoint-seconds", "N", OPTION_COUNT, FIELD(checkpoint_seconds), "5", 1, 86400,
@@ -265,6 +268,8 @@ static void resolve(struct config *c)
         c->workers = cpus > 0 ? cpus : 1;
     if (c->http_threads == 0)
         c->http_threads = cpus >= 4 ? 2 : 1;
+    if (c->max_streams == 0)
+        c->max_streams = c->max_connections / 8;
     if (c->memory == 0)
         c->memory = limits_memory("", limits_machine()) / 2;
 }
@@ -283,6 +288,12 @@ enum err_kind config_read(struct config *c, int argc, char **argv, char *(*env)(
                        "max-body (%" PRId64 ") must not be over queue-bytes (%" PRId64
                        "): such a body could never be taken",
                        c->max_body, c->queue_bytes);
+    if (c->max_streams > c->max_connections / 2)
+        return err_set(e, ERR_INVALID, "",
+                       "max-streams (%" PRId64
+                       ") must not be over half of max-connections (%" PRId64
+                       "): the rest is for requests",
+                       c->max_streams, c->max_connections);
     resolve(c);
     return ERR_OK;
 }

@@ -37,7 +37,7 @@ struct config {
     const char *allow_host;    /* names with commas between them, "*" for any, "" for none */
     int64_t workers, http_threads;
     int64_t memory, max_body, max_model_bytes, max_batch_bytes, queue_bytes; /* bytes */
-    int64_t max_batches, queue, max_connections;
+    int64_t max_batches, queue, max_connections, max_streams;
     int64_t checkpoint_steps, checkpoint_seconds;
     int64_t autograd_memory; /* bytes */
     int64_t autograd_seconds;

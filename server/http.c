@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "engine/mem.h"
 #include "server/clock.h"
+#include "server/feed.h"
 #include "server/request.h"
 
 /* A connection that rests between two requests is closed after this time. */
@@ -20,6 +21,7 @@ struct http {
     struct transport shared;
     struct watch *watch;
     struct MHD_Daemon *daemon;
+    struct herald herald;
     struct MHD_Response *no_memory; /* made in time: for when there is none */
     bool looks;                     /* there is a core to spare for await_next */
     char address[300];
@@ -169,7 +171,7 @@ static enum err_kind start(struct http *h, struct err *e)
     h->daemon = start_daemon(h, fd); /* owns fd */
     if (!h->daemon)
         return err_set(e, ERR_UNAVAILABLE, "", "libmicrohttpd did not start");
-    return ERR_OK;
+    return herald_start(&h->herald, h->shared.api, e);
 }
 
 enum err_kind http_start(const struct config *config, const struct log *log, struct api *api,
@@ -205,6 +207,7 @@ void http_tick(struct http *h)
     size_t overdue = watch_sweep(h->watch, clock_ns());
     if (overdue > 0)
         log_text(h->shared.log, LOG_INFO, "closed %zu connections of slow clients", overdue);
+    api_tick_streams(h->shared.api);
 }
 
 void http_drain(struct http *h)
@@ -231,6 +234,7 @@ void http_stop(struct http *h)
 {
     if (!h)
         return;
+    herald_stop(&h->herald);
     if (h->daemon)
         MHD_stop_daemon(h->daemon);
     if (h->no_memory)

@@ -21,7 +21,8 @@ MUST_USE enum err_kind http_start(const struct config *config, const struct log 
                                   struct err *e);
 /* Where it listens: "127.0.0.1:43211". */
 const char *http_address(const struct http *h);
-/* About once a second: closes the connections of clients that are too slow. */
+/* About once a second: closes the connections of clients that are too slow, and has the streams
+ * give a sign of life. */
 void http_tick(struct http *h);
 
 /* From now on what is not answered at once is refused with 503, and connections end with their
@@ -33,8 +34,8 @@ size_t http_owed(struct http *h);
 size_t http_live(struct http *h);
 /* Requests since the start. */
 uint64_t http_begun(struct http *h);
-/* Closes all connections. The pool must be stopped: a sleeping connection would end the process
- * (libmicrohttpd aborts). NULL is fine. */
+/* Ends the streams and closes all connections. The pool must be stopped: a sleeping connection
+ * would end the process (libmicrohttpd aborts). NULL is fine. */
 void http_stop(struct http *h);
 
 #endif

@@ -36,6 +36,7 @@ struct job {
     struct job *next;  /* the rest is the pool's */
     struct line *line; /* NULL: it needs none */
     bool between;
+    bool own;  /* nobody waits for it: pool_submit */
     bool here; /* it was begun by pool_run_here: it is the first of its line, which it holds */
     struct pool *pool;
     bool kept, left; /* what it changed is kept; it has left its line. Who sees both calls done */
@@ -50,6 +51,7 @@ struct line {
     struct line *next; /* in its bucket */
     struct turn turn;
     struct fifo change, between;
+    size_t own;   /* of `calls`: the daemon's own, which count in no bound */
     size_t calls; /* reserved, waiting and running; the line lives while there are any */
     size_t waiting_between;
     size_t let_in; /* how many of `between` go before the head of `change` continues */

@@ -6,6 +6,7 @@
 
 #include "engine/lock.h"
 #include "engine/mem.h"
+#include "server/clock.h"
 
 struct worker { /* [I] */
     struct pool *pool;
@@ -17,8 +18,13 @@ struct worker { /* [I] */
 struct help {
     struct help *next;
     struct errand *errand;
-    size_t helpers; /* workers that are at a part of it */
+    atomic_size_t helpers; /* workers that are at a part of it; changed under the lock */
 };
+
+/* How long who has just helped looks for the next errand, and who has given one for the end of its
+ * last part, before they sleep. The products of a training step follow each other closely, and to
+ * wake a thread takes some 10 to 70 us. */
+#define LOITER_NS 50000
 
 /* [I] set before the workers start  [p] guarded by lock */
 struct pool {
@@ -38,8 +44,11 @@ struct pool {
     struct round round;        /* [p] */
     struct help *help;         /* [p] errands with parts that nobody may have begun */
     size_t idle;               /* [p] workers that wait for work */
+    atomic_size_t news;        /* turns, errands and stops so far; changed under the lock */
     size_t calls;              /* [p] reserved, queued and running */
-    size_t queued, running;    /* [p] */
+    size_t own;                /* [p] of these, the daemon's own, which count in no bound */
+    atomic_size_t queued;      /* changed under the lock; read by those who run a slice */
+    size_t running;            /* [p] */
     size_t unkept;             /* [p] answered, but their changes are on the way to the store */
     uint64_t done;             /* [p] */
     bool stopping;             /* [p] */
@@ -55,9 +64,10 @@ static enum err_kind enter(struct pool *p, struct job *job, bool bounded, struct
     assert(mode != CALL_INLINE);
     if (p->stopping)
         return err_set(e, ERR_UNAVAILABLE, "", "the daemon is stopping");
-    if (bounded && p->calls >= p->config.calls)
+    if (bounded && p->calls - p->own >= p->config.calls)
         return err_set(e, ERR_UNAVAILABLE, "", "%zu calls wait already", p->calls);
     job->line = NULL;
+    job->own = !bounded;
     job->here = false;
     job->between = mode == CALL_BETWEEN;
     job->turn = (struct turn){.job = job};
@@ -65,12 +75,15 @@ static enum err_kind enter(struct pool *p, struct job *job, bool bounded, struct
         struct line *line = lines_open(&p->lines, call_model(job->call));
         if (!line)
             return err_set(e, ERR_NOMEM, "", "no memory for the model's line");
-        if (bounded && line->calls >= p->config.line_calls)
-            return err_set(e, ERR_BUSY, "", "%zu calls of this model wait already", line->calls);
+        if (bounded && line->calls - line->own >= p->config.line_calls)
+            return err_set(e, ERR_BUSY, "", "%zu calls of this model wait already",
+                           line->calls - line->own);
         line->calls++;
+        line->own += job->own;
         job->line = line;
     }
     p->calls++;
+    p->own += job->own;
     return ERR_OK;
 }
 
@@ -78,10 +91,20 @@ static enum err_kind enter(struct pool *p, struct job *job, bool bounded, struct
 static void leave(struct pool *p, struct job *job) REQUIRES(p->lock)
 {
     p->calls--;
+    p->own -= job->own;
     if (job->line) {
         job->line->calls--;
+        job->line->own -= job->own;
         lines_release(&p->lines, job->line);
     }
+}
+
+/* There is work for so many workers. */
+static void tell(struct pool *p, size_t workers) REQUIRES(p->lock)
+{
+    atomic_fetch_add(&p->news, 1);
+    for (size_t i = 0; i < p->idle && i < workers; i++)
+        pthread_cond_signal(&p->work);
 }
 
 /* NULL: it has none, or no memory for it; it runs alone then. */
@@ -115,7 +138,7 @@ static void give_turn(struct pool *p, struct job *job) REQUIRES(p->lock)
         round_push(&p->round, line ? &line->turn : &job->turn);
         if (line)
             line->in_round = true;
-        pthread_cond_signal(&p->work);
+        tell(p, 1);
     }
 }
 
@@ -174,7 +197,7 @@ static void pass_on(struct pool *p, struct line *line) REQUIRES(p->lock)
     line->in_round = line_is_waiting(line);
     if (line->in_round) {
         round_push(&p->round, &line->turn);
-        pthread_cond_signal(&p->work);
+        tell(p, 1);
     }
 }
 
@@ -290,7 +313,7 @@ static void go_on(struct pool *p, struct job *job) REQUIRES(p->lock)
 {
     p->queued++;
     round_push(&p->round, job->line ? &job->line->turn : &job->turn);
-    pthread_cond_signal(&p->work);
+    tell(p, 1);
 }
 
 void pool_commit(struct pool *p, struct job *job)
@@ -313,6 +336,16 @@ void pool_commit(struct pool *p, struct job *job)
 }
 
 /* ---- errands (engine/crew.h) --------------------------------------------------------------- */
+
+/* While x has that value, but not for long. false: it still has it. */
+static bool loiter(const atomic_size_t *x, size_t value)
+{
+    int64_t end = clock_ns() + LOITER_NS;
+    while (atomic_load_explicit(x, memory_order_relaxed) == value)
+        if (clock_ns() >= end)
+            return false;
+    return true;
+}
 
 /* Nobody needs to look at h any more. */
 static void close_help(struct pool *p, const struct help *h) REQUIRES(p->lock)
@@ -345,11 +378,12 @@ static void run_errand(struct crew *c, struct errand *e, void *workspace)
     lock_take(&p->lock);
     h.next = p->help;
     p->help = &h;
-    for (size_t i = 0; i < p->idle && i + 1 < e->parts; i++)
-        pthread_cond_signal(&p->work);
+    tell(p, e->parts - 1);
     lock_give(&p->lock);
     while (errand_part(e, workspace))
         ;
+    for (size_t n = 1; n > 0 && loiter(&h.helpers, n);)
+        n = atomic_load(&h.helpers);
     lock_take(&p->lock);
     close_help(p, &h);
     while (h.helpers > 0)
@@ -364,8 +398,17 @@ struct crew *pool_crew(struct pool *p)
 
 /* ---- the workers --------------------------------------------------------------------------- */
 
-static void wait_for_work(struct pool *p) REQUIRES(p->lock)
+/* helped: it may well be wanted again at once. */
+static void wait_for_work(struct pool *p, bool helped) REQUIRES(p->lock)
 {
+    size_t news = atomic_load(&p->news);
+    if (helped) {
+        lock_give(&p->lock);
+        loiter(&p->news, news);
+        lock_take(&p->lock);
+    }
+    if (atomic_load(&p->news) != news)
+        return;
     p->idle++;
     lock_wait(&p->lock, &p->work);
     p->idle--;
@@ -403,6 +446,7 @@ static void end_slice(struct pool *p, struct job *job, bool unkept) REQUIRES(p->
         job->done(job, true);
     else
         api_flush(p->api);
+    pool_submit_jobs(p); /* the call may have made one */
     lock_take(&p->lock);
 }
 
@@ -442,7 +486,7 @@ static void give_next_turn(struct pool *p, struct line *group) REQUIRES(p->lock)
         round_push_first(&p->round, &group->turn);
     else
         round_push(&p->round, &group->turn);
-    pthread_cond_signal(&p->work);
+    tell(p, 1);
 }
 
 /* Takes calls out of a group whose turn was taken. Returns how many. */
@@ -489,17 +533,20 @@ static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct pool *p = w->pool;
+    bool helped = false; /* just now */
     lock_take(&p->lock);
     while (!p->stopping) {
         struct turn *turn = round_take(&p->round);
+        bool helps = !turn && p->help;
         if (turn && turn->line && turn->line->together)
             run_together(p, turn->line, w->scratch);
         else if (turn)
             run_slice(p, turn, w->scratch);
-        else if (p->help)
+        else if (helps)
             help(p, p->help, w->scratch);
         else
-            wait_for_work(p);
+            wait_for_work(p, helped);
+        helped = helps;
     }
     lock_give(&p->lock);
     return NULL;
@@ -509,28 +556,44 @@ static void *worker_main(void *arg)
 
 static void free_internal(struct job *job, bool ran)
 {
+    struct pool *p = job->pool;
     (void)ran;
     call_free(job->call);
     mem_free(job);
+    pool_submit_jobs(p);
+}
+
+/* false: it is not in the pool, and gone. */
+static bool submit(struct pool *p, struct call *call)
+{
+    struct err e;
+    struct job *job = mem_array(1, sizeof *job);
+    bool entered = false;
+    if (job) {
+        *job = (struct job){.call = call, .done = free_internal, .pool = p};
+        lock_take(&p->lock);
+        entered = !enter(p, job, false, &e);
+        if (entered)
+            give_turn(p, job);
+        lock_give(&p->lock);
+    }
+    if (entered)
+        return true;
+    call_free(call);
+    mem_free(job);
+    return false;
 }
 
 void pool_submit(struct pool *p, struct call *call)
 {
-    struct err e;
-    struct job *job = mem_array(1, sizeof *job);
-    if (!job) { /* it will be due again */
-        call_free(call);
-        return;
-    }
-    job->call = call;
-    job->done = free_internal;
-    lock_take(&p->lock);
-    bool entered = !enter(p, job, false, &e);
-    if (entered)
-        give_turn(p, job);
-    lock_give(&p->lock);
-    if (!entered)
-        free_internal(job, false);
+    (void)submit(p, call); /* it will be due again */
+}
+
+void pool_submit_jobs(struct pool *p)
+{
+    struct call *c;
+    while ((c = api_job_due(p->api)) != NULL && submit(p, c))
+        continue;
 }
 
 /* ---- starting and stopping ----------------------------------------------------------------- */
@@ -553,7 +616,7 @@ static enum err_kind start_workers(struct api *a, struct pool *p, struct err *e)
         w->scratch = scratch_new(a);
         if (!w->scratch)
             return err_set(e, ERR_NOMEM, "", "no memory for worker %zu", i + 1);
-        scratch_join(w->scratch, &p->crew);
+        scratch_join(w->scratch, &p->crew, &p->queued);
         int code = pthread_create(&w->thread, NULL, worker_main, w);
         if (code)
             return err_set(e, ERR_UNAVAILABLE, "", "worker %zu: %s", i + 1, strerror(code));
@@ -595,7 +658,7 @@ void pool_stop(struct pool *p)
 {
     lock_take(&p->lock);
     p->stopping = true;
-    pthread_cond_broadcast(&p->work);
+    tell(p, p->idle);
     size_t workers = p->started;
     lock_give(&p->lock);
     for (size_t i = 0; i < workers; i++)

@@ -53,6 +53,8 @@ void pool_keep(struct pool *p, struct job *job);
 void pool_commit(struct pool *p, struct job *job);
 /* Runs a call that nobody waits for, beyond all bounds, and frees it. */
 void pool_submit(struct pool *p, struct call *call);
+/* The same for the slices of jobs that are due (api_job_due). */
+void pool_submit_jobs(struct pool *p);
 
 /* Ends the workers, each at the end of its slice, and tells all jobs that are left that they will
  * not run; so does pool_commit from now on. When it returns no job is in the pool, and no change

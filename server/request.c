@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "engine/mem.h"
 #include "server/clock.h"
+#include "server/feed.h"
 
 /* An answer must be taken at this rate, after a grace of --body-seconds. */
 #define SEND_BYTES_PER_SECOND 65536
@@ -45,6 +46,7 @@ struct request {
     size_t bytes_out; /* of the answer's body */
     int status;       /* 0: none was sent */
     int64_t began_ns;
+    struct feed feed;                  /* the body of an answer that is a stream */
     char method[GUARD_METHOD_MAX + 2]; /* cut one over the limit, for the guard to see */
     char target[];
 };
@@ -94,6 +96,25 @@ static bool add_headers(struct MHD_Response *m, const struct request *r, const s
     return ok;
 }
 
+/* The stream that is sent as the body; NULL: there is none. A HEAD gets an empty one: behind a body
+ * that has no end libmicrohttpd (0.9.75) would send the end of its last piece all the same. */
+static struct stream *stream_to_send(const struct request *r)
+{
+    return strcmp(r->method, "HEAD") != 0 ? call_stream(r->call) : NULL;
+}
+
+/* Without an end: it is owed no more, and a daemon that stops does not wait for it. */
+static struct MHD_Response *stream_response(struct request *r, struct stream *stream)
+{
+    r->feed = (struct feed){.stream = stream,
+                            .connection = r->connection,
+                            .watched = r->watched,
+                            .take_ns = r->shared->config->body_seconds * CLOCK_SECOND};
+    atomic_fetch_sub(&r->shared->owed, r->owed);
+    r->owed = false;
+    return feed_response(&r->feed);
+}
+
 /* The body is lent, not copied: libmicrohttpd reads it last before request_end, which frees it
  * (checked in 0.9.75: after that notice it only drops its reference; a persistent buffer has
  * nothing to free). */
@@ -101,8 +122,10 @@ static enum MHD_Result send_answer(struct request *r)
 {
     const struct answer *a = call_answer(r->call);
     const struct config *config = r->shared->config;
+    struct stream *stream = stream_to_send(r);
     struct MHD_Response *m =
-        MHD_create_response_from_buffer(a->bytes, (void *)a->body, MHD_RESPMEM_PERSISTENT);
+        stream ? stream_response(r, stream)
+               : MHD_create_response_from_buffer(a->bytes, (void *)a->body, MHD_RESPMEM_PERSISTENT);
     if (!m)
         return MHD_NO;
     int64_t seconds = config->body_seconds + (int64_t)(a->bytes / SEND_BYTES_PER_SECOND);
@@ -341,14 +364,15 @@ static const char *ending(enum MHD_RequestTerminationCode how)
 
 static void log_request(const struct request *r, enum MHD_RequestTerminationCode how)
 {
-    const char *origin = r->call ? call_origin(r->call) : "", *end = ending(how);
+    const char *origin = r->call ? call_origin(r->call) : "";
+    const char *end = r->feed.gone ? "client-gone" : ending(how);
     struct log_field field[9] = {
         {.key = "id", .text = r->call ? call_request_id(r->call) : ""},
         {.key = "method", .text = r->method},
         {.key = "path", .text = r->target},
         {.key = "status", .number = r->status},
         {.key = "in", .number = (int64_t)r->bytes_in},
-        {.key = "out", .number = (int64_t)r->bytes_out},
+        {.key = "out", .number = (int64_t)(r->bytes_out + r->feed.bytes)},
         {.key = "us", .number = (clock_ns() - r->began_ns) / 1000},
     };
     size_t fields = 7;

@@ -86,6 +86,7 @@ struct api_config serve_api_config(const struct config *c)
         .checkpoint_seconds = c->checkpoint_seconds,
         .autograd_memory = (size_t)c->autograd_memory,
         .autograd_seconds = c->autograd_seconds,
+        .max_streams = (size_t)c->max_streams,
     };
 }
 
@@ -130,6 +131,7 @@ static bool submit_due(struct daemon *d)
         pool_submit(d->pool, c);
         any = true;
     }
+    pool_submit_jobs(d->pool); /* those that waited for the start, or rested */
     return any;
 }
 

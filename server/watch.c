@@ -1,6 +1,7 @@
 #include "server/watch.h"
 
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "engine/lock.h"
@@ -102,6 +103,17 @@ static bool has_ended(int fd)
 {
     char byte;
     return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+bool watch_has_left(const struct watched *c)
+{
+    return c && has_ended(c->fd);
+}
+
+size_t watch_untaken(const struct watched *c)
+{
+    int bytes = 0;
+    return c && ioctl(c->fd, TIOCOUTQ, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
 }
 
 /* Only what two sweeps have found is so: at the first the last bytes may just have been read, of a

@@ -39,6 +39,11 @@ struct spin *watch_spin(struct watched *c);
 enum watch_phase { WATCH_CLIENT_SENDS, WATCH_CLIENT_TAKES };
 /* deadline_ns: on clock_ns. NULL is fine. */
 void watch_set(struct watched *c, enum watch_phase phase, int64_t deadline_ns);
+/* Has the client ended its side, with nothing left to be read? For one who has nothing more to say.
+ * NULL is fine: false. */
+bool watch_has_left(const struct watched *c);
+/* Bytes that were sent and that the client's side has not taken yet. NULL is fine: 0. */
+size_t watch_untaken(const struct watched *c);
 /* To be called about once a second: shuts down what was due before now, and who was gone in the
  * middle of sending at the last sweep already. Returns how many were overdue. */
 size_t watch_sweep(struct watch *w, int64_t now_ns);

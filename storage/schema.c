@@ -27,6 +27,7 @@
  *   answers    by Idempotency-Key; serial is their age
  *   journal    changes and each model's end (store_journal.h)
  *   front      the newest changes, in groups (front.h)
+ *   jobs       of the models that id names, which need not be there any more (store_job.c)
  *   garbage    chunks that nobody owns any more, waiting to be deleted piece by piece */
 static const struct {
     const char *sql;
@@ -147,6 +148,17 @@ static const struct {
      "ALTER TABLE batches ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;"
      "PRAGMA user_version = 3;",
      journal_begin_all},
+
+    {"CREATE TABLE jobs ("
+     "  n INTEGER PRIMARY KEY AUTOINCREMENT,"
+     "  id TEXT NOT NULL,"
+     "  finished INTEGER NOT NULL,"
+     "  text TEXT NOT NULL,"
+     "  created_at INTEGER NOT NULL,"
+     "  seal INTEGER NOT NULL"
+     ") STRICT;"
+     "PRAGMA user_version = 4;",
+     NULL},
 };
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))
 

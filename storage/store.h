@@ -194,7 +194,34 @@ struct store_answer {
  * is replaced: a long call keeps how far it got, and in the end its answer. */
 void store_insert_answer(struct store_txn *txn, const struct store_answer *answer);
 
+/* A job: what is to be done to a model, and in the end what came of it. */
+struct store_job {
+    int64_t n; /* the caller's number, unique */
+    char id[STORE_ID_BYTES];
+    bool finished;
+    const char *text; /* the caller's */
+    int64_t created_at;
+};
+/* CONFLICT: the number is taken. */
+void store_insert_job(struct store_txn *txn, const struct store_job *job);
+/* It is finished, and this (borrowed until the commit) is its text now; one that is finished
+ * already stays as it is. The newest 1000 finished ones are kept. NOT_FOUND: there is none. */
+void store_finish_job(struct store_txn *txn, int64_t n, const char *text);
+/* NOT_FOUND: there is none. */
+void store_delete_job(struct store_txn *txn, int64_t n);
+
 /* ---- reading ------------------------------------------------------------------------------- */
+
+/* *found false: there is none. out->text is owned by the caller: mem_free. */
+MUST_USE enum err_kind store_find_job(struct store *s, int64_t n, struct store_job *out,
+                                      bool *found, struct err *e);
+/* The first job with a number over `after`, of any model or (id not "") of that one; as above. IO:
+ * it is damaged, and out->n is its number. */
+MUST_USE enum err_kind store_next_job(struct store *s, int64_t after, const char *id,
+                                      bool unfinished, struct store_job *out, bool *found,
+                                      struct err *e);
+/* The highest number that any job ever had, 0: none. */
+MUST_USE enum err_kind store_last_job(struct store *s, int64_t *n, struct err *e);
 
 /* NOT_FOUND: there is none. out->spec is owned by the caller: mem_free. */
 MUST_USE enum err_kind store_find_model(struct store *s, const char *id, struct store_model *out,

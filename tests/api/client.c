@@ -65,6 +65,7 @@ struct client *client_new(const char *isa)
                                     .max_body = (size_t)64 << 20,
                                     .max_model_bytes = (size_t)64 << 20,
                                     .max_batches = 100,
+                                    .max_streams = 8,
                                     .max_batch_bytes = (size_t)64 << 20,
                                     .memory = (size_t)1 << 30,
                                     .checkpoint_steps = 1000000,
@@ -259,6 +260,7 @@ static void copy_answer(const struct call *c, struct reply *r)
     for (size_t i = 0; a->header[i]; i += 2)
         copy_header(r, a->header[i], a->header[i + 1]);
     r->text = calloc(1, a->bytes + 1);
+    r->bytes = a->bytes;
     if (a->bytes)
         memcpy(r->text, a->body, a->bytes);
 }
@@ -327,7 +329,7 @@ static struct reply *next_reply(struct client *c)
 
 static void parse(struct reply *r)
 {
-    if (r->text && r->text[0]) {
+    if (r->text && r->text[0] && strstr(r->type, "json")) {
         r->json = cJSON_Parse(r->text);
         if (!r->json)
             fail_msg("no JSON: %s", r->text);
@@ -439,6 +441,24 @@ bool client_run_due(struct client *c)
     assert_int_equal(client_finish(c, due)->status, 204);
     expect(c, 200, "GET", "/models?limit=1", NULL); /* the store answers in order: it is there */
     return true;
+}
+
+bool client_job_slice(struct client *c)
+{
+    struct call *due = api_job_due(c->api);
+    if (!due)
+        return false;
+    assert_int_equal(call_mode(due), CALL_CHANGE);
+    assert_true(client_slice(c, due));
+    assert_int_equal(call_answer(due)->status, 204);
+    call_free(due);
+    return true;
+}
+
+void client_run_jobs(struct client *c)
+{
+    while (client_job_slice(c))
+        continue;
 }
 
 void create_net(struct client *c, const char *id, const char *more)

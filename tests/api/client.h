@@ -85,6 +85,11 @@ void client_checkpoint(struct client *c, const char *id);
 /* Runs the checkpoint that is due and waits until the store has it. false: none is due. */
 bool client_run_due(struct client *c);
 
+/* Runs the next slice of a job, and keeps it. false: none is due. */
+bool client_job_slice(struct client *c);
+/* All there are, until no job is left to run. */
+void client_run_jobs(struct client *c);
+
 /* A small net (2 → 3, tanh, 3 → 1, mse); more: further members, ",\"seed\":1" or "". */
 void create_net(struct client *c, const char *id, const char *more);
 /* Pushes a batch of 4 rows for it; another k, other numbers. */

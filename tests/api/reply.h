@@ -22,6 +22,7 @@ struct reply {
     char etag[32], digest[48]; /* ETag, X-State-Digest */
     bool replayed;             /* Idempotent-Replayed */
     char *text;                /* NUL-terminated */
+    size_t bytes;              /* of it */
     cJSON *json;               /* NULL for an empty body */
     int slices;                /* calls of call_work that it took */
 };

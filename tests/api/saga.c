@@ -4,15 +4,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/state.h"
+
 /* ---- what a model looks like --------------------------------------------------------------- */
 
-/* Times differ from run to run, and a call in slices shows. */
+/* What follows each of these is left out. */
+static void cut_after(char *text, const char *key)
+{
+    for (char *at = text; (at = strstr(at, key)) != NULL;) {
+        at += strlen(key);
+        memmove(at, at + strcspn(at, ",}"), strlen(at + strcspn(at, ",}")) + 1);
+    }
+}
+
+/* Times differ from run to run, as do the numbers of jobs after a failure, and whether one has had
+ * a slice in this run; and a call in slices shows. */
 static void blur(char *text)
 {
     static const char training[] = "\"state\":\"training\"", ready[] = "\"state\":\"ready\"";
     for (char *at = text; (at = strstr(at, "_at\":\"")) != NULL;)
         for (at += strlen("_at\":\""); *at && *at != '"'; at++)
             *at = '-';
+    cut_after(text, "\"job\":");
+    cut_after(text, "\"rows_per_second\":");
+    cut_after(text, "\"eta_seconds\":");
+    for (char *at = text; (at = strstr(at, "\"queued\"")) != NULL;) {
+        memmove(at + strlen("\"running\""), at + strlen("\"queued\""),
+                strlen(at + strlen("\"queued\"")) + 1);
+        memcpy(at, "\"running\"", strlen("\"running\""));
+    }
     char *at = strstr(text, training);
     if (!at)
         return;
@@ -20,13 +40,25 @@ static void blur(char *text)
     memmove(at + sizeof ready - 1, at + sizeof training - 1, strlen(at + sizeof training - 1) + 1);
 }
 
+/* A word that gets longer needs room for it. */
+static void blur_reply(struct reply *r)
+{
+    if (!r->text)
+        return;
+    size_t bytes = strlen(r->text), jobs = 0;
+    for (const char *at = r->text; (at = strstr(at, "\"queued\"")) != NULL; at++)
+        jobs++;
+    r->text = realloc(r->text, bytes + 1 + jobs);
+    assert_non_null(r->text);
+    blur(r->text);
+}
+
 /* Adds a line for one request; returns its status. */
 static int show(struct client *c, FILE *out, const struct request *q)
 {
     struct reply r;
     client_exchange(c->api, c->scratch, 0, q, &r);
-    if (r.text)
-        blur(r.text);
+    blur_reply(&r);
     fprintf(out, "%d %s\n", r.status, r.text ? r.text : "");
     int status = r.status;
     reply_close(&r);
@@ -67,6 +99,13 @@ static void show_forward(struct client *c, FILE *out, const char *id)
              .method = "POST", .target = target, .body = "{\"inputs\":[[0.5,-1],[2,0.25]]}"});
 }
 
+static void show_jobs(struct client *c, FILE *out, const char *id)
+{
+    char target[120];
+    snprintf(target, sizeof target, "/jobs?limit=100&model=%s", id);
+    show(c, out, &(struct request){.method = "GET", .target = target});
+}
+
 char *saga_look(struct client *c, const char *id)
 {
     static const char *const shown[] = {"/parameters", "/gradients", "/losses?limit=10000",
@@ -79,6 +118,7 @@ char *saga_look(struct client *c, const char *id)
         for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
             show_at(c, out, id, shown[i]);
         show_batches(c, out, id);
+        show_jobs(c, out, id);
         show_forward(c, out, id);
     }
     fclose(out);
@@ -102,6 +142,20 @@ static void play_due(struct client *c, struct reply *out)
     int status = out->status == 200 ? 204 : out->status;
     reply_close(out);
     out->status = status;
+}
+
+/* One that failed before rests no longer. */
+static void play_slice(struct client *c, struct reply *out)
+{
+    jobs_wake(&c->api->jobs);
+    struct call *due = api_job_due(c->api);
+    *out = (struct reply){.status = due ? 0 : 503, .text = strdup("")};
+    if (!due)
+        return;
+    while (!client_work(due, c->scratch, 0))
+        continue;
+    out->status = call_answer(due)->status;
+    call_free(due);
 }
 
 static void play_reopen(struct client *c, struct reply *out)
@@ -133,6 +187,10 @@ void saga_play(const struct saga *s, size_t i, struct client *c, int64_t left, s
         play_reopen(c, out);
         return;
     }
+    if (a->kind == ACT_SLICE) {
+        play_slice(c, out);
+        return;
+    }
     if (a->kind == ACT_DUE) {
         play_due(c, out);
         return;
@@ -142,8 +200,7 @@ void saga_play(const struct saga *s, size_t i, struct client *c, int64_t left, s
     struct request q = {
         .method = a->method, .target = a->target, .body = body, .header = {"Idempotency-Key", key}};
     client_exchange(c->api, c->scratch, 0, &q, out);
-    if (out->text)
-        blur(out->text);
+    blur_reply(out);
     free(body);
 }
 

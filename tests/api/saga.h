@@ -20,6 +20,7 @@
 enum act_kind {
     ACT_CALL,
     ACT_DUE,    /* the background checkpoints that are due */
+    ACT_SLICE,  /* the next slice of the job that there is: at most one at a time */
     ACT_REOPEN, /* the daemon is stopped and started */
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/state.h"
 #include "tests/api/saga.h"
 
 /* What the draws know of a model. */
@@ -339,6 +340,36 @@ static void delete_fork(struct maker *k, int m)
         call(k, m, "DELETE", "", NULL);
 }
 
+static void slice(struct maker *k, int m)
+{
+    struct model_jobs *const *at = k->client->api->jobs.model;
+    (void)m;
+    for (int i = 0; i < JOBS_BUCKETS; i++) /* the one that it is of */
+        for (int j = 0; at[i] && j < SAGA_MODELS; j++)
+            if (!strcmp(at[i]->id, k->saga->id[j])) {
+                add(k, (struct act){.kind = ACT_SLICE, .model = j, .method = "slice"});
+                return;
+            }
+}
+
+/* A job, which is done to some part, or to the end, before something else happens. */
+static void fit(struct maker *k, int m)
+{
+    static const char *const schedule[] = {"null", "{\"type\":\"step_lr\",\"step_size\":1}"};
+    char body[200];
+    if (m == SAGA_LOOSE || jobs_stats(&k->client->api->jobs).queued ||
+        jobs_stats(&k->client->api->jobs).running)
+        return;
+    snprintf(body, sizeof body,
+             "{\"epochs\":%d,\"batch_size\":%d,\"shuffle\":true,\"seed\":%d,"
+             "\"validation_split\":%s,\"lr_schedule\":%s}",
+             1 + roll(k, 3), 2 + roll(k, 3), roll(k, 9), roll(k, 2) ? "0.3" : "0",
+             schedule[roll(k, 2)]);
+    call(k, m, "POST", "/fit", strdup(body));
+    for (int i = roll(k, 9); i > 0; i--)
+        slice(k, m);
+}
+
 static void due(struct maker *k, int m)
 {
     (void)m;
@@ -392,6 +423,8 @@ static const struct {
     {2, due},
     {1, step_with_much},
     {1, pause_journal},
+    {5, fit},
+    {8, slice},
 };
 
 /* ---- the whole ----------------------------------------------------------------------------- */

@@ -355,7 +355,11 @@ static void test_content_types(void **state)
         {"POST", "/models", "application/merge-patch+json", false},
         {"PATCH", "/models/a", "application/merge-patch+json", true},
         {"PATCH", "/models/a", "APPLICATION/JSON ; charset=utf-8", true},
-        {"POST", "/models/a/batches", "text/csv", false},
+        {"POST", "/models/a/batches", "text/csv", true},
+        {"POST", "/models/a/step", "text/csv", false},
+        {"POST", "/models/a/step", "application/x-npy", false},
+        {"POST", "/models/a/step", "application/x-safetensors", true},
+        {"POST", "/models/a/forward", "Application/X-Npy", true},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         struct call *call = call_new(c->api);

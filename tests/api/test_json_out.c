@@ -245,6 +245,25 @@ static void test_no_memory(void **state)
     assert_true(n > 3);
 }
 
+/* Room for what is told of before is made once, and for the end with it. */
+static void test_expected_bytes(void **state)
+{
+    struct json_out w = {0};
+    (void)state;
+    json_expect(&w, 1000);
+    const char *text = w.text;
+    json_bytes(&w, "\x93NUM\0", 5);
+    char *room = json_room(&w, 995);
+    assert_true(room == text + 5);
+    memset(room, 'x', 995);
+    json_expect(&w, 0);
+    assert_true(json_out_end(&w) && w.text == text && w.bytes == 1000 && w.room == 1001);
+    assert_memory_equal(w.text, "\x93NUM\0xxx", 8);
+    json_expect(&w, SIZE_MAX - 1000); /* more than a size holds */
+    assert_false(json_out_end(&w));
+    json_out_close(&w);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -263,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_take),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_expected_bytes),
     };
     return cmocka_run_group_tests_name("json_out", tests, set_up, NULL);
 }

@@ -45,6 +45,14 @@ static bool is_right(const struct act *a, const struct reply *r)
     return curt || saga_is_answer(a, r) || (a->model == SAGA_LOOSE && r->status != 503);
 }
 
+/* A job that could only just begin has done so. */
+static void cut_jobs(char *look)
+{
+    char *line = strstr(look, "\"jobs\":");
+    if (line)
+        memmove(line, line + strcspn(line, "\n"), strlen(line + strcspn(line, "\n")) + 1);
+}
+
 /* Takes the line of the gradients out of a look; does it show any? */
 static bool cut_gradients(char *look)
 {
@@ -60,10 +68,15 @@ static bool cut_gradients(char *look)
 /* A step clears the gradients first: for lack of memory it may get no further. */
 static bool is_cleared(const struct saga *s, struct client *c, const struct act *a, size_t moment)
 {
-    if (a->kind != ACT_CALL || a->model == SAGA_LOOSE || !strstr(a->target, "/step"))
+    bool steps = a->kind == ACT_SLICE || (a->kind == ACT_CALL && strstr(a->target, "/step"));
+    if (!steps || a->model == SAGA_LOOSE)
         return false;
     char *is = saga_look(c, s->id[a->model]), *want = strdup(s->moment[moment][a->model]);
     bool had = cut_gradients(want), has = cut_gradients(is);
+    if (a->kind == ACT_SLICE) {
+        cut_jobs(want);
+        cut_jobs(is);
+    }
     bool cleared = had && !has && !strcmp(is, want);
     free(is);
     free(want);

@@ -104,11 +104,12 @@ static void expect_line(void *arg, const char *line)
         fail_msg("the README lacks the line\n%s", line);
 }
 
-static void the_readme_has_the_table(void **state)
+static void the_readme_has_the_tables(void **state)
 {
     (void)state;
     char *readme = read_file("README.md");
     routes_write_markdown(expect_line, readme);
+    routes_write_media(expect_line, readme);
     free(readme);
 }
 
@@ -120,7 +121,7 @@ int main(void)
         cmocka_unit_test(another_method_is_told),
         cmocka_unit_test(no_such_path),
         cmocka_unit_test(no_two_routes_are_the_same),
-        cmocka_unit_test(the_readme_has_the_table),
+        cmocka_unit_test(the_readme_has_the_tables),
     };
     return cmocka_run_group_tests_name("routes", tests, NULL, NULL);
 }

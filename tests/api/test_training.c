@@ -158,6 +158,32 @@ static void test_slices(void **state)
     call_free(between);
 }
 
+/* Where it is known that nobody waits a slice goes on beyond its time, and ends once somebody does.
+ */
+static void test_slices_of_a_lone_call(void **state)
+{
+    struct client *c = *state;
+    atomic_size_t waiting = 0;
+    scratch_join(c->scratch, NULL, &waiting);
+    create_net(c, "a", "");
+    push_batch(c, "a", 1);
+    c->slice_ns = 0;
+    struct call *step = client_start(c, "POST", "/models/a/step", "{\"steps\":4}");
+    assert_true(client_slice(c, step));
+    assert_json(client_finish(c, step), "/step", "4");
+    step = client_start(c, "POST", "/models/a/step", "{\"steps\":3}");
+    waiting = 1;
+    assert_false(client_slice(c, step));
+    assert_json(expect_of(c, 200, "GET", "a", "", NULL), "/step", "5");
+    waiting = 0;
+    assert_true(client_slice(c, step));
+    assert_json(client_finish(c, step), "/step", "7");
+    step = client_start(c, "POST", "/models/a/step", "{\"steps\":1000000}");
+    assert_false(client_slice(c, step)); /* however alone, it tells how far it is */
+    call_free(step);
+    scratch_join(c->scratch, NULL, NULL);
+}
+
 static void test_drain_ends_a_long_call(void **state)
 {
     struct client *c = *state;
@@ -355,6 +381,7 @@ int main(void)
         ROW(test_step_is_its_parts),
         ROW(test_no_data),
         ROW(test_slices),
+        ROW(test_slices_of_a_lone_call),
         ROW(test_drain_ends_a_long_call),
         ROW(test_stop),
         ROW(test_stop_keeps_what_was_there),

@@ -63,29 +63,29 @@ struct bench {
 
 static struct bench bench;
 
-/* ---- the three products of y (batch,out) = x (batch,in) wᵀ, w being (out,in) --------------- */
+/* ---- the three products of y (batch,out) = x (batch,in) w, w lying as (in,out) ------------- */
 
 static struct product forward(struct layer l, int64_t batch)
 {
-    return (struct product){.m = batch, .n = l.out, .k = l.in, .b_transposed = true};
+    return (struct product){.m = batch, .n = l.out, .k = l.in};
 }
 
-/* dx = dy w */
+/* dx = dy wᵀ */
 static struct product input_gradient(struct layer l, int64_t batch)
 {
-    return (struct product){.m = batch, .n = l.in, .k = l.out};
+    return (struct product){.m = batch, .n = l.in, .k = l.out, .b_transposed = true};
 }
 
-/* dw = dyᵀ x */
+/* dw = xᵀ dy */
 static struct product weight_gradient(struct layer l, int64_t batch)
 {
-    return (struct product){.m = l.out, .n = l.in, .k = batch, .a_transposed = true};
+    return (struct product){.m = l.in, .n = l.out, .k = batch, .a_transposed = true};
 }
 
 static const struct form {
     const char *name;
     struct product (*of)(struct layer l, int64_t batch);
-} forms[] = {{"forward NT", forward}, {"dX NN", input_gradient}, {"dW TN", weight_gradient}};
+} forms[] = {{"forward NN", forward}, {"dX NT", input_gradient}, {"dW TN", weight_gradient}};
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 

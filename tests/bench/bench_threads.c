@@ -70,18 +70,18 @@ static struct matrix columns_of(float *data, int64_t rows)
     return (struct matrix){data, 1, rows};
 }
 
-/* The three products of y (batch,out) = x (batch,in) wᵀ, w being (out,in). */
+/* The three products of y (batch,out) = x (batch,in) w, w lying as (in,out). */
 enum form { FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, FORMS };
-static const char *const form_names[FORMS] = {"forward NT", "dX NN", "dW TN"};
+static const char *const form_names[FORMS] = {"forward NN", "dX NT", "dW TN"};
 
 static struct matmul_args product(enum form form, const struct layer *l)
 {
     struct matmul_args x = {.dtype = DTYPE_FLOAT32, .workspace = bench.workspace};
-    x.m = form == WEIGHT_GRADIENT ? l->out : l->batch;
-    x.n = form == FORWARD ? l->out : l->in;
+    x.m = form == WEIGHT_GRADIENT ? l->in : l->batch;
+    x.n = form == INPUT_GRADIENT ? l->in : l->out;
     x.k = form == FORWARD ? l->in : form == INPUT_GRADIENT ? l->out : l->batch;
     x.a = form == WEIGHT_GRADIENT ? columns_of(bench.a, x.m) : rows_of(bench.a, x.k);
-    x.b = form == FORWARD ? columns_of(bench.b, x.k) : rows_of(bench.b, x.n);
+    x.b = form == INPUT_GRADIENT ? columns_of(bench.b, x.k) : rows_of(bench.b, x.n);
     return x;
 }
 

@@ -327,6 +327,51 @@ static void a_seed_gives_the_parameters_of_pytorch(void **state)
     module_free(m);
 }
 
+/* However many are drawn at a time, and wherever they lie: the generator's numbers in order. */
+static void parameters_are_drawn_in_order(void **state)
+{
+    (void)state;
+    struct layer layer = net_linear(1100, 3, true);
+    float numbers[3300];
+    struct rng rng;
+    rng_seed(&rng, 9);
+    double bound = sqrt(3.0) * (sqrt(2.0 / 6.0) / sqrt(1100));
+    rng_uniform_f32(&rng, numbers, COUNT(numbers), -bound, bound);
+    struct module *m = net_new(&layer, 1, F32, 9);
+    for (size_t i = 0; i < COUNT(numbers); i++)
+        assert_true(lab_get(&m->parameter[0].tensor, (int64_t)i) == (double)numbers[i]);
+    module_free(m);
+}
+
+/* Weights lie by input; row by row they are what state_dict says. */
+static void a_block_has_two_orders(void **state)
+{
+    (void)state;
+    struct layer layer[] = {net_linear(3, 20, true), net_linear(20, 37, false)};
+    for (enum dtype dtype = F32; dtype <= F64; dtype++) {
+        struct module *m = net_new(layer, 2, dtype, 1);
+        void *rows = mem_array(1, module_bytes(m)), *block = mem_array(1, module_bytes(m));
+        assert_true(rows && block);
+        module_to_rows(m, m->values.data, rows);
+        for (int i = 0; i < m->parameters; i++) {
+            const struct tensor *p = &m->parameter[i].tensor;
+            struct storage storage = {.data = rows};
+            struct tensor part;
+            tensor_wrap(&part, &storage, dtype, &p->shape, p->offset);
+            for (int64_t j = 0; j < tensor_count(p); j++)
+                assert_true(lab_get(&part, j) == lab_get(p, j));
+            assert_int_equal(p->stride[0], 1);
+            assert_true(p->shape.rank == 1 || p->stride[1] == p->shape.dim[0]);
+            assert_memory_equal(p->stride, m->parameter[i].slot.stride, sizeof p->stride);
+        }
+        module_from_rows(m, rows, block);
+        assert_memory_equal(block, m->values.data, module_bytes(m));
+        mem_free(rows);
+        mem_free(block);
+        module_free(m);
+    }
+}
+
 static void a_reset_makes_saved_parameters_stale(void **state)
 {
     (void)state;
@@ -355,6 +400,8 @@ int main(void)
         TEST(too_many_parameters_are_refused_unallocated),
         TEST(parameters_are_one_block_in_state_dict_order),
         TEST(a_seed_gives_the_parameters_of_pytorch),
+        TEST(parameters_are_drawn_in_order),
+        TEST(a_block_has_two_orders),
         TEST(a_reset_makes_saved_parameters_stale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -179,8 +179,11 @@ static void momentum_begins_with_the_first_gradient(void **state)
     struct net n = net_open(F64);
     struct reference want[NET_COUNT];
     n.sgd.options = (struct sgd_options){.lr = 0.1, .momentum = 0.9, .dampening = 0.5};
-    for (int i = 0; i < NET_COUNT; i++)
-        want[i] = (struct reference){.parameter = ((double *)n.m->values.data)[i]};
+    for (int i = 0; i < n.m->parameters; i++) {
+        const struct tensor *p = &n.m->parameter[i].tensor;
+        for (int64_t j = 0; j < tensor_count(p); j++)
+            want[p->offset + j] = (struct reference){.parameter = lab_get(p, j)};
+    }
     for (size_t k = 0; k < COUNT(turns); k++) {
         draw_gradients(&n, turns[k], 1);
         assert_int_equal(step(&n, lab.tape.kernels, true), ERR_OK);

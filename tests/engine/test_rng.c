@@ -195,6 +195,40 @@ static void a_copy_goes_on_alike(void **state)
     assert_memory_equal(&r, &copy, sizeof r);
 }
 
+static void check_permutation(uint64_t seed, uint32_t n, const uint32_t *first,
+                              const uint32_t *second)
+{
+    uint32_t x[16];
+    struct rng r = seeded(seed);
+    rng_permutation(&r, x, n);
+    assert_memory_equal(x, first, n * sizeof *x);
+    rng_permutation(&r, x, n);
+    assert_memory_equal(x, second, n * sizeof *x);
+}
+
+/* torch.randperm, twice from one generator. */
+static void permutations_equal_pytorch(void **state)
+{
+    (void)state;
+    check_permutation(0, 10, (const uint32_t[]){4, 1, 7, 5, 3, 9, 0, 8, 6, 2},
+                      (const uint32_t[]){3, 9, 4, 2, 7, 8, 6, 0, 5, 1});
+    check_permutation(42, 7, (const uint32_t[]){1, 6, 3, 5, 4, 0, 2},
+                      (const uint32_t[]){5, 3, 2, 4, 0, 1, 6});
+    check_permutation(3, 1, (const uint32_t[]){0}, (const uint32_t[]){0});
+    check_permutation(9, 2, (const uint32_t[]){0, 1}, (const uint32_t[]){0, 1});
+}
+
+/* One order takes a word less than it has elements. */
+static void what_is_skipped_is_drawn(void **state)
+{
+    uint32_t x[10];
+    struct rng r = seeded(0), other = seeded(0);
+    (void)state;
+    rng_permutation(&r, x, 10);
+    rng_skip(&other, 9);
+    assert_memory_equal(&r, &other, sizeof r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +240,8 @@ int main(void)
         cmocka_unit_test(blocks_of_normals_equal_pytorch),
         cmocka_unit_test(the_waiting_sine_outlives_a_block),
         cmocka_unit_test(a_copy_goes_on_alike),
+        cmocka_unit_test(permutations_equal_pytorch),
+        cmocka_unit_test(what_is_skipped_is_drawn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

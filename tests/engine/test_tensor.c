@@ -395,6 +395,36 @@ static void copies_convert_and_follow_strides(void **state)
     lab_close(&l);
 }
 
+/* Matrices of which one lies by rows and one by columns, or both apart: of all sizes around those
+ * of the tiles that they are copied in. */
+static void matrices_are_turned(void **state)
+{
+    (void)state;
+    static const int64_t sizes[] = {1, 2, 15, 16, 17, 33};
+    struct lab l;
+    lab_open(&l, NULL);
+    for (size_t i = 0; i < COUNT(sizes) * COUNT(sizes) * 4; i++) {
+        int64_t rows = sizes[i / 4 % COUNT(sizes)], columns = sizes[i / 4 / COUNT(sizes)];
+        struct tensor a = *lab_zeros(&l, DTYPE_FLOAT32, SHAPE(rows * columns * 2)), b = a;
+        b.storage = lab_zeros(&l, DTYPE_FLOAT32, SHAPE(rows * columns * 2))->storage;
+        a.shape = b.shape = SHAPE(rows, columns);
+        a.stride[0] = i % 2 ? 1 : 2 * columns;
+        a.stride[1] = i % 2 ? rows : 1;
+        b.stride[0] = i / 2 % 2 ? 2 : columns;
+        b.stride[1] = i / 2 % 2 ? 2 * rows : 1;
+        for (int64_t k = 0; k < rows * columns; k++)
+            lab_put(&a, k, (double)k + 1);
+        tensor_copy(&b, &a);
+        double sum = 0;
+        for (int64_t k = 0; k < rows * columns; k++)
+            assert_true(lab_get(&b, k) == (double)k + 1);
+        for (int64_t k = 0; k < rows * columns * 2; k++) /* and nothing beside them */
+            sum += (double)((float *)b.storage->data)[k];
+        assert_true(sum == (double)(rows * columns) * (double)(rows * columns + 1) / 2);
+    }
+    lab_close(&l);
+}
+
 static void copies_take_scalars_and_nothing(void **state)
 {
     (void)state;
@@ -448,6 +478,7 @@ int main(void)
         cmocka_unit_test(layouts_are_recognized),
         cmocka_unit_test(layouts_are_taken_over),
         cmocka_unit_test(copies_convert_and_follow_strides),
+        cmocka_unit_test(matrices_are_turned),
         cmocka_unit_test(copies_take_scalars_and_nothing),
         cmocka_unit_test(wrapped_tensors_are_row_major_leaves),
     };

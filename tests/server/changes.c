@@ -150,6 +150,26 @@ static void make_long_call(const struct subject *m, uint64_t *dice, struct chang
     text_print(&c->body, "}");
 }
 
+/* Of one slice, or of many. */
+static void make_fit(const struct subject *m, uint64_t *dice, struct change *c)
+{
+    static const char *const schedule[] = {
+        "null", "{\"type\":\"step_lr\",\"step_size\":2}",
+        "{\"type\":\"exponential_lr\",\"gamma\":0.95}",
+        "{\"type\":\"cosine_annealing_lr\",\"T_max\":3,\"eta_min\":0.001}"};
+    bool is_long = dice_between(dice, 0, 2) == 0;
+    (void)m;
+    strcat(c->path, "/fit");
+    c->waits = true;
+    text_print(&c->body, "{\"epochs\":%lld,\"batch_size\":%lld,\"shuffle\":%s,\"seed\":%lld,",
+               (long long)dice_between(dice, 1, is_long ? 150 : 4),
+               (long long)dice_between(dice, 1, 9), dice_between(dice, 0, 2) ? "true" : "false",
+               (long long)dice_between(dice, 0, 99));
+    text_print(&c->body, "\"validation_split\":%s,\"lr_schedule\":%s,\"early_stopping\":%s}",
+               dice_between(dice, 0, 1) ? "0.3" : "0", schedule[dice_between(dice, 0, 3)],
+               dice_between(dice, 0, 3) ? "null" : "{\"patience\":2}");
+}
+
 static void make_inline_step(const struct subject *m, uint64_t *dice, struct change *c)
 {
     (void)m;
@@ -350,6 +370,7 @@ static const struct verb {
     {80, "step by number", make_numbered_step},
     {80, "call of many steps", make_steps},
     {10, "call of several slices", make_long_call},
+    {25, "job", make_fit},
     {90, "inline step", make_inline_step},
     {6, "large inline step", make_large_step},
     {100, "backward", make_backward},
@@ -472,7 +493,7 @@ void subject_learn(struct subject *m, const struct change *c, long status, const
 {
     if (status >= 200 && status < 300)
         take_effect(m, c, json);
-    /* Errors that have had an effect tell it too. */
+    /* Errors that have had an effect tell it too. Of a job the model was asked at last. */
     const cJSON *step = c->reads ? NULL : member(json, "step");
     if (step && cJSON_IsNumber(step))
         m->step = (int64_t)step->valuedouble;

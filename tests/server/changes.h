@@ -54,7 +54,8 @@ struct change {
     bool reads;       /* and changes nothing */
     int64_t steps;    /* of a call of …/step; otherwise 0 */
     enum effect effect;
-    int64_t n; /* of the batch or checkpoint that it removes */
+    int64_t n;  /* of the batch or checkpoint that it removes */
+    bool waits; /* it is done when the job that it makes is over */
 };
 
 /* steps: so many instead of those drawn, if it is a call of …/step; 0: those drawn. */

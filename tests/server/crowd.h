@@ -120,6 +120,11 @@ void *crowd_run_client(void *arg);
 /* The first one counts. */
 void crowd_note_trouble(struct crowd *c, const char *format, ...) PRINTF_LIKE(2, 3);
 bool crowd_has_trouble(struct crowd *c);
+/* After the answer to a change that waits: asks until the job is over, takes what came of it for
+ * the answer, and asks for the model. Returns the status of the last request; 200: all went well.
+ */
+long crowd_follow_job(struct model_client *m, const struct subject *subject, int64_t job,
+                      struct acted *a);
 /* What an answer is known by. */
 void crowd_digest(const struct model_client *m, struct acted *a);
 

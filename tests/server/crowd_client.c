@@ -89,6 +89,44 @@ void crowd_digest(const struct model_client *m, struct acted *a)
     text_free(&t);
 }
 
+/* Numbers are given to the jobs of all models, and times are those of the machine. */
+static void digest_job(const cJSON *json, struct acted *a)
+{
+    static const char *const left_out[] = {"job",        "rows_per_second", "eta_seconds",
+                                           "created_at", "started_at",      "finished_at"};
+    cJSON *copy = cJSON_Duplicate(json, true);
+    for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(copy, left_out[i]);
+    char *text = cJSON_PrintUnformatted(copy);
+    a->digest = 14695981039346656037u;
+    for (const char *at = text; *at; at++)
+        a->digest = (a->digest ^ (unsigned char)*at) * 1099511628211u;
+    snprintf(a->begin, sizeof a->begin, "%s", text);
+    cJSON_free(text);
+    cJSON_Delete(copy);
+}
+
+static bool is_over(const cJSON *json)
+{
+    const cJSON *state = member(json, "state");
+    return cJSON_IsString(state) && strcmp(state->valuestring, "queued") != 0 &&
+           strcmp(state->valuestring, "running") != 0;
+}
+
+long crowd_follow_job(struct model_client *m, const struct subject *subject, int64_t job,
+                      struct acted *a)
+{
+    const struct timespec moment = {.tv_nsec = 2000000};
+    long status;
+    while ((status = try_ask(m, "GET", NULL, "/jobs/%lld", (long long)job)) == 200 &&
+           !is_over(m->json))
+        nanosleep(&moment, NULL);
+    if (status != 200)
+        return status;
+    digest_job(m->json, a);
+    return try_ask(m, "GET", NULL, "/models/%s", subject->id);
+}
+
 static int64_t steps_done(const struct model_client *m)
 {
     const cJSON *done = member(m->json, "steps_done");
@@ -131,6 +169,26 @@ static bool is_strange(const struct crowd_client *c, long status)
     return status == 429 || (status >= 500 && !(status == 503 && ending));
 }
 
+/* Until the job that it has made is over, through whatever lives. false: trouble. */
+static bool see_job_through(struct crowd_client *c, const struct crowd_model *m,
+                            const struct change *change, struct acted *a)
+{
+    long status = 200;
+    if (!change->waits || a->status != 202)
+        return true;
+    int64_t job = (int64_t)member(c->m.json, "job")->valuedouble;
+    while ((status = crowd_follow_job(&c->m, &m->subject, job, a)) != 200) {
+        if (status != 0 && status != 503) {
+            crowd_note_trouble(c->crowd, "job %lld: %ld: %.300s", (long long)job, status,
+                               c->m.reply->body);
+            return false;
+        }
+        if (!next_life(c, m))
+            return false;
+    }
+    return true;
+}
+
 /* Sends it until it is answered. false: trouble. */
 static bool see_through(struct crowd_client *c, const struct crowd_model *m,
                         const struct change *change, struct acted *a)
@@ -149,7 +207,7 @@ static bool see_through(struct crowd_client *c, const struct crowd_model *m,
         }
         if (!is_cut(c, a->status)) {
             take_answer(c, change, lives, a);
-            return true;
+            return see_job_through(c, m, change, a);
         }
         if (!next_life(c, m))
             return false;

@@ -27,13 +27,17 @@ static int times(const struct repeat *r, int model, size_t place)
 
 /* Is the answer the one that was acknowledged? What was acknowledged as an error after some steps
  * is asked for as a call of so many, which has another answer. */
-static bool is_same(const struct acted *was, const struct model_client *m, long status)
+static bool is_same(const struct acted *was, struct model_client *m, const struct subject *subject,
+                    const struct change *change, long status)
 {
     struct acted is = {.status = status};
     if (was->steps_done)
         return status == 200;
     if (status != 204)
         crowd_digest(m, &is);
+    if (change->waits && status == 202 &&
+        crowd_follow_job(m, subject, (int64_t)member(m->json, "job")->valuedouble, &is) != 200)
+        return false;
     return is.status == was->status && is.digest == was->digest;
 }
 
@@ -45,7 +49,8 @@ static bool do_again(struct repeat *r, struct model_client *m, struct subject *s
     struct change change;
     change_make(subject, was->number, was->steps_done, &change);
     long status = try_keyed(m, change.method, NULL, change.body.at, change.path);
-    bool same = status != 0 && (is_same(was, m, status) || (r->lie && r->lie->answers_ignored));
+    bool same = status != 0 &&
+                (is_same(was, m, subject, &change, status) || (r->lie && r->lie->answers_ignored));
     if (!same)
         crowd_note_trouble(r->client->crowd,
                            "%s, change %zu of %zu: %s %s (%s)\n  was answered %ld: %s…\n"

@@ -63,6 +63,7 @@ static void test_defaults(void **state)
     assert_int_equal(c.queue, 64);
     assert_int_equal(c.queue_bytes, 1 << 30);
     assert_int_equal(c.max_connections, 4096);
+    assert_int_equal(c.max_streams, 512);
     assert_int_equal(c.checkpoint_steps, 10000);
     assert_int_equal(c.checkpoint_seconds, 5);
     assert_int_equal(c.autograd_memory, 1 << 30);
@@ -197,6 +198,7 @@ static void test_refusals(void **state)
         {"--max-body", "1kk", "1kk"},
         {"--max-body", "1023", "1024"},
         {"--max-body", "2G", "queue-bytes"},
+        {"--max-streams", "2049", "max-connections"},
         {"--log", "xml", "text|json"},
         {"--log", "tex", "text|json"},
         {"--log", "", "text|json"},

@@ -368,6 +368,26 @@ static void test_internal_calls_pass_the_bounds(void **state)
     wait_trace("internal ");
 }
 
+/* A job's slices are always in its model's line: that must leave clients all of their places. */
+static void test_internal_calls_take_no_place(void **state)
+{
+    struct probe own, one, two;
+    (void)state;
+    start_pool(1, 1, 1);
+    make(&own, "/change/m?name=hold");
+    make(&one, "/change/m?name=one");
+    make(&two, "/change/m?name=two");
+    pool_submit(pool, own.job.call);
+    wait_trace("hold ");
+    commit(&one);
+    assert_int_equal(reserve(&two), ERR_UNAVAILABLE); /* by the client's, not by ours */
+    open_gate();
+    finish(&one);
+    assert_int_equal(one.ran, 1);
+    commit(&two);
+    finish(&two);
+}
+
 static bool fail_all(size_t bytes)
 {
     (void)bytes;
@@ -936,6 +956,7 @@ int main(void)
         POOL_TEST(test_reads_beside_a_change),
         POOL_TEST(test_bounds),
         POOL_TEST(test_internal_calls_pass_the_bounds),
+        POOL_TEST(test_internal_calls_take_no_place),
         POOL_TEST(test_no_memory),
         POOL_TEST(test_stop),
         POOL_TEST(test_stop_in_the_middle_of_a_long_call),

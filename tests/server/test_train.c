@@ -432,6 +432,12 @@ static const char *body_of(const struct route *r)
     return r->body == BODY_NONE ? NULL : "{}";
 }
 
+/* A GET of a stream would not end. */
+static const char *method_of(const struct route *r)
+{
+    return strstr(r->path, "/events") ? "HEAD" : r->method;
+}
+
 static void fill_path(const char *pattern, const char *id, char *out, size_t bytes)
 {
     static const char *const value[][2] = {{"{n}", "1"}, {"{name}", "0.bias"}};
@@ -463,11 +469,11 @@ static void test_every_route(void **state)
         ask(&m, 200, "POST", "{\"steps\":2}", "/models/%s/step", id);
         ask(&m, 201, "POST", NULL, "/models/%s/checkpoints", id);
         fill_path(r->path, id, path, sizeof path);
-        ask(&m, r->status, r->method, body_of(r), "%s", path);
+        ask(&m, r->status, method_of(r), body_of(r), "%s", path);
         http_header(m.reply, "Content-Type", type, sizeof type);
-        if (!strncmp(type, "text/plain", 10))
+        if (!strncmp(type, "text/plain", 10) || !strncmp(type, "application/x-", 14))
             assert_true(m.reply->bytes > 0);
-        else
+        else if (strcmp(type, "text/event-stream") != 0)
             assert_true(r->status == 204 ? m.reply->bytes == 0 : cJSON_IsObject(m.json));
         if (r->status == 201 && strcmp(r->path, "/admin/backup")) { /* a file has no address */
             assert_non_null(

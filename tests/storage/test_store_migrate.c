@@ -39,7 +39,7 @@ static void brought_up(void **state)
 {
     struct fixture *f = *state;
     fixture_close(f);
-    assert_int_equal(sql_number(f->path, "PRAGMA user_version"), 3);
+    assert_int_equal(sql_number(f->path, "PRAGMA user_version"), 4);
     /* an end for each of its models */
     assert_int_equal(sql_number(f->path, "SELECT count(*) FROM journal"), 2);
     assert_int_equal(sql_number(f->path, "SELECT count(*) FROM journal JOIN models"
