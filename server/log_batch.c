@@ -8,13 +8,16 @@
 #include "engine/mem.h"
 #include "server/clock.h"
 
+/* A line after so long is not worth a thread's wake-up. */
+#define CALM_NS 1000000
+
 /* [I] immutable  [b] guarded by lock */
 struct log_batch {
     int fd;           /* [I] */
     pthread_t thread; /* [I] */
     struct lock lock;
     pthread_cond_t filled;      /* [b] something waits, or ending */
-    int64_t written;            /* [b] when the last write was */
+    int64_t latest;             /* [b] when the last line came */
     size_t used;                /* [b] */
     bool ending;                /* [b] */
     char bytes[LOG_LINE_BYTES]; /* [b] */
@@ -22,7 +25,6 @@ struct log_batch {
 
 static void write_out(struct log_batch *b, const char *bytes, size_t count) REQUIRES(b->lock)
 {
-    b->written = clock_ns();
     ssize_t written = write(b->fd, bytes, count);
     (void)written; /* there is nowhere to complain about a log that cannot be written */
 }
@@ -71,10 +73,13 @@ struct log_batch *log_batch_new(int fd)
 
 void log_batch_put(struct log_batch *b, const char *line, size_t bytes, bool now)
 {
+    int64_t at = clock_ns();
     lock_take(&b->lock);
+    bool calm = at - b->latest >= CALM_NS;
+    b->latest = at;
     if (now || bytes > sizeof b->bytes - b->used)
         write_waiting(b);
-    if (now || (!b->used && clock_ns() - b->written >= LOG_BATCH_NS)) {
+    if (now || (calm && !b->used)) {
         write_out(b, line, bytes);
     } else {
         memcpy(b->bytes + b->used, line, bytes);

@@ -1,8 +1,8 @@
 /* server/log_batch.h - lines of the log that come in quick succession, written together.
  *
  * A write takes longer than anything else that is done for a line, and wakes whoever reads a pipe.
- * A line after a calm is written at once; those that follow it within LOG_BATCH_NS wait until that
- * is over, or a write is full. Lines stay in order.
+ * A line after a calm is written at once; those that come close upon another wait for LOG_BATCH_NS,
+ * or until a write is full. Lines stay in order.
  * Threads: any, but new and free; it has one of its own, which sleeps while nothing waits.
  */
 #ifndef SERVER_LOG_BATCH_H
