@@ -514,6 +514,44 @@ static void test_jobs(void **state)
     assert_int_equal(bytes(c), 0);
 }
 
+/* The newest that was heard of a job says what GET says. */
+static void assert_told_of_job(struct client *c, int n, const char *state)
+{
+    char path[32];
+    int last = -1;
+    hear_news(&l);
+    for (int i = 0; i < l.events; i++)
+        if (!strcmp(l.event[i].name, "job"))
+            last = i;
+    assert_true(last >= 0);
+    snprintf(path, sizeof path, "/jobs/%d", n);
+    const struct reply *r = expect(c, 200, "GET", path, NULL);
+    assert_string_equal(string_at(r, "/state"), state);
+    static const char *const names[] = {"job", "model", "state", "epoch", "step", "loss"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char pointer[32];
+        snprintf(pointer, sizeof pointer, "/%s", names[i]);
+        assert_json(r, pointer, heard_member(&l, last, names[i]));
+    }
+}
+
+static void test_a_job_is_told(void **state)
+{
+    struct client *c = *state;
+    make(c, "a", "");
+    listen_to(c, &l, "a", NULL);
+    hear(&l);
+    expect(c, 202, "POST", "/models/a/fit", "{\"epochs\":3}");
+    assert_told_of_job(c, 1, "queued");
+    client_run_jobs(c);
+    assert_told_of_job(c, 1, "done");
+    expect(c, 202, "POST", "/models/a/fit", "{\"epochs\":1000}");
+    expect(c, 204, "DELETE", "/jobs/2", NULL);
+    assert_told_of_job(c, 2, "cancelled");
+    stop_listening(&l);
+    assert_int_equal(bytes(c), 0);
+}
+
 /* ---- bounds -------------------------------------------------------------------------------- */
 
 static void test_too_many(void **state)
@@ -714,6 +752,7 @@ int main(void)
         ROW(test_coming_back_late),
         ROW(test_coming_back_to_another_past),
         ROW(test_jobs),
+        ROW(test_a_job_is_told),
         ROW(test_too_many),
         ROW(test_one_that_does_not_read),
         ROW(test_no_model_is_held),
