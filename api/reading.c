@@ -131,7 +131,7 @@ static enum err_kind forward_stacked(struct call *const *c, struct batch *const 
     struct batch_rules rules = session_rules(c[0]->session);
     struct batch *all;
     struct tensor *y;
-    double loss;
+    double loss = NAN;
     int64_t step, row = 0;
     enum err_kind rc = batch_stack(b, calls, &rules, &all, &e);
     if (rc)

@@ -130,6 +130,67 @@ static void test_each_its_own(void **state)
     assert_int_equal(compare(c, "m", body, 2, status), 1);
 }
 
+/* A forward of three numbers a row by the bytes of an .npy file, answered as one. */
+static struct call *start_binary(struct client *c, const float *x, int rows)
+{
+    char body[256];
+    int head =
+        snprintf(body, sizeof body,
+                 "%cNUMPY%c%cv%c{'descr': '<f4', 'fortran_order': False, 'shape': (%d, 3), }", 0x93,
+                 1, 0, 0, rows);
+    body[7] = '\0';
+    memset(body + head, ' ', (size_t)(127 - head));
+    body[8] = 118;
+    body[9] = '\0';
+    body[127] = '\n';
+    size_t bytes = 128 + (size_t)rows * 3 * sizeof *x;
+    memcpy(body + 128, x, bytes - 128);
+    struct call *call = call_new(c->api);
+    assert_non_null(call);
+    assert_true(call_target(call, "POST", "/models/m/forward"));
+    assert_true(call_header(call, "Content-Type", "application/x-npy"));
+    assert_true(call_admit(call, (int64_t)bytes));
+    assert_true(call_body(call, body, bytes));
+    return call;
+}
+
+/* Bytes and text in one stack, each answered in its own form. */
+static void test_mixed_forms(void **state)
+{
+    struct client *c = client_of(state);
+    static const float x[] = {1, 2, 3, -4, 5.5F, 1e-3F, 7, 8, 9};
+    expect(c, 201, "POST", "/models", "%s",
+           MODEL("m", "float32", LINEAR(3, 40) ",{\"type\":\"tanh\"}," LINEAR(40, 2)));
+    for (int alone = 1; alone >= 0; alone--) {
+        static char text[2][4096];
+        static size_t size[2];
+        struct call *call[] = {
+            start_binary(c, x, 2),
+            client_start(c, "POST", "/models/m/forward", "{\"inputs\":[[0.5,1,2]]}"),
+            start_binary(c, x + 3, 2)};
+        uint64_t rounds = c->scratch->tape.round;
+        for (int i = 0; alone && i < 3; i++)
+            call_work_together(&call[i], 1, c->scratch, 0);
+        if (!alone)
+            call_work_together(call, 3, c->scratch, 0);
+        assert_int_equal(c->scratch->tape.round - rounds, alone ? 3 : 1);
+        for (int i = 0; i < 3; i++) {
+            const struct answer *a = call_answer(call[i]);
+            assert_int_equal(a->status, 200);
+            assert_string_equal(a->header[1], i == 1 ? "application/json" : "application/x-npy");
+            if (i != 1 && alone) {
+                size[i / 2] = a->bytes;
+                assert_true(a->bytes <= sizeof text[0]);
+                memcpy(text[i / 2], a->body, a->bytes);
+            } else if (i != 1) {
+                assert_int_equal(a->bytes, size[i / 2]);
+                assert_memory_equal(a->body, text[i / 2], a->bytes);
+            }
+            call_free(call[i]);
+        }
+    }
+}
+
 /* Where rows look at each other they are never stacked. */
 static void test_not_stacked(void **state)
 {
@@ -218,8 +279,9 @@ static void test_key_is_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_same_bits),         TEST(test_each_its_own), TEST(test_not_stacked),
-        TEST(test_too_large_a_stack), TEST(test_deleted),      TEST(test_key_is_alone),
+        TEST(test_same_bits),    TEST(test_each_its_own),      TEST(test_mixed_forms),
+        TEST(test_not_stacked),  TEST(test_too_large_a_stack), TEST(test_deleted),
+        TEST(test_key_is_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
