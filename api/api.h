@@ -81,9 +81,9 @@ MUST_USE enum err_kind api_verify(struct api *a, void (*tell)(void *arg, const c
  * is taken when it is first used: an idle daemon has none. */
 MUST_USE struct scratch *scratch_new(struct api *a);
 void scratch_free(struct scratch *s);
-/* What is large in the calls that run on s is shared with crew (engine/crew.h), and their slices are
- * longer while *waiting, the number of calls that wait for a thread, is 0. Both are borrowed. Before
- * its first call. */
+/* What is large in the calls that run on s is shared with crew (engine/crew.h), and their slices
+ * are longer while *waiting, the number of calls that wait for a thread, is 0. Both are borrowed.
+ * Before its first call. */
 void scratch_join(struct scratch *s, struct crew *crew, const atomic_size_t *waiting);
 /* What a thread lends a part of an errand, if it runs no call on s meanwhile. Borrowed from s;
  * NULL: no memory. */

@@ -28,8 +28,8 @@
 #define IN_PLACE_ROWS (6 * TILE_ROWS) /* over which a panel that is one already is not packed */
 #define BLOCK_BYTES   MATMUL_WORKSPACE_BYTES
 
-/* With a few rows of a, a b of more than so many bytes comes from memory at the speed of that, if it
- * is read in the order in which it lies: so many of its rows side by side, from end to end. */
+/* With a few rows of a, a b of more than so many bytes comes from memory at the speed of that, if
+ * it is read in the order in which it lies: so many of its rows side by side, from end to end. */
 #define STREAMED_LEAST (2 << 20)
 #define DEPTH_STREAMED 8
 

@@ -121,8 +121,8 @@ struct parameter *module_find(struct module *m, const char *name);
 void module_touch(struct module *m);
 size_t module_bytes(const struct module *m); /* of one block */
 
-/* A block that is laid out as the parameters' is, as one with each parameter row-major, which is how
- * clients see it; and back. The two do not overlap. */
+/* A block that is laid out as the parameters' is, as one with each parameter row-major, which is
+ * how clients see it; and back. The two do not overlap. */
 void module_to_rows(const struct module *m, const void *block, void *rows);
 void module_from_rows(const struct module *m, const void *rows, void *block);
 

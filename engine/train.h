@@ -18,8 +18,8 @@ MUST_USE enum err_kind train_backward(struct module *m, const struct loss *l, st
                                       struct tensor **dx, struct err *e);
 
 /* The same, as one of a row of calls in which only the numbers change: those of m's parameters and
- * those of x and y. While these keep their shapes, what the first one has found out is not found out
- * again. All gradients are None before each. A row ends with any other use of the tape; whoever
+ * those of x and y. While these keep their shapes, what the first one has found out is not found
+ * out again. All gradients are None before each. A row ends with any other use of the tape; whoever
  * breaks it off without one calls tape_forget_trace. errors as above */
 MUST_USE enum err_kind train_backward_again(struct module *m, const struct loss *l, struct tape *t,
                                             const struct tensor *x, const struct tensor *y,

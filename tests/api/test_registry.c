@@ -435,9 +435,10 @@ static void push_rows(struct client *c, const char *id, int rows)
 
 static void memory_is_told(void **state)
 {
-    static const char *const classes[] = {
-        "program", "models",    "batches", "workspaces", "requests",    "answers",     "storage",
-        "stacks",  "allocator", "other",   "programs",   "checkpoints", "connections", "streams", "jobs"};
+    static const char *const classes[] = {"program",     "models",  "batches",  "workspaces",
+                                          "requests",    "answers", "storage",  "stacks",
+                                          "allocator",   "other",   "programs", "checkpoints",
+                                          "connections", "streams", "jobs"};
     struct client *c = *state;
     char pointer[64];
     make(c, 0);
