@@ -2,8 +2,8 @@
 #include "engine/crew.h"
 #include "engine/matmul.h"
 
-/* Flops. To wake a thread takes 10 to 70 us, in which another does 1e6 to 7e6; but who has helped is
- * awake for the next product. Below the least what the two threads take from each other's caches
+/* Flops. To wake a thread takes 10 to 70 us, in which another does 1e6 to 7e6; but who has helped
+ * is awake for the next product. Below the least what the two threads take from each other's caches
  * costs more than it gives; shorter parts were no faster. */
 #define SHARED_LEAST 3e6
 #define PART_FLOPS   1.2e6
