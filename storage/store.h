@@ -202,10 +202,11 @@ struct store_job {
     const char *text; /* the caller's */
     int64_t created_at;
 };
-/* CONFLICT: the number is taken. */
+/* CONFLICT: the number is taken; NOMEM: its text is NULL, for which there was no memory. */
 void store_insert_job(struct store_txn *txn, const struct store_job *job);
 /* It is finished, and this (borrowed until the commit) is its text now; one that is finished
- * already stays as it is. The newest 1000 finished ones are kept. NOT_FOUND: there is none. */
+ * already stays as it is. The newest 1000 finished ones are kept. NOT_FOUND: there is none; NOMEM:
+ * text is NULL, for which there was no memory. */
 void store_finish_job(struct store_txn *txn, int64_t n, const char *text);
 /* NOT_FOUND: there is none. */
 void store_delete_job(struct store_txn *txn, int64_t n);

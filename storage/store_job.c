@@ -62,6 +62,8 @@ static enum err_kind apply_insert(struct db *db, void *arg, struct err *e)
     const struct store_job *job = arg;
     struct query q;
     bool row;
+    if (!job->text)
+        return err_set(e, ERR_NOMEM, "", "no memory for the job");
     start_find(&q, db, job->n);
     enum err_kind rc = query_row(&q, &row, e);
     query_end(&q);
@@ -98,6 +100,8 @@ static enum err_kind apply_finish(struct db *db, void *arg, struct err *e)
     struct store_job job;
     struct query q;
     bool row, done = false;
+    if (!a->text)
+        return err_set(e, ERR_NOMEM, "", "no memory for what came of the job");
     start_find(&q, db, a->n);
     enum err_kind rc = query_row(&q, &row, e);
     if (!rc && !row)
