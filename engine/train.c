@@ -90,8 +90,10 @@ static enum err_kind traced(struct module *m, const struct loss *l, struct tape 
     tape_trace(t, m);
     rc = backward(m, l, t, input, target, &value, e);
     tape_trace_end(t);
-    if (rc)
+    if (rc) {
+        tape_forget_trace(t);
         return rc;
+    }
     struct tensor *const kept[] = {[TRACED_X] = input, [TRACED_Y] = target, [TRACED_LOSS] = value};
     memcpy(t->trace.kept, kept, sizeof kept);
     *loss = scalar_of(value);
