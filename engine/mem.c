@@ -49,6 +49,14 @@ static size_t padded(size_t bytes)
 #endif
 }
 
+/* A smaller block comes from the thread's own cache in glibc, which knows nothing of alignment and
+ * takes a tenth of the time. */
+#ifdef ASAN
+#define SMALL_END 0
+#else
+#define SMALL_END MEM_SMALL
+#endif
+
 #define HUGE_PAGE ((uintptr_t)2 << 20)
 
 /* A large block is a mapping of its own, new each time (engine/heap.c). To fetch it in large pages
@@ -68,6 +76,8 @@ static void *allocate(size_t bytes)
     if (bytes > SIZE_MAX - 2 * MEM_ALIGN || (mem_fault && mem_fault(bytes)))
         return NULL;
     atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+    if (bytes < SMALL_END)
+        return malloc(bytes ? bytes : 1);
     if (posix_memalign(&block, MEM_ALIGN, padded(bytes)))
         return NULL;
     if (bytes >= HUGE_PAGE)

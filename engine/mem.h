@@ -14,13 +14,15 @@
 
 #include "engine/attr.h"
 
-#define MEM_ALIGN 64 /* bytes: a cache line, and the widest vector */
+#define MEM_ALIGN 64   /* bytes: a cache line, and the widest vector */
+#define MEM_SMALL 1000 /* a block of fewer bytes is only aligned for any type */
 
 /* a * b into *out; false when it does not fit. */
 MUST_USE bool mem_mul(size_t a, size_t b, size_t *out);
 
 /* count * size zeroed bytes, aligned to MEM_ALIGN; NULL on overflow or when there is no memory.
- * count or size 0 gives a valid block. Released with mem_free. */
+ * Small ones (MEM_SMALL) are less aligned. count or size 0 gives a valid block. Released with
+ * mem_free. */
 MUST_USE void *mem_array(size_t count, size_t size);
 
 /* Grows or shrinks a block of mem_array/mem_resize from old to count elements; the new ones are
@@ -32,8 +34,8 @@ void mem_free(void *block);
 /* What a block takes of the process's memory, the allocator's own bytes and the rounding included;
  * 0 for NULL. */
 size_t mem_size(const void *block);
-/* How much more that is than was asked for, on average, of a block that is not at hand. */
-#define MEM_BLOCK_BYTES (sizeof(size_t) + MEM_ALIGN / 2)
+/* How much more that is than was asked for, on average, of a small block that is not at hand. */
+#define MEM_BLOCK_BYTES (2 * sizeof(size_t))
 
 /* Tests: called before each allocation; returning true makes it fail. NULL (default): never. */
 extern bool (*mem_fault)(size_t bytes);

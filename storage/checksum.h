@@ -12,6 +12,8 @@
 
 /* The checksum of what `before` is the checksum of, followed by data. 0: of nothing. */
 uint32_t checksum(uint32_t before, const void *data, size_t bytes);
+/* The same where the processor has no instruction for it; for tests. */
+uint32_t checksum_by_table(uint32_t before, const void *data, size_t bytes);
 
 /* The same for the fields of a row: each adds its length or has a fixed one, so that no two rows
  * run together to the same bytes. */

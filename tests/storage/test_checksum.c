@@ -24,6 +24,18 @@ static void known_values(void **state)
     assert_int_equal(checksum(0, data, 0), 0);
 }
 
+static void the_instruction_gives_what_the_table_gives(void **state)
+{
+    unsigned char data[67];
+    (void)state;
+    fill(data, sizeof data, 3);
+    for (size_t from = 0; from < 9; from++)
+        for (size_t bytes = 0; from + bytes <= sizeof data; bytes++)
+            assert_int_equal(checksum((uint32_t)from, data + from, bytes),
+                             checksum_by_table((uint32_t)from, data + from, bytes));
+    assert_int_equal(checksum_by_table(0, "123456789", 9), 0xe3069283);
+}
+
 static void pieces_give_the_whole(void **state)
 {
     unsigned char data[67];
@@ -62,6 +74,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_values),
+        cmocka_unit_test(the_instruction_gives_what_the_table_gives),
         cmocka_unit_test(pieces_give_the_whole),
         cmocka_unit_test(every_flipped_bit_shows),
         cmocka_unit_test(fields_do_not_run_together),
