@@ -5,15 +5,13 @@
 
 #include "engine/mem.h"
 #include "storage/checksum.h"
+#include "storage/settle.h"
 #include "storage/store_journal.h"
 
 #define FRONT_END INT64_MAX
 
 /* More than this is flushed before more is added: a group is one row. */
 #define PENDING_BYTES ((size_t)4 << 20)
-/* So many changes, or bytes of them, are settled. */
-#define SETTLE_ROWS  1024
-#define SETTLE_BYTES ((size_t)2 << 20)
 
 /* Where a change is in its group. */
 struct front_head {
@@ -402,124 +400,39 @@ enum err_kind front_each(struct db *db, int64_t model, front_visit *visit, void 
 
 /* ---- settling ------------------------------------------------------------------------------- */
 
-/* All changes of the front, to be sorted, so that those of one page are written at a time. */
-struct settling {
-    struct arena arena;
-    struct settled {
-        int64_t model;
-        struct store_change change;
-        struct blob blob;
-        bool damaged;
-    } * row;
-    size_t rows, room;
+struct of_all {
+    front_visit_all *visit;
+    void *arg;
 };
 
-static enum err_kind collect(void *arg, const struct packed *p, const struct store_change *c,
-                             bool damaged, struct err *e)
+static enum err_kind visit_of_all(void *arg, const struct packed *p, const struct store_change *c,
+                                  bool damaged, struct err *e)
 {
-    struct settling *s = arg;
-    size_t bytes = c->body_bytes + c->data_bytes;
-    unsigned char *copy = arena_alloc(&s->arena, bytes);
-    if (!copy || !reserve(&s->row, &s->room, s->rows, 1, sizeof *s->row))
-        return err_set(e, ERR_NOMEM, "", "no memory to settle the journal");
-    if (bytes)
-        memcpy(copy, c->body, bytes); /* the data follows the body */
-    struct settled *row = &s->row[s->rows++];
-    *row = (struct settled){p->model, *c, p->blob, damaged};
-    row->change.body = copy;
-    row->change.data = c->data_bytes ? copy + c->body_bytes : NULL;
-    return ERR_OK;
+    const struct of_all *all = arg;
+    return all->visit(all->arg, p->model, c, &p->blob, damaged, e);
 }
 
-static int by_place(const void *a, const void *b)
+enum err_kind front_each_of_all(struct db *db, front_visit_all *visit, void *arg, struct err *e)
 {
-    const struct settled *x = a, *y = b;
-    if (x->model != y->model)
-        return x->model < y->model ? -1 : 1;
-    return x->change.seq < y->change.seq ? -1 : x->change.seq > y->change.seq;
+    return each_packed(db, visit_of_all, &(struct of_all){visit, arg}, e);
 }
 
-/* The changes of one model, rows[0..count). Those of a deleted one are dropped. */
-static enum err_kind settle_model(struct db *db, const struct settled *row, size_t count,
-                                  struct err *e)
+enum err_kind front_count(struct db *db, size_t *rows, int64_t *last_group, struct err *e)
 {
-    bool found;
-    enum err_kind rc = journal_move_end(db, row->model, row[count - 1].change.seq, &found, e);
-    for (size_t i = 0; !rc && found && i < count; i++)
-        if (!row[i].damaged)
-            rc = journal_insert(db, row->model, &row[i].change, &row[i].blob, e);
+    enum err_kind rc = know(db, e);
+    *rows = rc ? 0 : db->front.rows;
+    *last_group = rc ? 0 : db->front.last;
     return rc;
 }
 
-static enum err_kind settle_all(struct db *db, const struct settling *s, struct err *e)
-{
-    enum err_kind rc = ERR_OK;
-    for (size_t i = 0, end; !rc && i < s->rows; i = end) {
-        for (end = i; end < s->rows && s->row[end].model == s->row[i].model;)
-            end++;
-        rc = settle_model(db, &s->row[i], end - i, e);
-    }
-    return rc;
-}
-
-static enum err_kind delete_groups(struct db *db, struct err *e)
+enum err_kind front_drop(struct db *db, int64_t upto, struct err *e)
 {
     struct query q;
-    query_start(&q, db, "DELETE FROM front WHERE serial < ?");
+    query_start(&q, db, "DELETE FROM front WHERE serial <= ? AND serial < ?");
+    query_put_i64(&q, upto);
     query_put_i64(&q, FRONT_END);
+    db->front.known = false;
     return query_run(&q, e);
-}
-
-enum err_kind front_settle(struct db *db, struct err *e)
-{
-    struct front *f = &db->front;
-    struct settling s = {.row = NULL};
-    enum err_kind rc;
-    if ((rc = know(db, e)) || (rc = front_flush(db, e)) || f->rows == 0)
-        return rc;
-    rc = each_packed(db, collect, &s, e);
-    if (!rc) {
-        qsort(s.row, s.rows, sizeof *s.row, by_place);
-        rc = settle_all(db, &s, e);
-    }
-    if (!rc)
-        rc = delete_groups(db, e);
-    arena_close(&s.arena);
-    mem_free(s.row);
-    f->known = false;
-    if (rc)
-        return rc;
-    forget_ends(f);
-    f->rows = f->kept_bytes = f->settled = 0;
-    f->known = true;
-    return ERR_OK;
-}
-
-bool front_is_due(const struct db *db)
-{
-    const struct front *f = &db->front;
-    bool many = f->rows >= f->settled + SETTLE_ROWS;
-    return f->known && (many || (f->settled == 0 && f->kept_bytes >= SETTLE_BYTES));
-}
-
-enum err_kind front_settle_now(struct db *db, struct err *e)
-{
-    enum err_kind rc = db_exec(db, "BEGIN IMMEDIATE", e);
-    if (!rc)
-        rc = front_settle(db, e);
-    if (!rc)
-        rc = db_exec(db, "COMMIT", e);
-    if (!rc)
-        return ERR_OK;
-    db_rollback(db);
-    front_undo(db, NULL);
-    db->front.settled = db->front.rows; /* not again before as many more have come */
-    return rc;
-}
-
-enum err_kind front_settle_if_due(struct db *db, struct err *e)
-{
-    return front_is_due(db) ? front_settle_now(db, e) : ERR_OK;
 }
 
 /* ---- the file ------------------------------------------------------------------------------- */
@@ -547,7 +460,7 @@ enum err_kind front_open(struct db *db, struct err *e)
     /* of one with a damaged number the changes are still there */
     if (last < groups || (first <= last && first + groups - 1 != last))
         return err_set(e, ERR_IO, "", "changes are missing from the journal's front");
-    rc = front_settle_now(db, &full);
+    rc = settle_now(db, &full);
     if (rc && rc != ERR_FULL)
         *e = full;
     return rc == ERR_FULL ? ERR_OK : rc;

@@ -2,8 +2,8 @@
  *
  * In the table `journal` the changes of a model lie together, as its opening reads them; a commit
  * of many models' changes would write a page for each. So it writes one row instead, a group: all
- * the changes of the commit behind each other. Once there are many groups they are settled: each
- * change goes to its place, and a page takes many at a time. What reads changes looks in both.
+ * the changes of the commit behind each other. Once there are many they go to their places
+ * (settle.h). What reads changes looks in both, and finds some in both.
  *
  * A group has a list of heads that say where in it each change is, and a seal over these; each
  * change has the seal that it will have in its place. So a flipped bit leaves it known which change
@@ -44,13 +44,16 @@ typedef enum err_kind front_visit(void *arg, const struct store_change *c, const
 MUST_USE enum err_kind front_each(struct db *db, int64_t model, front_visit *visit, void *arg,
                                   struct err *e);
 
-/* Puts every change into its place. In a transaction. */
-MUST_USE enum err_kind front_settle(struct db *db, struct err *e);
-/* The same as a transaction of its own. */
-MUST_USE enum err_kind front_settle_now(struct db *db, struct err *e);
-/* … if it is time. */
-MUST_USE enum err_kind front_settle_if_due(struct db *db, struct err *e);
-bool front_is_due(const struct db *db);
+/* Calls visit for every change here, a group after the other. */
+typedef enum err_kind front_visit_all(void *arg, int64_t model, const struct store_change *c,
+                                      const struct blob *blob, bool damaged, struct err *e);
+MUST_USE enum err_kind front_each_of_all(struct db *db, front_visit_all *visit, void *arg,
+                                         struct err *e);
+/* How many changes there are, and the number of the last group. */
+MUST_USE enum err_kind front_count(struct db *db, size_t *rows, int64_t *last_group, struct err *e);
+/* Drops the groups up to that one. */
+MUST_USE enum err_kind front_drop(struct db *db, int64_t upto, struct err *e);
+
 /* A new file's part. */
 MUST_USE enum err_kind front_begin(struct db *db, struct err *e);
 /* When a file is opened: are all groups there? IO: one is missing. */

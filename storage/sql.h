@@ -28,6 +28,7 @@
 /* Defined here because a db holds one; what its fields say is front.c's. */
 struct front_end;
 struct front_head;
+struct settling;
 struct front {
     /* Of the transaction under way, not written yet: */
     unsigned char *packed; /* changes */
@@ -35,13 +36,14 @@ struct front {
     struct front_head *head;
     size_t heads, head_room;
     /* Of the file: */
-    int64_t last;   /* group */
-    size_t rows;    /* changes in it */
-    size_t settled; /* … of which the last try to settle left so many */
+    int64_t last; /* group */
+    size_t rows;  /* changes in it */
+    size_t tried; /* … of which the last try to settle left so many */
     size_t kept_bytes;
     bool known;            /* the above, and … */
     struct front_end *end; /* … the last change of each model that has some here: a hash table */
     size_t ends, end_room;
+    struct settling *settling; /* settle.c's; NULL: nothing is on its way */
 };
 
 struct db {
@@ -49,11 +51,14 @@ struct db {
     atomic_bool healthy;         /* false once a write, a sync or the file itself proved bad */
     struct timespec dirty_since; /* CLOCK_MONOTONIC, while dirty */
     bool dirty;                  /* committed, but maybe not on the disk yet */
+    sqlite3_file *syncing;       /* the log, while it is synced aside (upkeep.h) */
+    int sync_code;               /* … what SQLite said of that */
     int wal_pages;
-    int64_t new_model;  /* key of the one inserted last (STORE_NEW_MODEL) */
-    struct front front; /* the journal's newest changes (front.h) */
-    bool has_garbage;   /* rows may wait in `garbage` (blob.h) */
-    char notice[240];   /* what was wrong when it was opened, "" if nothing */
+    struct timespec settle_at; /* CLOCK_MONOTONIC: no slice of settling before */
+    int64_t new_model;         /* key of the one inserted last (STORE_NEW_MODEL) */
+    struct front front;        /* the journal's newest changes (front.h) */
+    bool has_garbage;          /* rows may wait in `garbage` (blob.h) */
+    char notice[240];          /* what was wrong when it was opened, "" if nothing */
     int statements;
     struct {
         const char *sql; /* the literal itself: the cache compares addresses */
@@ -67,6 +72,9 @@ void db_close(struct db *db);
 /* Turns a result code of SQLite into an error, and ends the db's health where it must. The only
  * place that knows the codes. */
 enum err_kind db_fail(struct db *db, int code, struct err *e);
+
+/* Something done by the owner of the connection. */
+typedef enum err_kind db_step(struct db *db, struct err *e);
 
 /* Runs one statement without arguments; sql is a literal. */
 MUST_USE enum err_kind db_exec(struct db *db, const char *sql, struct err *e);

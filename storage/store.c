@@ -5,12 +5,14 @@
 #include "storage/front.h"
 #include "storage/lockfile.h"
 #include "storage/schema.h"
+#include "storage/settle.h"
 #include "storage/store_backup.h"
 #include "storage/upkeep.h"
 #include "storage/writer.h"
 
 static void release(struct store *s)
 {
+    settle_stop(&s->db);
     front_close(&s->db.front);
     db_close(&s->db);
     lockfile_give(s->lock_file); /* last: whoever takes it may open the file */

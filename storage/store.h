@@ -84,6 +84,9 @@ void store_commit_later(struct store_txn *txn, void (*done)(void *arg, const str
  * changes that were put off; what would keep it longer (a checkpoint, a sync, or somebody else has
  * the connection) is left to the writer. */
 void store_flush(struct store *s);
+/* The same for one who comes again anyway. false: somebody else has the connection, and what is
+ * queued stays so. */
+bool store_try_flush(struct store *s);
 /* Its commit is synced to the disk before it is answered. */
 void store_txn_sync(struct store_txn *txn);
 /* Waits until all commits that were queued before have been answered. */

@@ -7,6 +7,7 @@
 #include "storage/checksum.h"
 #include "storage/front.h"
 #include "storage/record.h"
+#include "storage/settle.h"
 #include "storage/store_model.h"
 #include "storage/writer.h"
 
@@ -115,16 +116,24 @@ void store_require_change(struct store_txn *txn, int64_t model, int64_t seq)
         *a = (struct end){model, seq};
 }
 
-enum err_kind journal_move_end(struct db *db, int64_t model, int64_t last, bool *found,
-                               struct err *e)
+enum err_kind journal_move_end(struct db *db, int64_t model, int64_t last, int64_t *from,
+                               bool *found, struct err *e)
 {
     struct query q;
+    enum err_kind rc = read_end(db, model, from, e);
+    bool known = !rc;
+    *found = known;
+    if (rc == ERR_IO && atomic_load(&db->healthy))
+        rc = ERR_OK; /* there is none, or it is damaged and mended here */
+    *from = known ? *from : 0;
+    if (rc || *from >= last)
+        return rc;
     query_start(&q, db, "UPDATE journal SET step = ?, seal = ? WHERE model = ? AND seq = ?");
     query_put_i64(&q, last);
     query_put_i64(&q, end_seal(model, last));
     query_put_i64(&q, model);
     query_put_i64(&q, JOURNAL_END);
-    enum err_kind rc = query_run(&q, e);
+    rc = query_run(&q, e);
     *found = !rc && db_changes(db) == 1;
     return rc;
 }
@@ -183,7 +192,7 @@ enum err_kind journal_insert(struct db *db, int64_t model, const struct store_ch
 {
     struct query q;
     query_start(&q, db,
-                "INSERT INTO journal (model, " CHANGE_COLUMNS
+                "INSERT OR REPLACE INTO journal (model, " CHANGE_COLUMNS
                 ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     query_put_i64(&q, model);
     query_put_i64(&q, c->seq);
@@ -277,7 +286,7 @@ enum err_kind journal_trim(struct db *db, int64_t model, int64_t upto, struct er
     int64_t in_front;
     enum err_kind rc = front_last(db, model, &in_front, e);
     if (!rc && in_front)
-        rc = front_settle(db, e);
+        rc = settle_all(db, e);
     if (!rc)
         rc = drop_blobs(db, model, upto, e);
     return rc ? rc : delete_rows(db, model, upto, e);
@@ -484,9 +493,11 @@ static enum err_kind add_fresh(void *arg, const struct store_change *c, const st
                                bool damaged, struct err *e)
 {
     (void)blob;
+    struct places *p = arg;
     struct store_place place = {
         .seq = c->seq, .step = c->step, .from = c->from, .kind = c->kind, .is_change = true};
-    return damaged ? ERR_OK : add_place(arg, &place, e);
+    bool listed = p->count > 0 && p->place[p->count - 1].seq >= c->seq; /* half settled */
+    return damaged || listed ? ERR_OK : add_place(p, &place, e);
 }
 
 static enum err_kind list_checkpoints(struct db *db, struct places *p, struct err *e)

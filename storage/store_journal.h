@@ -31,9 +31,11 @@ uint32_t journal_seal(int64_t model, const struct store_change *c, const struct 
  * IO: it is damaged. NOT_FOUND: there is no such model. */
 MUST_USE enum err_kind journal_find_end(struct db *db, int64_t model, const struct store_change *c,
                                         int64_t *last, struct err *e);
-/* *found false: there is no such model any more. */
-MUST_USE enum err_kind journal_move_end(struct db *db, int64_t model, int64_t last, bool *found,
-                                        struct err *e);
+/* Moves the end on to last, *from where it was; a damaged one is mended, and *from 0.
+ * *found false: there is no such model any more. */
+MUST_USE enum err_kind journal_move_end(struct db *db, int64_t model, int64_t last, int64_t *from,
+                                        bool *found, struct err *e);
+/* One that is here already is replaced. */
 MUST_USE enum err_kind journal_insert(struct db *db, int64_t model, const struct store_change *c,
                                       const struct blob *blob, struct err *e);
 

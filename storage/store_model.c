@@ -6,7 +6,7 @@
 
 #include "engine/mem.h"
 #include "storage/checksum.h"
-#include "storage/front.h"
+#include "storage/settle.h"
 #include "storage/store.h"
 #include "storage/store_batch.h"
 #include "storage/store_checkpoint.h"
@@ -312,7 +312,7 @@ enum err_kind store_list_models(struct store *s, const char *after, size_t limit
 
 static enum err_kind list_tails(struct db *db, void *arg, struct err *e)
 {
-    enum err_kind rc = front_settle_now(db, e); /* which moves the ends */
+    enum err_kind rc = settle_now(db, e); /* which moves the ends */
     return rc ? rc : list_models(db, arg, e);
 }
 

@@ -1,10 +1,12 @@
 #include "storage/upkeep.h"
 
 #include "storage/blob.h"
-#include "storage/front.h"
+#include "storage/settle.h"
 
-/* Pages in the log before they are copied to the main file: 4 MiB of 4 KiB each. */
-#define WAL_PAGES_MAX 1024
+/* Pages in the log before they are copied to the main file: 8 MiB of 4 KiB each. */
+#define WAL_PAGES_MAX 2048
+
+#define SECOND 1000000000
 
 static void mark_dirty(struct db *db)
 {
@@ -31,30 +33,76 @@ void upkeep_watch(struct db *db)
     db->has_garbage = true;
 }
 
+static bool is_long(const struct db *db)
+{
+    return db->wal_pages >= WAL_PAGES_MAX;
+}
+
 static struct timespec sync_time(const struct db *db)
 {
     return (struct timespec){db->dirty_since.tv_sec + SYNC_SECONDS, db->dirty_since.tv_nsec};
 }
 
-static bool is_past(struct timespec t)
+static bool is_before(struct timespec a, struct timespec b)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec > t.tv_sec || (now.tv_sec == t.tv_sec && now.tv_nsec >= t.tv_nsec);
+    return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
 }
 
-/* The log and nothing else: cheaper than a checkpoint, which writes the pages again. The handle is
- * the connection's own, and so is this thread. */
-void upkeep_sync(struct db *db)
+static struct timespec now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t;
+}
+
+static bool is_past(struct timespec t)
+{
+    return !is_before(now(), t);
+}
+
+/* The log and nothing else: cheaper than a checkpoint, which writes the pages again. */
+static sqlite3_file *find_log(struct db *db, int *code)
 {
     sqlite3_file *log = NULL;
+    *code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    return !*code && log && log->pMethods ? log : NULL;
+}
+
+static void end_sync(struct db *db, int code)
+{
     struct err e;
-    int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-    if (!code && log && log->pMethods)
-        code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+    db->syncing = NULL;
     if (code)
         (void)db_fail(db, code, &e);
+}
+
+void upkeep_sync(struct db *db)
+{
+    int code;
+    sqlite3_file *log = find_log(db, &code);
+    if (log)
+        code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
     db->dirty = false;
+    end_sync(db, code);
+}
+
+bool upkeep_begin_sync(struct db *db)
+{
+    bool due = is_long(db) || (db->dirty && is_past(sync_time(db)));
+    if (!due || !atomic_load(&db->healthy))
+        return false;
+    db->syncing = find_log(db, &db->sync_code);
+    db->dirty = false; /* what is committed from here on is dirty anew */
+    if (!db->syncing)
+        end_sync(db, db->sync_code);
+    return db->syncing;
+}
+
+/* SQLite changes neither the file nor its methods while the connection is open, and what it writes
+ * meanwhile is another part of the file. */
+void upkeep_sync_aside(struct db *db)
+{
+    db->sync_code = db->syncing->pMethods->xSync(db->syncing, SQLITE_SYNC_NORMAL);
 }
 
 /* Syncs the log, copies it to the main file and syncs that; the next commit starts the log anew.
@@ -75,35 +123,55 @@ void upkeep_restart_log(struct db *db)
     checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
 }
 
+/* A slice, and then nothing for twice the time that it took: who commits meanwhile needs no help of
+ * this thread. */
+static enum err_kind settle(struct db *db, struct err *e)
+{
+    struct timespec began = now();
+    if (!settle_is_due(db) || is_before(began, db->settle_at))
+        return ERR_OK;
+    enum err_kind rc = settle_some(db, e);
+    struct timespec end = now();
+    int64_t ns = (end.tv_sec - began.tv_sec) * SECOND + end.tv_nsec - began.tv_nsec;
+    ns = end.tv_nsec + 2 * ns;
+    db->settle_at = (struct timespec){end.tv_sec + ns / SECOND, ns % SECOND};
+    return rc;
+}
+
 void upkeep_run(struct db *db)
 {
     struct err e;
+    bool synced = db->syncing;
+    if (synced)
+        end_sync(db, db->sync_code);
     if (!atomic_load(&db->healthy))
         return;
-    if (front_settle_if_due(db, &e)) /* a full disk passes */
-        return;
-    if (db->wal_pages >= WAL_PAGES_MAX)
+    if (synced && is_long(db)) /* which syncs again, but there is little left */
         checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
-    else if (db->dirty && is_past(sync_time(db)))
-        upkeep_sync(db);
+    if (settle(db, &e)) /* a full disk passes */
+        return;
     if (db->has_garbage && blob_reclaim(db, &e))
         db->has_garbage = false; /* until more comes; what is left waits for the next start */
 }
 
 bool upkeep_next(const struct db *db, struct timespec *at)
 {
-    bool now = db->has_garbage || front_is_due(db) || db->wal_pages >= WAL_PAGES_MAX;
-    *at = now ? (struct timespec){0} : sync_time(db);
-    return atomic_load(&db->healthy) && (now || db->dirty);
+    bool at_once = db->has_garbage || is_long(db), settles = settle_is_due(db);
+    *at = at_once ? (struct timespec){0} : sync_time(db);
+    if (settles && (!(at_once || db->dirty) || is_before(db->settle_at, *at)))
+        *at = db->settle_at;
+    return atomic_load(&db->healthy) && !db->syncing && (at_once || settles || db->dirty);
 }
 
 void upkeep_finish(struct db *db)
 {
     /* a log in doubt is left for the next start to judge */
     struct err e;
+    if (db->syncing)
+        end_sync(db, db->sync_code);
     if (!atomic_load(&db->healthy))
         return;
-    if (front_settle_now(db, &e) && !atomic_load(&db->healthy))
+    if (settle_now(db, &e) && !atomic_load(&db->healthy))
         return; /* a full disk passes: the next start settles it */
     checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
     if (atomic_load(&db->healthy))

@@ -5,8 +5,9 @@
 #include "storage/front.h"
 #include "storage/upkeep.h"
 
-/* Of a transaction's memory: thousands may wait, of a few actions each. */
-#define TXN_BYTES ((size_t)1 << 10)
+/* Of a transaction's memory: thousands may wait, of a few actions each. With its head a small block
+ * (MEM_SMALL). */
+#define TXN_BYTES ((size_t)768)
 
 struct job {
     struct job *next;      /* [q] while queued, then [w] */
@@ -191,6 +192,14 @@ static void commit_group(struct db *db, struct job *job, size_t count)
 
 /* ---- the queue ----------------------------------------------------------------------------- */
 
+/* The writer is to come as soon as the connection is free. */
+static void call_writer(struct store *s) REQUIRES(s->lock)
+{
+    s->called = true;
+    if (!s->owned)
+        pthread_cond_signal(&s->work);
+}
+
 /* plain: a small matter, which anybody may do who has a moment. */
 static void push_locked(struct store *s, struct job *job, bool plain) REQUIRES(s->lock)
 {
@@ -208,6 +217,7 @@ static struct job *take_queue_locked(struct store *s) REQUIRES(s->lock)
     struct job *jobs = s->first;
     s->first = NULL;
     s->for_writer = 0;
+    s->called = false;
     return jobs;
 }
 
@@ -237,11 +247,11 @@ static void disown(struct store *s)
     struct timespec at;
     bool timed = upkeep_next(&s->db, &at);
     lock_take(&s->lock);
-    bool news = timed && (s->asleep || at.tv_sec < s->upkeep_at.tv_sec);
+    bool news = s->returning || (timed && (s->asleep || at.tv_sec < s->upkeep_at.tv_sec));
     s->owned = false;
     s->timed = timed;
     s->upkeep_at = at;
-    if (s->first || s->closing || news)
+    if (s->called || s->closing || news)
         pthread_cond_signal(&s->work);
     lock_give(&s->lock);
 }
@@ -252,7 +262,7 @@ static void push(struct store *s, struct job *job, bool wake)
     lock_take(&s->lock);
     push_locked(s, job, plain);
     if (wake)
-        pthread_cond_signal(&s->work);
+        call_writer(s);
     lock_give(&s->lock);
 }
 
@@ -261,7 +271,7 @@ static enum err_kind push_and_wait(struct store *s, struct job *job, struct err 
 {
     lock_take(&s->lock);
     push_locked(s, job, false);
-    pthread_cond_signal(&s->work);
+    call_writer(s);
     while (!job->answered)
         lock_wait(&s->lock, &s->answered);
     lock_give(&s->lock);
@@ -271,12 +281,17 @@ static enum err_kind push_and_wait(struct store *s, struct job *job, struct err 
 }
 
 /* Gives the connection away, waits until it is free and a job or the upkeep has come, and takes it
- * with all jobs there are. false: closing, and nothing is left. */
+ * with all jobs there are. Between the two a sync is made that is due, and then the upkeep goes on.
+ * false: closing, and nothing is left. */
 static bool take_jobs(struct store *s, struct job **jobs)
 {
+    bool sync = upkeep_begin_sync(&s->db);
     disown(s);
+    if (sync)
+        upkeep_sync_aside(&s->db);
     lock_take(&s->lock);
-    while (s->owned || !(s->first || s->closing || is_time(s))) {
+    s->returning = sync;
+    while (s->owned || !(sync || s->called || s->closing || is_time(s))) {
         s->asleep = s->owned || !s->timed; /* until the connection comes back, or there is news */
         if (s->asleep)
             lock_wait(&s->lock, &s->work);
@@ -284,9 +299,11 @@ static bool take_jobs(struct store *s, struct job **jobs)
             lock_wait_until(&s->lock, &s->work, &s->upkeep_at);
         s->asleep = false;
     }
+    s->returning = false;
     s->owned = true;
     bool more = s->first || !s->closing;
-    *jobs = take_queue_locked(s);
+    bool all = s->called || s->closing; /* else who put them off is about to see to them */
+    *jobs = all ? take_queue_locked(s) : NULL;
     lock_give(&s->lock);
     return more;
 }
@@ -406,19 +423,33 @@ static void run_jobs(struct store *s, struct job *job)
     run_reads(s, &reads);
 }
 
-void store_flush(struct store *s)
+/* false: nothing is done, as the connection is another's or wanted for the upkeep. */
+static bool flush(struct store *s, bool patient)
 {
     lock_take(&s->lock);
-    bool here = s->first && !s->owned && s->for_writer == 0 && !is_time(s);
+    bool small = s->for_writer == 0;
+    bool here = s->first && small && !s->owned && !is_time(s);
+    bool later = s->first && small && !here && patient;
     struct job *jobs = here ? take_queue_locked(s) : NULL;
     s->owned = s->owned || here;
-    if (s->first && !s->owned)
-        pthread_cond_signal(&s->work); /* else its owner sees to it */
+    if (s->first && !later)
+        call_writer(s);
     lock_give(&s->lock);
-    if (!here)
-        return;
-    run_jobs(s, jobs);
-    disown(s);
+    if (here) {
+        run_jobs(s, jobs);
+        disown(s);
+    }
+    return !later;
+}
+
+void store_flush(struct store *s)
+{
+    (void)flush(s, false);
+}
+
+bool store_try_flush(struct store *s)
+{
+    return flush(s, true);
 }
 
 static void *writer_main(void *arg)

@@ -30,8 +30,10 @@ struct store {
     struct job *first;         /* [q] */
     struct job *last;          /* [q] of no meaning while first is NULL */
     size_t for_writer;         /* [q] of the queued jobs, those that may take long */
+    bool called;               /* [q] the writer is to do what is queued */
     bool owned;                /* [q] somebody has the connection */
     bool asleep;               /* [q] the writer waits, and no time ends that */
+    bool returning;            /* [q] … from a sync, for the connection */
     bool timed;                /* [q] there is upkeep to do … */
     struct timespec upkeep_at; /* [q] … then, CLOCK_MONOTONIC */
     bool closing;              /* [q] */

@@ -2,11 +2,13 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SECTOR 512
@@ -29,6 +31,8 @@ struct disk {
     struct change *first, **end;
 };
 
+/* The log may be synced on one thread while another writes to it. */
+static pthread_mutex_t disk_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct disk disks[8];
 static int disk_count;
 static bool remembering;
@@ -71,15 +75,20 @@ static struct disk *find_disk(const char *path)
     return d;
 }
 
+/* d NULL: nothing is remembered of that file. */
 static void remember(struct disk *d, const void *data, int bytes, sqlite3_int64 at)
 {
+    if (!d)
+        return;
     size_t held = bytes > 0 ? (size_t)bytes : 0;
     struct change *c = malloc(sizeof *c + held);
     assert(c);
     *c = (struct change){.at = at, .bytes = bytes};
     memcpy(c->data, data, held);
+    pthread_mutex_lock(&disk_lock);
     *d->end = c;
     d->end = &c->next;
+    pthread_mutex_unlock(&disk_lock);
 }
 
 static void apply_piece(struct disk *d, const struct change *c, int from, int bytes)
@@ -92,6 +101,7 @@ static void apply_piece(struct disk *d, const struct change *c, int from, int by
 
 static void settle(struct disk *d)
 {
+    pthread_mutex_lock(&disk_lock);
     for (struct change *c = d->first, *next; c; c = next) {
         next = c->next;
         if (c->bytes < 0)
@@ -102,6 +112,7 @@ static void settle(struct disk *d)
     }
     d->first = NULL;
     d->end = &d->first;
+    pthread_mutex_unlock(&disk_lock);
 }
 
 static uint64_t next_random(uint64_t *x)
@@ -141,6 +152,7 @@ static bool write_disk(const struct disk *d)
 static _Noreturn void lose_power(uint64_t seed)
 {
     bool ok = true;
+    pthread_mutex_lock(&disk_lock); /* for ever: nobody writes any more */
     for (int i = 0; i < disk_count; i++) {
         settle_partly(&disks[i], &seed);
         ok &= write_disk(&disks[i]);
@@ -223,6 +235,18 @@ struct file {
 
 static sqlite3_vfs *os; /* the operating system's */
 static atomic_long syncs;
+static atomic_bool slow;
+static atomic_int syncing;
+
+void fault_vfs_slow_syncs(bool on)
+{
+    atomic_store(&slow, on);
+}
+
+bool fault_vfs_is_syncing(void)
+{
+    return atomic_load(&syncing) > 0;
+}
 
 long fault_vfs_syncs(void)
 {
@@ -258,7 +282,7 @@ static int file_read(sqlite3_file *file, void *out, int bytes, sqlite3_int64 at)
 static int file_write(sqlite3_file *file, const void *data, int bytes, sqlite3_int64 at)
 {
     int code = fault(FAULT_WRITE, name_of(file));
-    if (!code && disk_of(file))
+    if (!code)
         remember(disk_of(file), data, bytes, at);
     return code ? code : real(file)->pMethods->xWrite(real(file), data, bytes, at);
 }
@@ -266,7 +290,7 @@ static int file_write(sqlite3_file *file, const void *data, int bytes, sqlite3_i
 static int file_truncate(sqlite3_file *file, sqlite3_int64 bytes)
 {
     int code = fault(FAULT_TRUNCATE, name_of(file));
-    if (!code && disk_of(file))
+    if (!code)
         remember(disk_of(file), "", -1, bytes);
     return code ? code : real(file)->pMethods->xTruncate(real(file), bytes);
 }
@@ -274,6 +298,10 @@ static int file_truncate(sqlite3_file *file, sqlite3_int64 bytes)
 /* No real sync: the tests lose no real power. */
 static int file_sync(sqlite3_file *file, int flags)
 {
+    atomic_fetch_add(&syncing, 1);
+    while (atomic_load(&slow))
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    atomic_fetch_sub(&syncing, 1);
     int code = fault(FAULT_SYNC, name_of(file));
     (void)flags;
     if (!code && disk_of(file))

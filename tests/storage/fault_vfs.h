@@ -28,6 +28,10 @@ bool fault_vfs_disarm(void);
 /* Syncs that succeeded so far. */
 long fault_vfs_syncs(void);
 
+/* From now on no sync ends, until it is turned off. */
+void fault_vfs_slow_syncs(bool on);
+bool fault_vfs_is_syncing(void);
+
 /* Writes, syncs and truncations so far: what fault_vfs_lose_power counts. */
 long fault_vfs_changes(void);
 

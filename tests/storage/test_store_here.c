@@ -106,6 +106,33 @@ static void not_beside_the_writer(void **state)
     assert_int_equal(last_change(f->store, model), 1);
 }
 
+/* Who comes again anyway does not have the writer do it. */
+static void left_for_who_comes_again(void **state)
+{
+    struct fixture *f = *state;
+    int64_t model = put_model(f->store, "a");
+    struct gate gate;
+    struct put_off p = {.err.kind = ERR_INTERNAL};
+    sem_init(&p.answered, 0, 0);
+    assert_true(store_try_flush(f->store)); /* nothing is queued */
+    hold(f->store, &gate);
+    store_commit_later(append(f->store, model, 1), is_answered, &p);
+    assert_false(store_try_flush(f->store));
+    sem_post(&gate.open);
+    while (!store_try_flush(f->store))
+        sleep_ms(1);
+    assert_int_equal(sem_trywait(&p.answered), 0);
+    assert_ok(p.err.kind);
+    /* … but for what may take longer it does */
+    struct store_txn *txn = append(f->store, model, 2);
+    store_txn_sync(txn);
+    store_commit_later(txn, is_answered, &p);
+    assert_true(store_try_flush(f->store));
+    sem_wait(&p.answered);
+    assert_ok(p.err.kind);
+    assert_int_equal(last_change(f->store, model), 2);
+}
+
 /* Put off and never flushed: it goes with the next that is not. */
 static void goes_with_the_next(void **state)
 {
@@ -339,6 +366,38 @@ static void a_failed_sync_is_told(void **state)
     }
 }
 
+/* The log is synced aside every second: nobody waits for that. */
+static void commits_go_on_during_a_sync(void **state)
+{
+    struct fixture *f = *state;
+    int64_t model = put_model(f->store, "a"), seq = 0;
+    fault_vfs_slow_syncs(true);
+    for (int i = 0; i < 500 && !fault_vfs_is_syncing(); i++)
+        sleep_ms(10);
+    assert_true(fault_vfs_is_syncing());
+    while (seq < 100)
+        assert_ok(commit_here(f->store, append(f->store, model, ++seq)));
+    assert_int_equal(last_change(f->store, model), 100);
+    assert_true(fault_vfs_is_syncing());
+    long before = fault_vfs_syncs();
+    fault_vfs_slow_syncs(false);
+    for (int i = 0; i < 500 && fault_vfs_syncs() < before + 2; i++) /* what came meanwhile, too */
+        sleep_ms(10);
+    assert_true(fault_vfs_syncs() >= before + 2);
+    assert_true(store_is_healthy(f->store));
+}
+
+static void a_failed_sync_aside_is_told(void **state)
+{
+    struct fixture *f = *state;
+    int64_t model = put_model(f->store, "a");
+    fault_vfs_arm(FAULT_SYNC, 1, false, SQLITE_IOERR_FSYNC);
+    for (int i = 0; i < 500 && store_is_healthy(f->store); i++)
+        sleep_ms(10);
+    assert_true(fault_vfs_disarm());
+    assert_kind(ERR_IO, commit_here(f->store, append(f->store, model, 1)));
+}
+
 /* ---- the upkeep goes on -------------------------------------------------------------------- */
 
 /* The longest time without a sync while commits are made here, one behind the other. */
@@ -397,6 +456,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(not_beside_the_writer),
+        TEST(left_for_who_comes_again),
         TEST(goes_with_the_next),
         TEST(fails_here),
         TEST(order_is_kept),
@@ -405,6 +465,8 @@ int main(void)
         TEST(a_failed_one_syncs_nothing),
         TEST(one_sync_for_a_group),
         TEST(a_failed_sync_is_told),
+        TEST(commits_go_on_during_a_sync),
+        TEST(a_failed_sync_aside_is_told),
         TEST(here_is_synced_in_time_too),
         TEST(the_log_stays_short_here),
     };
