@@ -251,3 +251,8 @@ void api_flush(struct api *a)
 {
     store_flush(a->store);
 }
+
+bool api_try_flush(struct api *a)
+{
+    return store_try_flush(a->store);
+}

@@ -16,7 +16,7 @@
     X(WORKSPACES, "workspaces", true)    /* of the threads that run calls: their tapes */          \
     X(PROGRAMS, "programs", true)        /* of /autograd */                                        \
     X(REQUESTS, "requests", true)        /* in flight: their bodies and answers */                 \
-    X(CONNECTIONS, "connections", false) /* open ones: the transport's buffers */                  \
+    X(CONNECTIONS, "connections", true)  /* open ones: the transport's buffers */                  \
     X(STREAMS, "streams", true)          /* of events, and what they are to tell */                \
     X(ANSWERS, "answers", true)          /* kept under their Idempotency-Key */                    \
     X(JOBS, "jobs", true)                /* that are not finished */                               \

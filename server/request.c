@@ -13,6 +13,8 @@
 #define SEND_BYTES_PER_SECOND 65536
 /* For a call that is answered at once: it has no slices, so this only bounds each piece. */
 #define INLINE_SLICE_NS (5 * CLOCK_SECOND / 1000)
+/* A change waits so long for the store without sleep. */
+#define BUSY_NS (2 * CLOCK_SECOND / 1000)
 
 enum request_state {
     REQUEST_NEW,     /* the headers are being read */
@@ -45,6 +47,7 @@ struct request {
     size_t bytes_in;  /* of the body */
     size_t bytes_out; /* of the answer's body */
     int status;       /* 0: none was sent */
+    int64_t busy_ns;  /* since when the store has been busy with something else; 0: it was not */
     int64_t began_ns;
     struct feed feed;                  /* the body of an answer that is a stream */
     char method[GUARD_METHOD_MAX + 2]; /* cut one over the limit, for the guard to see */
@@ -301,13 +304,32 @@ static enum MHD_Result run(struct request *r)
     return MHD_YES;
 }
 
+/* Has what is made so far kept. false: not yet, the store is busy with something else. */
+static bool flush(struct request *r)
+{
+    const struct transport *t = r->shared;
+    if (!t->looks) {
+        api_flush(t->api);
+        return true;
+    }
+    if (api_try_flush(t->api))
+        return true;
+    int64_t now = clock_ns();
+    r->busy_ns = r->busy_ns ? r->busy_ns : now;
+    if (now - r->busy_ns < BUSY_NS)
+        return false;
+    api_flush(t->api);
+    return true;
+}
+
 /* libmicrohttpd has been round all connections that had something to say since this one's change
- * was made: the changes of that round are now kept as one. If that takes another thread, sleep. */
+ * was made: the changes of that round are now kept as one. If the store is busy for a moment, then
+ * those of the next round too: to be woken takes longer. If it takes another thread, sleep. */
 static enum MHD_Result wait_on(struct request *r)
 {
     int awake = WAIT_AWAKE;
-    if (atomic_load(&r->wait) == WAIT_AWAKE)
-        api_flush(r->shared->api);
+    if (atomic_load(&r->wait) == WAIT_AWAKE && !flush(r))
+        return MHD_YES;
     if (atomic_load(&r->wait) == WAIT_OVER)
         return send_answer(r);
     if (atomic_load(&r->wait) == WAIT_ASLEEP) /* libmicrohttpd may call once too often */

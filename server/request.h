@@ -22,6 +22,7 @@ struct transport {
     struct api *api;                /* [I] */
     struct pool *pool;              /* [I] */
     struct guard guard;             /* [I] */
+    bool looks;                     /* [I] there is a core to spare for who waits without sleep */
     atomic_bool draining;           /* [a] */
     atomic_uint_least64_t begun;    /* [a] requests since the start */
     atomic_size_t live;             /* [a] requests that exist */

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONNECTION_BYTES ((size_t)36 << 10) /* as server/http.c has it */
+#define CONNECTION_BYTES ((size_t)20 << 10) /* as server/http.c has it */
 
 static char *answer;
 static size_t answer_bytes;
