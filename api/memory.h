@@ -9,21 +9,21 @@
 
 /* Class, its name, and whether it lies in the heap. */
 #define MEMORY_CLASSES(X)                                                                          \
-    X(PROGRAM, "program", false)         /* the binary and its libraries */                        \
-    X(MODELS, "models", true)            /* parameters, gradients, momentum, losses, layers */     \
-    X(BATCHES, "batches", true)          /* pushed ones of resident models */                      \
-    X(CHECKPOINTS, "checkpoints", true)  /* copies of models on their way to the store */          \
-    X(WORKSPACES, "workspaces", true)    /* of the threads that run calls: their tapes */          \
-    X(PROGRAMS, "programs", true)        /* of /autograd */                                        \
-    X(REQUESTS, "requests", true)        /* in flight: their bodies and answers */                 \
-    X(CONNECTIONS, "connections", true)  /* open ones: the transport's buffers */                  \
-    X(STREAMS, "streams", true)          /* of events, and what they are to tell */                \
-    X(ANSWERS, "answers", true)          /* kept under their Idempotency-Key */                    \
-    X(JOBS, "jobs", true)                /* that are not finished */                               \
-    X(STORAGE, "storage", true)          /* the database engine */                                 \
-    X(STACKS, "stacks", false)           /* of all threads */                                      \
-    X(ALLOCATOR, "allocator", false)     /* free, and held for what comes */                       \
-    X(OTHER, "other", false)             /* the rest of the heap that is in use */
+    X(PROGRAM, "program", false)        /* the binary and its libraries */                         \
+    X(MODELS, "models", true)           /* parameters, gradients, momentum, losses, layers */      \
+    X(BATCHES, "batches", true)         /* pushed ones of resident models */                       \
+    X(CHECKPOINTS, "checkpoints", true) /* copies of models on their way to the store */           \
+    X(WORKSPACES, "workspaces", true)   /* of the threads that run calls: their tapes */           \
+    X(PROGRAMS, "programs", true)       /* of /autograd */                                         \
+    X(REQUESTS, "requests", true)       /* in flight: their bodies and answers */                  \
+    X(CONNECTIONS, "connections", true) /* open ones: the transport's buffers */                   \
+    X(STREAMS, "streams", true)         /* of events, and what they are to tell */                 \
+    X(ANSWERS, "answers", true)         /* kept under their Idempotency-Key */                     \
+    X(JOBS, "jobs", true)               /* that are not finished */                                \
+    X(STORAGE, "storage", true)         /* the database engine */                                  \
+    X(STACKS, "stacks", false)          /* of all threads */                                       \
+    X(ALLOCATOR, "allocator", false)    /* free, and held for what comes */                        \
+    X(OTHER, "other", false)            /* the rest of the heap that is in use */
 
 enum memory_class {
 #define MEMORY_ENUM(id, name, heap) MEMORY_##id,
