@@ -1,5 +1,6 @@
 #include "server/request.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -13,8 +14,10 @@
 #define SEND_BYTES_PER_SECOND 65536
 /* For a call that is answered at once: it has no slices, so this only bounds each piece. */
 #define INLINE_SLICE_NS (5 * CLOCK_SECOND / 1000)
-/* A change waits so long for the store without sleep. */
+/* A change waits so long for the store without sleep, … */
 #define BUSY_NS (2 * CLOCK_SECOND / 1000)
+/* … and looks at the clock in one of so many rounds: that takes longer than to ask the store. */
+#define BUSY_ROUNDS 16
 
 enum request_state {
     REQUEST_NEW,     /* the headers are being read */
@@ -48,6 +51,7 @@ struct request {
     size_t bytes_out; /* of the answer's body */
     int status;       /* 0: none was sent */
     int64_t busy_ns;  /* since when the store has been busy with something else; 0: it was not */
+    unsigned rounds;  /* of libmicrohttpd since then; may wrap */
     int64_t began_ns;
     struct feed feed;                  /* the body of an answer that is a stream */
     char method[GUARD_METHOD_MAX + 2]; /* cut one over the limit, for the guard to see */
@@ -304,7 +308,8 @@ static enum MHD_Result run(struct request *r)
     return MHD_YES;
 }
 
-/* Has what is made so far kept. false: not yet, the store is busy with something else. */
+/* Has what is made so far kept. false: not yet, the store is busy with something else. Whoever has
+ * it may have been put aside on this very core, for this thread. */
 static bool flush(struct request *r)
 {
     const struct transport *t = r->shared;
@@ -314,6 +319,9 @@ static bool flush(struct request *r)
     }
     if (api_try_flush(t->api))
         return true;
+    if (r->rounds++ % BUSY_ROUNDS != 0)
+        return false;
+    sched_yield();
     int64_t now = clock_ns();
     r->busy_ns = r->busy_ns ? r->busy_ns : now;
     if (now - r->busy_ns < BUSY_NS)

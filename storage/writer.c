@@ -234,7 +234,7 @@ static bool is_time(struct store *s) REQUIRES(s->lock)
 static bool own_at_once(struct store *s)
 {
     lock_take(&s->lock);
-    bool free = !s->owned && !s->first && !s->closing && !is_time(s);
+    bool free = !s->owned && !s->wanted && !s->first && !s->closing && !is_time(s);
     s->owned = s->owned || free;
     lock_give(&s->lock);
     return free;
@@ -247,7 +247,7 @@ static void disown(struct store *s)
     struct timespec at;
     bool timed = upkeep_next(&s->db, &at);
     lock_take(&s->lock);
-    bool news = s->returning || (timed && (s->asleep || at.tv_sec < s->upkeep_at.tv_sec));
+    bool news = s->wanted || (timed && (s->asleep || at.tv_sec < s->upkeep_at.tv_sec));
     s->owned = false;
     s->timed = timed;
     s->upkeep_at = at;
@@ -290,8 +290,8 @@ static bool take_jobs(struct store *s, struct job **jobs)
     if (sync)
         upkeep_sync_aside(&s->db);
     lock_take(&s->lock);
-    s->returning = sync;
-    while (s->owned || !(sync || s->called || s->closing || is_time(s))) {
+    s->wanted = s->wanted || sync;
+    while (s->owned || !(s->wanted || s->called || s->closing || is_time(s))) {
         s->asleep = s->owned || !s->timed; /* until the connection comes back, or there is news */
         if (s->asleep)
             lock_wait(&s->lock, &s->work);
@@ -299,7 +299,7 @@ static bool take_jobs(struct store *s, struct job **jobs)
             lock_wait_until(&s->lock, &s->work, &s->upkeep_at);
         s->asleep = false;
     }
-    s->returning = false;
+    s->wanted = false;
     s->owned = true;
     bool more = s->first || !s->closing;
     bool all = s->called || s->closing; /* else who put them off is about to see to them */
@@ -423,13 +423,17 @@ static void run_jobs(struct store *s, struct job *job)
     run_reads(s, &reads);
 }
 
-/* false: nothing is done, as the connection is another's or wanted for the upkeep. */
+/* false: nothing is done, as somebody else has the connection or is about to. */
 static bool flush(struct store *s, bool patient)
 {
     lock_take(&s->lock);
-    bool small = s->for_writer == 0;
-    bool here = s->first && small && !s->owned && !is_time(s);
+    bool small = s->for_writer == 0, due = is_time(s);
+    bool here = s->first && small && !s->owned && !s->wanted && !due;
     bool later = s->first && small && !here && patient;
+    if (later && due && !s->owned && !s->wanted) { /* the writer has not woken for it yet */
+        s->wanted = true;
+        pthread_cond_signal(&s->work);
+    }
     struct job *jobs = here ? take_queue_locked(s) : NULL;
     s->owned = s->owned || here;
     if (s->first && !later)
@@ -447,8 +451,15 @@ void store_flush(struct store *s)
     (void)flush(s, false);
 }
 
+/* Hundreds of requests ask, each in every round, and would fight for the lock. So it is looked
+ * without it first, which may see what is over: then this one comes again for nothing, or goes on
+ * to look under the lock. What it has queued itself it sees, and what is not small is the writer's
+ * to do, who is to be called at once. */
 bool store_try_flush(struct store *s)
 {
+    bool taken = atomic_load(&s->owned) || atomic_load(&s->wanted);
+    if (taken && atomic_load(&s->for_writer) == 0)
+        return false;
     return flush(s, true);
 }
 

@@ -7,7 +7,11 @@
  *
  * The connection is one thread's at a time: its owner's. That is the writer, or a caller who found
  * nobody owning it, nothing queued and no upkeep due, and so need not wake another thread to be
- * served.
+ * served. When the writer's own turn has come (the upkeep is due, or it is back from a sync aside)
+ * the connection is wanted: whoever has it finishes, and nobody takes it before the writer. That
+ * ends in any case: it is said by the writer itself before it waits for the connection, or by who
+ * wakes it while nobody has that; and a writer that looks and finds it wanted and free takes it,
+ * whether the upkeep is still due, the store healthy or closing, and unsays it.
  *
  * Lock: store.lock, a leaf; not held while SQLite or a callback runs.
  */
@@ -21,7 +25,8 @@
 
 struct job;
 
-/* [I] immutable after store_open   [a] atomic   [q] guarded by lock   [w] the owner's.
+/* [I] immutable after store_open   [a] atomic   [q] guarded by lock   [w] the owner's
+ * [l] changed under lock, looked at by all.
  * What waits is bounded by the callers: each has its own limit of calls in flight. */
 struct store {
     struct lock lock;
@@ -29,11 +34,11 @@ struct store {
     pthread_cond_t answered;   /* [q] some job was */
     struct job *first;         /* [q] */
     struct job *last;          /* [q] of no meaning while first is NULL */
-    size_t for_writer;         /* [q] of the queued jobs, those that may take long */
+    atomic_size_t for_writer;  /* [l] of the queued jobs, those that may take long */
     bool called;               /* [q] the writer is to do what is queued */
-    bool owned;                /* [q] somebody has the connection */
+    atomic_bool owned;         /* [l] somebody has the connection */
+    atomic_bool wanted;        /* [l] the writer comes for it, and nobody else may take it */
     bool asleep;               /* [q] the writer waits, and no time ends that */
-    bool returning;            /* [q] … from a sync, for the connection */
     bool timed;                /* [q] there is upkeep to do … */
     struct timespec upkeep_at; /* [q] … then, CLOCK_MONOTONIC */
     bool closing;              /* [q] */

@@ -108,6 +108,14 @@ struct store_txn *begin(struct store *s)
     return txn;
 }
 
+struct store_txn *change_txn(struct store *s, int64_t model, int64_t seq)
+{
+    struct store_change change = {.seq = seq, .from = seq - 1, .kind = 1, .step = seq};
+    struct store_txn *txn = store_txn_new(s);
+    store_append_change(txn, model, &change);
+    return txn;
+}
+
 int64_t put_model(struct store *s, const char *id)
 {
     struct store_model model = {.spec = "{}", .created_at = 1};

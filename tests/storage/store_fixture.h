@@ -51,6 +51,8 @@ enum err_kind put_checkpoint(struct store *s, int64_t model, int64_t n, int64_t 
 enum err_kind put_losses(struct store *s, int64_t model, int64_t first, size_t count);
 double loss_of(int64_t step);
 struct store_txn *begin(struct store *s);
+/* The model's change of that number, to be committed. */
+struct store_txn *change_txn(struct store *s, int64_t model, int64_t seq);
 
 /* Whole files, for stores that are closed. read_file: the caller frees. */
 unsigned char *read_file(const char *path, size_t *bytes);

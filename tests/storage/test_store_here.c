@@ -46,14 +46,6 @@ static void hold(struct store *s, struct gate *gate)
     sem_wait(&gate->reached);
 }
 
-static struct store_txn *append(struct store *s, int64_t model, int64_t seq)
-{
-    struct store_change change = {.seq = seq, .from = seq - 1, .kind = 1, .step = seq};
-    struct store_txn *txn = store_txn_new(s);
-    store_append_change(txn, model, &change);
-    return txn;
-}
-
 /* A commit that was put off, until it is answered. */
 struct put_off {
     sem_t answered;
@@ -96,7 +88,7 @@ static void not_beside_the_writer(void **state)
     struct put_off p = {.err.kind = ERR_INTERNAL};
     sem_init(&p.answered, 0, 0);
     hold(f->store, &gate);
-    store_commit_later(append(f->store, model, 1), is_answered, &p);
+    store_commit_later(change_txn(f->store, model, 1), is_answered, &p);
     for (int i = 0; i < 3; i++)
         store_flush(f->store);
     assert_int_not_equal(sem_trywait(&p.answered), 0);
@@ -114,9 +106,10 @@ static void left_for_who_comes_again(void **state)
     struct gate gate;
     struct put_off p = {.err.kind = ERR_INTERNAL};
     sem_init(&p.answered, 0, 0);
-    assert_true(store_try_flush(f->store)); /* nothing is queued */
+    while (!store_try_flush(f->store)) /* nothing is queued, but the writer may not be back yet */
+        sleep_ms(1);
     hold(f->store, &gate);
-    store_commit_later(append(f->store, model, 1), is_answered, &p);
+    store_commit_later(change_txn(f->store, model, 1), is_answered, &p);
     assert_false(store_try_flush(f->store));
     sem_post(&gate.open);
     while (!store_try_flush(f->store))
@@ -124,7 +117,7 @@ static void left_for_who_comes_again(void **state)
     assert_int_equal(sem_trywait(&p.answered), 0);
     assert_ok(p.err.kind);
     /* … but for what may take longer it does */
-    struct store_txn *txn = append(f->store, model, 2);
+    struct store_txn *txn = change_txn(f->store, model, 2);
     store_txn_sync(txn);
     store_commit_later(txn, is_answered, &p);
     assert_true(store_try_flush(f->store));
@@ -140,8 +133,8 @@ static void goes_with_the_next(void **state)
     int64_t model = put_model(f->store, "a");
     struct put_off p = {.err.kind = ERR_INTERNAL};
     sem_init(&p.answered, 0, 0);
-    store_commit_later(append(f->store, model, 1), is_answered, &p);
-    assert_ok(store_commit(append(f->store, model, 2), &last));
+    store_commit_later(change_txn(f->store, model, 1), is_answered, &p);
+    assert_ok(store_commit(change_txn(f->store, model, 2), &last));
     assert_int_equal(sem_trywait(&p.answered), 0);
     assert_ok(p.err.kind);
     assert_int_equal(last_change(f->store, model), 2);
@@ -152,17 +145,17 @@ static void fails_here(void **state)
 {
     struct fixture *f = *state;
     int64_t model = put_model(f->store, "a");
-    assert_ok(commit_here(f->store, append(f->store, model, 1)));
-    assert_kind(ERR_UNAVAILABLE, commit_here(f->store, append(f->store, model, 3)));
-    struct store_txn *txn = append(f->store, model, 2);
+    assert_ok(commit_here(f->store, change_txn(f->store, model, 1)));
+    assert_kind(ERR_UNAVAILABLE, commit_here(f->store, change_txn(f->store, model, 3)));
+    struct store_txn *txn = change_txn(f->store, model, 2);
     store_delete_model(txn, 99);
     assert_kind(ERR_NOT_FOUND, commit_here(f->store, txn));
-    assert_ok(commit_here(f->store, append(f->store, model, 2)));
+    assert_ok(commit_here(f->store, change_txn(f->store, model, 2)));
     assert_int_equal(last_change(f->store, model), 2);
     fault_vfs_arm(FAULT_WRITE, 1, false, SQLITE_FULL);
-    assert_kind(ERR_FULL, commit_here(f->store, append(f->store, model, 3)));
+    assert_kind(ERR_FULL, commit_here(f->store, change_txn(f->store, model, 3)));
     assert_true(fault_vfs_disarm());
-    assert_ok(commit_here(f->store, append(f->store, model, 3)));
+    assert_ok(commit_here(f->store, change_txn(f->store, model, 3)));
     fixture_reopen(f);
     assert_int_equal(last_change(f->store, model), 3);
 }
@@ -202,7 +195,7 @@ static void *run_caller(void *arg)
     struct err e;
     int64_t seq;
     for (int i = 1; i <= ROUNDS; i++) {
-        struct store_txn *txn = append(c->store, c->model, i);
+        struct store_txn *txn = change_txn(c->store, c->model, i);
         sent[i] = (struct sent){c, i};
         if (i % 16 == 0) {
             atomic_fetch_add(&c->failures, store_commit(txn, &e) != ERR_OK);
@@ -282,7 +275,7 @@ static void reads_see_what_was_answered(void **state)
         assert_int_equal(pthread_create(&thread[i], NULL, read_all_the_time, &reader[i]), 0);
     }
     for (int64_t seq = 1; seq <= 500; seq++) {
-        struct store_txn *txn = append(f->store, writer.model, seq);
+        struct store_txn *txn = change_txn(f->store, writer.model, seq);
         assert_ok(commit_here(f->store, txn));
         assert_int_equal(last_change(f->store, writer.model), seq);
     }
@@ -306,7 +299,7 @@ static void synced_before_the_answer(void **state)
     int64_t model = put_model(f->store, "a");
     for (int64_t seq = 1; seq <= 10; seq++) {
         long before = fault_vfs_syncs();
-        assert_ok(commit_synced(f->store, append(f->store, model, seq), seq % 2));
+        assert_ok(commit_synced(f->store, change_txn(f->store, model, seq), seq % 2));
         assert_true(fault_vfs_syncs() > before);
     }
 }
@@ -316,9 +309,9 @@ static void a_failed_one_syncs_nothing(void **state)
 {
     struct fixture *f = *state;
     int64_t model = put_model(f->store, "a");
-    assert_ok(commit_synced(f->store, append(f->store, model, 1), true));
+    assert_ok(commit_synced(f->store, change_txn(f->store, model, 1), true));
     long before = fault_vfs_syncs();
-    assert_kind(ERR_UNAVAILABLE, commit_synced(f->store, append(f->store, model, 7), true));
+    assert_kind(ERR_UNAVAILABLE, commit_synced(f->store, change_txn(f->store, model, 7), true));
     assert_int_equal(fault_vfs_syncs(), before);
 }
 
@@ -334,12 +327,12 @@ static void one_sync_for_a_group(void **state)
     int64_t model = put_model(f->store, "a");
     struct gate gate;
     int kept = 0;
-    assert_ok(
-        commit_synced(f->store, append(f->store, model, 1), false)); /* what was before is synced */
+    assert_ok(commit_synced(f->store, change_txn(f->store, model, 1),
+                            false)); /* what was before is synced */
     hold(f->store, &gate);
     long before = fault_vfs_syncs();
     for (int64_t seq = 2; seq <= 20; seq++) {
-        struct store_txn *txn = append(f->store, model, seq);
+        struct store_txn *txn = change_txn(f->store, model, seq);
         if (seq % 3 == 0)
             store_txn_sync(txn);
         store_commit_then(txn, count_kept, &kept);
@@ -355,12 +348,12 @@ static void a_failed_sync_is_told(void **state)
     struct fixture *f = *state;
     for (int here = 0; here < 2; here++) {
         int64_t model = put_model(f->store, here ? "b" : "a");
-        assert_ok(commit_synced(f->store, append(f->store, model, 1), here));
+        assert_ok(commit_synced(f->store, change_txn(f->store, model, 1), here));
         fault_vfs_arm(FAULT_SYNC, 1, false, SQLITE_IOERR_FSYNC);
-        assert_kind(ERR_IO, commit_synced(f->store, append(f->store, model, 2), here));
+        assert_kind(ERR_IO, commit_synced(f->store, change_txn(f->store, model, 2), here));
         assert_true(fault_vfs_disarm());
         assert_false(store_is_healthy(f->store));
-        assert_kind(ERR_IO, commit_synced(f->store, append(f->store, model, 3), here));
+        assert_kind(ERR_IO, commit_synced(f->store, change_txn(f->store, model, 3), here));
         fixture_reopen(f);
         assert_true(store_is_healthy(f->store));
     }
@@ -376,7 +369,7 @@ static void commits_go_on_during_a_sync(void **state)
         sleep_ms(10);
     assert_true(fault_vfs_is_syncing());
     while (seq < 100)
-        assert_ok(commit_here(f->store, append(f->store, model, ++seq)));
+        assert_ok(commit_here(f->store, change_txn(f->store, model, ++seq)));
     assert_int_equal(last_change(f->store, model), 100);
     assert_true(fault_vfs_is_syncing());
     long before = fault_vfs_syncs();
@@ -395,7 +388,7 @@ static void a_failed_sync_aside_is_told(void **state)
     for (int i = 0; i < 500 && store_is_healthy(f->store); i++)
         sleep_ms(10);
     assert_true(fault_vfs_disarm());
-    assert_kind(ERR_IO, commit_here(f->store, append(f->store, model, 1)));
+    assert_kind(ERR_IO, commit_here(f->store, change_txn(f->store, model, 1)));
 }
 
 /* ---- the upkeep goes on -------------------------------------------------------------------- */
@@ -406,7 +399,7 @@ static int64_t longest_unsynced(struct store *s, int64_t model, int64_t ms)
     int64_t began = now_ms(), synced = began, longest = 0, seq = last_change(s, model);
     long syncs = fault_vfs_syncs();
     while (now_ms() - began < ms) {
-        assert_ok(commit_here(s, append(s, model, ++seq)));
+        assert_ok(commit_here(s, change_txn(s, model, ++seq)));
         if (fault_vfs_syncs() != syncs) {
             syncs = fault_vfs_syncs();
             synced = now_ms();
@@ -423,7 +416,7 @@ static void here_is_synced_in_time_too(void **state)
     assert_true(longest_unsynced(f->store, model, 4000) < 2500);
     /* … and the last ones, when nobody comes any more */
     long before = fault_vfs_syncs();
-    assert_ok(commit_here(f->store, append(f->store, model, last_change(f->store, model) + 1)));
+    assert_ok(commit_here(f->store, change_txn(f->store, model, last_change(f->store, model) + 1)));
     for (int i = 0; i < 300 && fault_vfs_syncs() == before; i++)
         sleep_ms(10);
     assert_true(fault_vfs_syncs() > before);
