@@ -9,7 +9,7 @@ VARIANT    ?= release
 # which tests: folders under tests/, and "scripts" for tests/*.sh
 RINGS      ?= engine storage api server scripts
 # and of these under tsan, where the others show nothing and last long: those that run threads
-TSAN_TESTS ?= engine/test_crew storage/test_store_commit storage/test_store_backup storage/test_store_crash storage/test_store_here server/test_%
+TSAN_TESTS ?= engine/test_crew storage/test_store_commit storage/test_store_backup storage/test_store_crash storage/test_store_here storage/test_store_patient server/test_%
 # seconds for each fuzzer of fuzz-smoke
 FUZZ_TIME  ?= 15
 # how often make crash kills the daemon and stops it, and for how many seconds at most, each
@@ -113,11 +113,11 @@ $(B)/tests/storage/test_%: $(B)/tests/storage/test_%.o $(call support,storage) $
 $(B)/tests/api/test_%:     $(B)/tests/api/test_%.o     $(call support,api)     $(FAULTS) $(B)/api.a $(B)/storage.a $(B)/engine.a ; $(call test_link,api storage)
 $(B)/tests/server/test_%:  $(B)/tests/server/test_%.o  $(call support,server)  $(LIBS) ; $(call test_link,server api storage)
 # The server's own tests run it over canned handlers in place of the api; `alone` builds that daemon.
-FAKED := $(patsubst %,$(B)/tests/server/test_%,config errands guard limits log log_batch pool spin transport shutdown)
+FAKED := $(patsubst %,$(B)/tests/server/test_%,acceptor config connections errands guard limits log log_batch pool spin transport shutdown)
 alone := $(B)/tests/server/fake/fake_api.o $(B)/server.a $(B)/engine.a
 $(FAKED): %: %.o $(call support,server) $(alone) ; $(call test_link,server api)
 $(B)/tests/server/fake/gradd: $(B)/server/main.o $(alone) ; $(call test_link,server)
-$(B)/tests/server/test_transport $(B)/tests/server/test_shutdown: | $(B)/tests/server/fake/gradd
+$(patsubst %,$(B)/tests/server/test_%,connections transport shutdown): | $(B)/tests/server/fake/gradd
 $(filter-out $(FAKED),$(patsubst %.c,$(B)/%,$(wildcard tests/server/test_*.c))): | $(B)/gradd
 
 # A fuzz target is linked twice: for libFuzzer, and with a main that replays the corpus in make test.

@@ -1,5 +1,6 @@
 #include "server/http.h"
 
+#include <limits.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 
 #include "api/api.h"
 #include "engine/mem.h"
+#include "server/acceptor.h"
 #include "server/clock.h"
 #include "server/feed.h"
 #include "server/request.h"
@@ -17,10 +19,18 @@
  * request, which with many connections is a tenth of the time of a small one. */
 #define CONNECTION_BYTES ((size_t)20 << 10)
 
+/* A daemon of libmicrohttpd: one thread. */
+struct lane {
+    struct http *http;
+    struct share share;
+};
+
 struct http {
     struct transport shared;
     struct watch *watch;
-    struct MHD_Daemon *daemon;
+    struct lane *lane;
+    size_t lanes;
+    struct acceptor acceptor; /* of several lanes; one alone listens itself */
     struct herald herald;
     struct MHD_Response *no_memory; /* made in time: for when there is none */
     char address[300];
@@ -60,14 +70,17 @@ static void await_next(const struct http *h, struct MHD_Connection *connection,
 static void on_connection(void *arg, struct MHD_Connection *connection, void **watched,
                           enum MHD_ConnectionNotificationCode code)
 {
-    struct http *h = arg;
+    struct lane *lane = arg;
+    struct http *h = lane->http;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        share_ended(&lane->share);
         if (watch_has_served(*watched))
             atomic_fetch_sub(connection_bytes(h), CONNECTION_BYTES);
         watch_close(h->watch, *watched);
         *watched = NULL;
         return;
     }
+    share_began(&lane->share);
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     int64_t seconds = h->shared.config->header_seconds;
@@ -139,38 +152,82 @@ static struct MHD_Response *make_no_memory(void)
 
 /* Not MHD_OPTION_STRICT_FOR_CLIENT: all it adds in this version are HTML answers to a missing Host
  * and to a blank in the target; the guard refuses both, and says so in the API's own form.
- * Not MHD_quiesce_daemon, anywhere: with epoll and a thread pool it can abort the process. */
-static struct MHD_Daemon *start_daemon(struct http *h, int fd)
+ * Not a pool of threads, see server/acceptor.h. Nor MHD_quiesce_daemon, anywhere: with a pool and
+ * epoll it can abort the process, and nothing here needs it.
+ * fd: it listens to that, which is libmicrohttpd's from here on; -1: to none. */
+static struct MHD_Daemon *start_daemon(struct lane *lane, int fd)
 {
+    struct http *h = lane->http;
     const struct config *c = h->shared.config;
-    unsigned threads = (unsigned)c->http_threads;
-    /* A pool of one thread is said by leaving the option out; END ends the list early. */
+    unsigned listens = fd < 0 ? MHD_USE_NO_LISTEN_SOCKET : 0;
+    /* The acceptor keeps the limit. That of a daemon that does not listen may never be met: its
+     * thread, seeing one too many, would hang for ever (0.9.75, new_connection_process_). */
+    unsigned most = fd < 0 ? UINT_MAX : (unsigned)c->max_connections;
     return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_message, h, /* must be the first */
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_target, h,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)c->max_connections,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | listens, 0,
+        NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_message,
+        h, /* must be the first */
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, lane, MHD_OPTION_CONNECTION_LIMIT, most,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_SECONDS, threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads,
-        MHD_OPTION_END);
+        (unsigned)IDLE_SECONDS, fd < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_END); /* the first END ends the list */
+}
+
+static enum err_kind no_daemon(struct err *e)
+{
+    return err_set(e, ERR_UNAVAILABLE, "", "libmicrohttpd did not start");
+}
+
+/* Owns fd, as does start_several. */
+static enum err_kind start_one(struct http *h, int fd, struct err *e)
+{
+    h->lane->share.daemon = start_daemon(h->lane, fd);
+    return h->lane->share.daemon ? ERR_OK : no_daemon(e);
+}
+
+static enum err_kind start_several(struct http *h, int fd, struct err *e)
+{
+    for (size_t i = 0; i < h->lanes; i++) {
+        struct share *s = &h->lane[i].share;
+        s->daemon = start_daemon(&h->lane[i], -1);
+        if (!s->daemon) {
+            close(fd);
+            return no_daemon(e);
+        }
+        s->next = h->acceptor.first;
+        h->acceptor.first = s;
+    }
+    h->acceptor.most = (size_t)h->shared.config->max_connections;
+    h->acceptor.log = h->shared.log;
+    return acceptor_start(&h->acceptor, fd, e);
+}
+
+static enum err_kind make_parts(struct http *h, struct err *e)
+{
+    size_t lanes = (size_t)h->shared.config->http_threads;
+    h->watch = watch_new();
+    h->no_memory = make_no_memory();
+    h->lane = mem_array(lanes, sizeof *h->lane);
+    if (!h->watch || !h->no_memory || !h->lane)
+        return err_set(e, ERR_NOMEM, "", "no memory to serve HTTP");
+    h->lanes = lanes;
+    for (size_t i = 0; i < lanes; i++)
+        h->lane[i].http = h;
+    return ERR_OK;
 }
 
 static enum err_kind start(struct http *h, struct err *e)
 {
     int fd;
-    h->watch = watch_new();
-    h->no_memory = make_no_memory();
-    if (!h->watch || !h->no_memory)
-        return err_set(e, ERR_NOMEM, "", "no memory to serve HTTP");
-    enum err_kind rc = address_listen(&h->shared.config->address, &fd, e);
+    enum err_kind rc = make_parts(h, e);
+    if (!rc)
+        rc = address_listen(&h->shared.config->address, &fd, e);
     if (rc)
         return rc;
     address_of(fd, h->address, sizeof h->address);
-    h->daemon = start_daemon(h, fd); /* owns fd */
-    if (!h->daemon)
-        return err_set(e, ERR_UNAVAILABLE, "", "libmicrohttpd did not start");
-    return herald_start(&h->herald, h->shared.api, e);
+    rc = h->lanes == 1 ? start_one(h, fd, e) : start_several(h, fd, e);
+    return rc ? rc : herald_start(&h->herald, h->shared.api, e);
 }
 
 enum err_kind http_start(const struct config *config, const struct log *log, struct api *api,
@@ -233,11 +290,15 @@ void http_stop(struct http *h)
 {
     if (!h)
         return;
+    acceptor_stop(&h->acceptor);
     herald_stop(&h->herald);
-    if (h->daemon)
-        MHD_stop_daemon(h->daemon);
+    for (size_t i = 0; i < h->lanes; i++)
+        if (h->lane[i].share.daemon)
+            MHD_stop_daemon(h->lane[i].share.daemon);
+    acceptor_close(&h->acceptor);
     if (h->no_memory)
         MHD_destroy_response(h->no_memory);
     watch_free(h->watch);
+    mem_free(h->lane);
     mem_free(h);
 }

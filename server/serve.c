@@ -56,11 +56,12 @@ static bool wait_signal(const struct daemon *d, int64_t ns)
 
 /* ---- starting ------------------------------------------------------------------------------ */
 
-/* Connections, the store's files, and some for what libraries open. */
+/* Connections, an epoll and an eventfd of each HTTP thread, the store's files, and some for what
+ * libraries open. */
 static void raise_file_limit(const struct daemon *d)
 {
     struct rlimit limit;
-    rlim_t want = (rlim_t)d->config->max_connections + 64;
+    rlim_t want = (rlim_t)(d->config->max_connections + 2 * d->config->http_threads) + 64;
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= want)
         return;
     limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;

@@ -1,0 +1,219 @@
+/* The daemon's connections, from outside, with one HTTP thread and with two: whose they are, how
+ * many there may be, and what becomes of a client that cannot be let in. */
+#define _GNU_SOURCE /* prlimit */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "tests/server/daemon.h"
+#include "tests/server/raw_client.h"
+
+#define MOST 16 /* connections, the least that the daemon can be told */
+#define ASK  "GET /inline HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+static struct daemon d;
+
+static void start(const char *threads)
+{
+    daemon_start(&d, DAEMON_FAKE,
+                 (const char *[]){"--http-threads", threads, "--max-connections", "16",
+                                  "--header-seconds", "60", NULL});
+}
+
+static void stop(void)
+{
+    assert_int_equal(daemon_stop(&d), 0);
+    daemon_remove(&d);
+}
+
+static void ask(int fd)
+{
+    assert_true(raw_send(fd, ASK, sizeof ASK - 1));
+}
+
+static void assert_answered(int fd)
+{
+    char answer[1000];
+    assert_true(raw_read_until(fd, "inline  1 0", answer, sizeof answer));
+}
+
+static bool is_silent(int fd, int ms)
+{
+    struct pollfd answer = {.fd = fd, .events = POLLIN};
+    return poll(&answer, 1, ms) == 0;
+}
+
+/* ---- whose they are ------------------------------------------------------------------------ */
+
+/* The descriptors that the process waits for in this one, if that is an epoll. */
+static int watched_by(const char *name)
+{
+    char path[300], line[200];
+    int count = 0;
+    snprintf(path, sizeof path, "/proc/%d/fdinfo/%s", (int)d.pid, name);
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f))
+        count += !strncmp(line, "tfd:", 4);
+    if (f)
+        fclose(f);
+    return count;
+}
+
+/* Of all its epolls, the fewest and the most. Returns how many those are. */
+static int look_at_epolls(int *least, int *most)
+{
+    char path[64];
+    int epolls = 0;
+    snprintf(path, sizeof path, "/proc/%d/fdinfo", (int)d.pid);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        int count = watched_by(entry->d_name);
+        if (count == 0)
+            continue;
+        *least = epolls == 0 || count < *least ? count : *least;
+        *most = epolls == 0 || count > *most ? count : *most;
+        epolls++;
+    }
+    closedir(dir);
+    return epolls;
+}
+
+static void test_two_threads_share_evenly(void **state)
+{
+    int fd[MOST], least = 0, most = 0;
+    (void)state;
+    start("2");
+    for (int i = 0; i < MOST; i++)
+        fd[i] = raw_connect(d.port);
+    for (int i = 0; i < MOST; i++)
+        ask(fd[i]);
+    for (int i = 0; i < MOST; i++)
+        assert_answered(fd[i]);
+    assert_int_equal(look_at_epolls(&least, &most), 2);
+    assert_int_equal(least, MOST / 2 + 1); /* and one by which it is woken */
+    assert_int_equal(most, MOST / 2 + 1);
+    for (int i = 0; i < MOST; i++)
+        close(fd[i]);
+    stop();
+}
+
+/* ---- how many there may be ----------------------------------------------------------------- */
+
+static void one_more_waits(const char *threads)
+{
+    int fd[MOST + 1];
+    start(threads);
+    for (int i = 0; i < MOST; i++) {
+        fd[i] = raw_connect(d.port);
+        ask(fd[i]);
+        assert_answered(fd[i]);
+    }
+    fd[MOST] = raw_connect(d.port);
+    ask(fd[MOST]);
+    assert_true(is_silent(fd[MOST], 300));
+    ask(fd[0]); /* the others are served meanwhile */
+    assert_answered(fd[0]);
+    close(fd[5]);
+    assert_false(is_silent(fd[MOST], 1000));
+    assert_answered(fd[MOST]);
+    for (int i = 0; i <= MOST; i++)
+        if (i != 5)
+            close(fd[i]);
+    stop();
+}
+
+static void test_one_more_waits(void **state)
+{
+    (void)state;
+    one_more_waits("1");
+    one_more_waits("2");
+}
+
+/* A client that waits for room when the daemon stops is told so by its connection's end. */
+static void test_stops_while_one_waits(void **state)
+{
+    int fd[MOST + 1];
+    char answer[1000];
+    (void)state;
+    start("2");
+    for (int i = 0; i <= MOST; i++) {
+        fd[i] = raw_connect(d.port);
+        ask(fd[i]);
+    }
+    for (int i = 0; i < MOST; i++)
+        assert_answered(fd[i]);
+    stop();
+    assert_int_equal(raw_read_all(fd[MOST], answer, sizeof answer), 0);
+    for (int i = 0; i <= MOST; i++)
+        close(fd[i]);
+}
+
+/* ---- no descriptor left -------------------------------------------------------------------- */
+
+static double cpu_seconds(void)
+{
+    char path[64], line[1000];
+    unsigned long user, system;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)d.pid);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(line, sizeof line, f));
+    fclose(f);
+    const char *end = strrchr(line, ')'); /* the third field is the one behind it */
+    assert_non_null(end);
+    assert_int_equal(
+        sscanf(end + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system), 2);
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* It rests, serves those whom it has, and lets the others in when it can. */
+static void test_no_descriptor_left(void **state)
+{
+    struct rlimit limit, none;
+    (void)state;
+    start("2");
+    int inside = raw_connect(d.port);
+    ask(inside);
+    assert_answered(inside);
+    assert_int_equal(prlimit(d.pid, RLIMIT_NOFILE, NULL, &limit), 0);
+    none = limit;
+    none.rlim_cur = 3;
+    assert_int_equal(prlimit(d.pid, RLIMIT_NOFILE, &none, NULL), 0);
+    int outside = raw_connect(d.port);
+    ask(outside);
+    double before = cpu_seconds();
+    assert_true(is_silent(outside, 1000));
+    assert_true(cpu_seconds() - before < 0.3);
+    ask(inside);
+    assert_answered(inside);
+    assert_int_equal(prlimit(d.pid, RLIMIT_NOFILE, &limit, NULL), 0);
+    assert_answered(outside);
+    close(inside);
+    close(outside);
+    char *log = daemon_log(&d);
+    assert_non_null(strstr(log, "no connection can be taken at the moment: Too many open files"));
+    free(log);
+    stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_two_threads_share_evenly),
+        cmocka_unit_test(test_one_more_waits),
+        cmocka_unit_test(test_stops_while_one_waits),
+        cmocka_unit_test(test_no_descriptor_left),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
