@@ -1,5 +1,6 @@
 /* engine/op_table.c - the rows and loops of one instruction set, as one table. */
 #include "engine/op_reduce.h"
+#include "engine/regress.h"
 #include "engine/sweep.h"
 
 #define STRING(x)  #x
@@ -29,6 +30,7 @@ const struct kernels ISA_FN(kernels) = {.isa = NAME_OF(ISA),
                                         .ops = rows,
                                         .matmul = ISA_FN(matmul),
                                         .sum_squares = ISA_FN(sum_squares),
+                                        .regress = ISA_FN(regress),
                                         .all_finite = ISA_FN(all_finite),
                                         .accumulate = ISA_FN(accumulate),
                                         .sum_to = ISA_FN(sum_to),

@@ -36,6 +36,7 @@ enum deed_kind {
     DEED_ADD,      /* … in addition to its own: both are dense, in the same order, */
     DEED_SUM,      /* … summed over what was broadcast */
     DEED_GRADIENT, /* the leaf `to` has its gradient, in its slot */
+    DEED_REGRESS,  /* in place of several: a linear regression (regress.h) */
 };
 /* Notes it, if the round is traced. A tensor that is `to` stays where it is, and so does `from`'s
  * storage; the call's arrays, all but grad_in, as well.

@@ -6,6 +6,7 @@
  * arena or in the module's blocks, and is where it was. */
 #include <string.h>
 
+#include "engine/regress.h"
 #include "engine/tape.h"
 #include "engine/tape_inside.h"
 
@@ -16,6 +17,7 @@ struct deed {
     struct owed *owed;
     struct tensor *to;
     struct tensor from;
+    struct regression *regression;
 };
 
 void tape_trace(struct tape *t, const void *of)
@@ -29,8 +31,109 @@ void tape_trace_fails(struct tape *t)
     t->trace.recording = false;
 }
 
+/* ---- several as one -------------------------------------------------------------------------- */
+
+/* A linear regression, and what of it may lie elsewhere in another round. */
+struct regression {
+    struct regress round;
+    const struct tensor *x, *target;
+};
+
+static bool is_call(const struct tape *t, const struct deed *d, enum deed_kind kind, enum op_id id)
+{
+    return d && d->kind == kind && d->call.op == &t->kernels->ops[id];
+}
+
+/* Float32, (rows, columns), and row-major. */
+static bool is_matrix(const struct tensor *x, int64_t rows, int64_t columns)
+{
+    return x->dtype == DTYPE_FLOAT32 && x->shape.rank == 2 && x->shape.dim[0] == rows &&
+           x->shape.dim[1] == columns && tensor_is_contiguous(x);
+}
+
+/* y = b + x w, of a few features, and nothing asks for a gradient of x. */
+static bool is_linear(const struct op_call *forward, const struct op_call *backward)
+{
+    const struct tensor *x = forward->in[1], *w = forward->in[2], *y = forward->out;
+    int64_t rows = x->shape.dim[0], features = x->shape.dim[1];
+    const struct tensor *dw = backward->grad_in[2];
+    return rows >= REGRESS_ROWS && features > 0 && features <= REGRESS_FEATURES &&
+           is_matrix(x, rows, features) && is_matrix(w, features, 1) && is_matrix(y, rows, 1) &&
+           forward->args.alpha == 1 && forward->args.beta == 1 &&
+           tensor_count(forward->in[0]) == 1 && !backward->grad_in[1] &&
+           (!dw || is_matrix(dw, features, 1));
+}
+
+/* The squares of y's errors, summed, and their slopes become the gradient that y is given. */
+static bool is_squares(const struct op_call *forward, const struct op_call *loss,
+                       const struct op_call *slope, const struct op_call *backward)
+{
+    int64_t rows = forward->out->shape.dim[0];
+    return loss->inputs == 2 && loss->args.reduction != REDUCTION_NONE &&
+           tensor_data(loss->in[0]) == tensor_data(forward->out) &&
+           is_matrix(loss->in[1], rows, 1) && slope->grad_in[0] && !slope->grad_in[1] &&
+           is_matrix(slope->grad_in[0], rows, 1) &&
+           tensor_data(slope->grad_in[0]) == tensor_data(backward->grad_out);
+}
+
+static struct regress describe(const struct op_call *forward, const struct op_call *loss,
+                               const struct op_call *slope, const struct op_call *backward)
+{
+    int64_t rows = forward->out->shape.dim[0];
+    struct tensor *db = backward->grad_in[0], *dw = backward->grad_in[2];
+    return (struct regress){.rows = rows,
+                            .features = forward->in[1]->shape.dim[1],
+                            .b = tensor_data(forward->in[0]),
+                            .w = tensor_data(forward->in[2]),
+                            .y = tensor_data(forward->out),
+                            .slope = tensor_data(slope->grad_in[0]),
+                            .db = db ? tensor_data(db) : NULL,
+                            .dw = dw ? tensor_data(dw) : NULL,
+                            .loss = tensor_data(loss->out),
+                            .grad = tensor_data(slope->grad_out),
+                            .divisor = loss->args.reduction == REDUCTION_MEAN ? (double)rows : 1};
+}
+
+/* Where the round is one: the loss's own gradient is set, and all else is one deed. */
+static void join_regression(struct tape *t)
+{
+    struct deed *forward = t->trace.first, *loss = forward ? forward->next : NULL;
+    struct deed *seed = loss ? loss->next : NULL, *slope = seed ? seed->next : NULL;
+    struct deed *backward = slope ? slope->next : NULL;
+    if (!is_call(t, forward, DEED_FORWARD, OP_ADDMM) ||
+        !is_call(t, loss, DEED_FORWARD, OP_MSE_LOSS) || !seed || seed->kind != DEED_COPY ||
+        !is_call(t, slope, DEED_BACKWARD, OP_MSE_LOSS) ||
+        !is_call(t, backward, DEED_BACKWARD, OP_ADDMM) ||
+        !is_linear(&forward->call, &backward->call) ||
+        !is_squares(&forward->call, &loss->call, &slope->call, &backward->call))
+        return;
+    struct deed *d = arena_alloc(&t->arena, sizeof *d);
+    struct regression *r = arena_alloc(&t->arena, sizeof *r);
+    if (!d || !r)
+        return;
+    r->round = describe(&forward->call, &loss->call, &slope->call, &backward->call);
+    r->x = forward->call.in[1];
+    r->target = loss->call.in[1];
+    d->kind = DEED_REGRESS;
+    d->regression = r;
+    d->next = backward->next;
+    seed->next = d;
+    t->trace.first = seed;
+}
+
+static void regress(const struct tape *t, struct regression *r)
+{
+    r->round.x = tensor_data(r->x);
+    r->round.target = tensor_data(r->target);
+    t->kernels->regress(&r->round);
+}
+
+/* ---- again ----------------------------------------------------------------------------------- */
+
 void tape_trace_end(struct tape *t)
 {
+    if (t->trace.recording)
+        join_regression(t);
     t->trace.round = t->trace.recording ? t->round : 0;
     t->trace.recording = false;
     t->trace.owed = t->owed;
@@ -106,6 +209,9 @@ static void repeat(struct tape *t, struct deed *d)
         break;
     case DEED_GRADIENT:
         d->to->grad = d->to->grad_slot;
+        break;
+    case DEED_REGRESS:
+        regress(t, d->regression);
         break;
     }
 }

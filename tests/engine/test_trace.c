@@ -1,4 +1,5 @@
 /* Steps in a row, of which the later ones do again what the first one found out: the same bits. */
+#include "engine/regress.h"
 #include "tests/engine/nets.h"
 
 #define F32 DTYPE_FLOAT32
@@ -131,6 +132,90 @@ static void the_instruction_set_does_not_matter(void **state)
         follow(&isa_lab[k], layer, COUNT(layer), &loss, F32);
 }
 
+/* ---- a linear regression ------------------------------------------------------------------- */
+
+static const struct kernels *counted;
+static int passes;
+
+static void count_pass(const struct regress *r)
+{
+    counted->regress(r);
+    passes++;
+}
+
+/* The steps of a layer of so many features, on data that may be all zeros, and how many of the
+ * later ones were done in one pass. */
+static int follow_regression(struct lab *l, struct layer *layer, const struct loss *loss, int rows,
+                             unsigned frozen, bool zeros)
+{
+    int features = (int)layer->value[0];
+    lab_clear(l);
+    struct tensor *x = lab_leaf(l, F32, SHAPE(rows, features)),
+                  *y = lab_leaf(l, F32, SHAPE(rows, 1));
+    x->requires_grad = y->requires_grad = false;
+    for (int i = 0; zeros && i < rows; i++)
+        lab_put(y, i, i % 2 ? -0.0 : 0.0);
+    struct run plain = run_open(l, layer, 1, F32, false), again = run_open(l, layer, 1, F32, true);
+    struct kernels counting = *again.tape.kernels;
+    counted = again.tape.kernels;
+    counting.regress = count_pass;
+    again.tape.kernels = &counting;
+    passes = 0;
+    const struct data d = {.x = x, .like_output = y};
+    for (int i = 0; i < plain.net.m->parameters; i++) {
+        struct tensor *p = &plain.net.m->parameter[i].tensor,
+                      *q = &again.net.m->parameter[i].tensor;
+        p->requires_grad = q->requires_grad = !(frozen >> i & 1);
+        for (int64_t j = 0; zeros && j < tensor_count(p); j++) {
+            lab_put(p, j, -0.0);
+            lab_put(q, j, -0.0);
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        double want = step(&plain, l, loss, &d, false);
+        assert_true(lab_same(want, step(&again, l, loss, &d, false)));
+        assert_same(&plain, &again);
+        if (i == 1) /* a number that is none goes through all of it */
+            lab_put(x, 0, (double)NAN);
+    }
+    run_close(&plain);
+    run_close(&again);
+    return passes;
+}
+
+static void a_linear_regression_is_one_pass(void **state)
+{
+    static const int rows[] = {1, 2, 3, 8, 31, 32, 33, 64, 100};
+    (void)state;
+    for (int k = 0; k < isa_labs; k++)
+        for (size_t r = 0; r < COUNT(rows); r++)
+            for (int n = 1; n <= REGRESS_FEATURES + 1; n++)
+                for (unsigned variant = 0; variant < 16; variant++) {
+                    struct loss loss = net_loss("mse");
+                    struct layer layer = net_linear(n, 1, true);
+                    unsigned frozen = variant & 3;
+                    loss.value[0] = variant & 4 ? REDUCTION_SUM : REDUCTION_MEAN;
+                    int done =
+                        follow_regression(&isa_lab[k], &layer, &loss, rows[r], frozen, variant & 8);
+                    bool may = rows[r] >= REGRESS_ROWS && n <= REGRESS_FEATURES && frozen < 3;
+                    assert_int_equal(done, may ? 3 : 0);
+                }
+}
+
+/* What looks like one and is not. */
+static void no_other_round_is_one(void **state)
+{
+    (void)state;
+    struct loss mse = net_loss("mse"), huber = net_loss("huber");
+    struct layer plain = net_linear(2, 1, false), line = net_linear(2, 1, true);
+    assert_int_equal(follow_regression(&lab, &plain, &mse, 8, 0, false), 0);
+    assert_int_equal(follow_regression(&lab, &line, &huber, 8, 0, false), 0);
+    struct layer deep[] = {net_linear(FEATURES, 1, true), net_linear(1, CLASSES, true)};
+    follow(&lab, deep, COUNT(deep), &mse, F32);
+    struct layer wide = net_linear(FEATURES, CLASSES, true);
+    follow(&lab, &wide, 1, &mse, F32);
+}
+
 /* What is frozen has no gradient, in a repeated step neither; nor has anything when all is. */
 static void frozen_parameters_stay_frozen(void **state)
 {
@@ -250,6 +335,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_layer_and_loss_repeats),
         cmocka_unit_test(the_instruction_set_does_not_matter),
+        cmocka_unit_test(a_linear_regression_is_one_pass),
+        cmocka_unit_test(no_other_round_is_one),
         cmocka_unit_test(frozen_parameters_stay_frozen),
         cmocka_unit_test(what_is_owed_is_owed_again),
         cmocka_unit_test(another_use_of_the_tape_ends_the_row),
