@@ -31,6 +31,8 @@ MUST_USE void *mem_resize(void *block, size_t old, size_t count, size_t size);
 
 MUST_USE char *mem_string(const char *text);
 void mem_free(void *block);
+/* What a thread keeps at most of what it has freed, for its next blocks. */
+#define MEM_AT_HAND ((size_t)256 << 10)
 /* What a block takes of the process's memory, the allocator's own bytes and the rounding included;
  * 0 for NULL. */
 size_t mem_size(const void *block);

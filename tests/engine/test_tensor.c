@@ -1,4 +1,6 @@
 /* engine/{err,mem,shape,tensor}.h: errors, memory, extents, and numbers seen through strides. */
+#include <pthread.h>
+
 #include "tests/engine/lab.h"
 
 /* ---- errors -------------------------------------------------------------------------------- */
@@ -142,6 +144,43 @@ static void blocks_tell_what_they_take(void **state)
             assert_int_equal(block[k], 0);
         mem_free(block);
     }
+}
+
+/* Takes and gives back more than a thread keeps. What is kept goes with the thread. */
+static void *take_and_give(void *arg)
+{
+    static const size_t bytes[] = {999, 1000, 1016, 5000, 16000, 16384, 100000};
+    void *block[400];
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < COUNT(block); i++) {
+            block[i] = mem_array(bytes[i % COUNT(bytes)], 1);
+            if (!block[i] || !is_aligned(block[i], bytes[i % COUNT(bytes)]))
+                return NULL;
+        }
+        for (size_t i = 0; i < COUNT(block); i++)
+            mem_free(block[i]);
+    }
+    return arg;
+}
+
+static void what_is_freed_is_kept_within_bounds(void **state)
+{
+    struct mem_heap before, after;
+    pthread_t thread;
+    void *fine;
+    (void)state;
+    mem_heap_read(&before);
+    assert_non_null(take_and_give(&before));
+    mem_heap_read(&after);
+    assert_true(after.pieces < before.pieces + MEM_AT_HAND + 4096);
+    mem_heap_read(&before);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(pthread_create(&thread, NULL, take_and_give, &before), 0);
+        assert_int_equal(pthread_join(thread, &fine), 0);
+        assert_non_null(fine);
+    }
+    mem_heap_read(&after);
+    assert_true(after.pieces < before.pieces + MEM_AT_HAND);
 }
 
 static void allocations_are_counted_and_can_fail(void **state)
@@ -473,6 +512,7 @@ int main(void)
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(blocks_keep_their_contents_when_resized),
         cmocka_unit_test(blocks_tell_what_they_take),
+        cmocka_unit_test(what_is_freed_is_kept_within_bounds),
         cmocka_unit_test(allocations_are_counted_and_can_fail),
         cmocka_unit_test(an_arena_begins_as_small_as_it_is_told),
         cmocka_unit_test(arenas_are_reused),
