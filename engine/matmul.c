@@ -33,6 +33,12 @@
 #define STREAMED_LEAST (2 << 20)
 #define DEPTH_STREAMED 8
 
+/* A tile has the rows of b fetched that it comes to so many later: the processor does not see it by
+ * itself where they lie apart, and not well where they do not. With fewer rows of a a tile is over
+ * before that, or reads b from end to end. */
+#define AHEAD      12
+#define AHEAD_ROWS 4
+
 /* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a. With up to
  * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to
  * keep the multipliers busy. With up to THIN_ROWS rows a b that is dense in columns is not packed

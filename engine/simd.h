@@ -96,6 +96,12 @@ SIMD_INLINE void simd_store_f64(double *p, simd_f64 x)
     memcpy(p, &x, sizeof x);
 }
 
+/* Has what lies so many bytes behind p brought to the cache; there need not be anything. */
+SIMD_INLINE void simd_fetch(const void *p, int64_t bytes)
+{
+    __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)bytes));
+}
+
 /* a * b + c, rounded once. Without the instruction libm does it, element by element. */
 SIMD_INLINE simd_f32 simd_fma_f32(simd_f32 a, simd_f32 b, simd_f32 c)
 {
