@@ -24,6 +24,8 @@ struct errand {
     void *arg;
     size_t parts;
     atomic_size_t begun; /* parts that somebody has begun; counts on when there are no more */
+    atomic_size_t first; /* … those from the first one on, */
+    atomic_size_t last;  /* … and from the last one back */
 };
 
 struct crew {
@@ -32,13 +34,15 @@ struct crew {
     void (*run)(struct crew *c, struct errand *e, void *workspace);
 };
 
-/* Does the next part that nobody has begun. false: there is none. */
-static inline bool errand_part(struct errand *e, void *workspace)
+/* Does a part that nobody has begun. false: there is none. Who gives the errand begins with the
+ * first one, who helps with the last: so each comes to the same parts of the same errand, step by
+ * step, and has in its cache what they read and write. */
+static inline bool errand_part(struct errand *e, bool helps, void *workspace)
 {
-    size_t i = atomic_fetch_add_explicit(&e->begun, 1, memory_order_relaxed);
-    if (i >= e->parts)
+    if (atomic_fetch_add_explicit(&e->begun, 1, memory_order_relaxed) >= e->parts)
         return false;
-    e->part(e->arg, i, workspace);
+    size_t i = atomic_fetch_add_explicit(helps ? &e->last : &e->first, 1, memory_order_relaxed);
+    e->part(e->arg, helps ? e->parts - 1 - i : i, workspace);
     return true;
 }
 
@@ -48,7 +52,7 @@ static inline void crew_do(struct crew *c, part_fn *part, void *arg, size_t part
     struct errand e = {.part = part, .arg = arg, .parts = parts};
     if (c && parts > 1)
         c->run(c, &e, workspace);
-    while (errand_part(&e, workspace))
+    while (errand_part(&e, false, workspace))
         ;
 }
 

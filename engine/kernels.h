@@ -54,10 +54,14 @@ struct sgd_sums {
     uint64_t parameters, momentum;
 };
 
-/* One sweep of the SGD update over a contiguous run of one parameter block. */
+/* One sweep of the SGD update over a contiguous run of one parameter block, or over several that
+ * lie equally far apart. */
 struct sgd_sweep {
     enum dtype dtype;
     size_t n;
+    size_t rows;          /* runs of n elements each; 0 is 1 */
+    size_t next;          /* elements from one to the next, in the blocks, */
+    size_t next_gradient; /* and in the gradient, which is no product then */
     const struct sgd_options *options;
     bool first; /* no momentum yet: the buffer is set, not blended (nor read) */
     bool dry;   /* nothing is written; what would have been is still returned */

@@ -79,12 +79,16 @@ void sgd_touch(struct sgd *o)
 #define FLAT_WIDTH 64
 
 /* A sweep in so many parts at most, by several threads: of so many elements, or flops, at least.
- * A part is so many elements, or rows. */
+ * A part is so many elements, or rows; or, of a weight that the threads' caches can hold, so many
+ * columns: these are what a thread's parts of the product forward read (matmul_parts.c), and so the
+ * weight need not go from one core to the other in every step. */
 #define SHARED_ELEMENTS (1 << 18)
 #define SHARED_FLOPS    3e6
 #define PARTS_MAX       32
 #define PART_ELEMENTS   4096
 #define PART_ROWS       8
+#define PART_COLUMNS    32
+#define CACHED_ELEMENTS (1 << 20)
 
 /* What every sweep of one step has in common. */
 struct pass {
@@ -110,26 +114,32 @@ static bool alike(const struct pass *p, int i, int j)
            p->o->has_momentum[i] == p->o->has_momentum[j] && !owed_of(p, i) && !owed_of(p, j);
 }
 
-/* Of n elements from `at` on of the blocks, of which parameter i is the first. Their gradient is
- * there, or a product. */
-static double sweep_run(const struct pass *p, int i, size_t at, size_t n, const void *gradient,
-                        const struct matmul_args *product)
+/* The sweep over elements from `at` on of the blocks, of which parameter i is the first. */
+static struct sgd_sweep sweep_at(const struct pass *p, int i, size_t at)
 {
     size_t bytes = dtype_bytes(p->m->dtype);
     struct sgd_sweep s = {.dtype = p->m->dtype,
-                          .n = n,
                           .options = &p->o->options,
                           .first = !p->o->has_momentum[i],
-                          .gradient = gradient,
-                          .product = product,
                           .parameter = (char *)p->m->values.data + at * bytes,
                           .dry = p->dry,
                           .at = at,
                           .sums = p->sums};
     if (p->o->options.momentum != 0)
         s.momentum = (char *)p->o->momentum + at * bytes;
+    return s;
+}
+
+/* Of n elements, whose gradient is there or a product. */
+static double sweep_run(const struct pass *p, int i, size_t at, size_t n, const void *gradient,
+                        const struct matmul_args *product)
+{
+    struct sgd_sweep s = sweep_at(p, i, at);
+    s.n = n;
+    s.gradient = gradient;
+    s.product = product;
     if (product && p->t->keeps)
-        s.made = (char *)p->m->gradients.data + at * bytes;
+        s.made = (char *)p->m->gradients.data + at * dtype_bytes(p->m->dtype);
     return p->k->sgd(&s);
 }
 
@@ -158,15 +168,32 @@ struct part {
 
 static double sweep_part(const struct pass *p, int i, const struct owed *w, const struct part *x)
 {
-    size_t bytes = dtype_bytes(p->m->dtype), width = (size_t)w->product.n;
-    size_t at = (size_t)(p->m->parameter[i].tensor.offset + x->row * w->product.n + x->col);
-    double largest = 0;
+    int64_t offset = p->m->parameter[i].tensor.offset, n = w->product.n;
     tape_owed_part(p->t, w, x->row, x->rows, x->col, x->cols, x->made, x->stride, p->workspace);
-    if (x->cols == w->product.n)
-        return sweep_run(p, i, at, (size_t)x->rows * width, x->made, NULL);
-    for (int64_t row = 0; row < x->rows; row++, at += width) {
-        const char *gradient = x->made + (size_t)(row * x->stride) * bytes;
-        largest = larger(sweep_run(p, i, at, (size_t)x->cols, gradient, NULL), largest);
+    struct sgd_sweep s = sweep_at(p, i, (size_t)(offset + x->row * n + x->col));
+    bool whole = x->cols == n; /* one run */
+    s.n = (size_t)(whole ? x->rows * n : x->cols);
+    s.rows = whole ? 1 : (size_t)x->rows;
+    s.next = (size_t)n;
+    s.next_gradient = (size_t)x->stride;
+    s.gradient = x->made;
+    return p->k->sgd(&s);
+}
+
+/* The columns [from, to) of all rows, so many of these at a time. */
+static double sweep_columns(const struct pass *p, int i, const struct owed *w, int64_t from,
+                            int64_t to)
+{
+    int64_t n = w->product.n, bytes = (int64_t)dtype_bytes(p->m->dtype);
+    int64_t rows = (int64_t)OWED_BYTES / bytes / (to - from) / OWED_ROWS * OWED_ROWS;
+    char *slot = (char *)p->m->gradients.data + p->m->parameter[i].tensor.offset * bytes;
+    char *room = (char *)p->workspace + MATMUL_WORKSPACE_BYTES;
+    double largest = 0;
+    for (struct part x = {.col = from, .cols = to - from}; x.row < w->product.m; x.row += rows) {
+        x.rows = smaller(rows, w->product.m - x.row);
+        x.stride = p->t->keeps ? n : x.cols;
+        x.made = p->t->keeps ? slot + (x.row * n + x.col) * bytes : room;
+        largest = larger(sweep_part(p, i, w, &x), largest);
     }
     return largest;
 }
@@ -207,11 +234,14 @@ struct run {
     int first;
     size_t at, n;         /* elements of the blocks */
     const struct owed *w; /* their gradient, or NULL: it is there */
-    int64_t units;        /* rows of w, or elements */
+    bool by_columns;      /* of w */
+    int64_t units;        /* columns or rows of w, or elements */
 };
 
 static double sweep_units(const struct pass *p, const struct run *r, int64_t from, int64_t to)
 {
+    if (r->by_columns)
+        return sweep_columns(p, r->first, r->w, from, to);
     if (r->w)
         return sweep_owed(p, r->first, r->w, from, to);
     size_t at = r->at + (size_t)from;
@@ -245,10 +275,17 @@ static bool is_shared(const struct pass *p, const struct run *r)
 }
 
 /* Digests of parts add up to the whole's, and the largest is the largest of theirs. */
-static double sweep_shared(const struct pass *p, const struct run *r)
+static double sweep_shared(const struct pass *p, const struct run *whole)
 {
+    struct run run = *whole, *r = &run;
     struct sharing s = {.pass = p, .run = r};
-    int64_t grain = r->w ? PART_ROWS : PART_ELEMENTS, most = grain * PARTS_MAX;
+    r->by_columns = r->w && !is_flat(&r->w->product) && r->n <= CACHED_ELEMENTS &&
+                    r->w->product.n >= 2 * PART_COLUMNS &&
+                    r->w->product.n <= PARTS_MAX * PART_COLUMNS;
+    if (r->by_columns)
+        r->units = r->w->product.n;
+    int64_t grain = r->by_columns ? PART_COLUMNS : r->w ? PART_ROWS : PART_ELEMENTS;
+    int64_t most = grain * PARTS_MAX;
     s.units = (r->units + most - 1) / most * grain;
     size_t parts = (size_t)((r->units + s.units - 1) / s.units);
     crew_do(p->t->crew, sweep_share, &s, parts, p->workspace);
@@ -271,7 +308,8 @@ static double sweep(const struct pass *p)
     double largest = 0;
     for (int i = 0, end; i < m->parameters; i = end) {
         const struct tensor *first = &m->parameter[i].tensor;
-        struct run r = {i, (size_t)first->offset, (size_t)tensor_count(first), owed_of(p, i), 0};
+        struct run r = {i, (size_t)first->offset, (size_t)tensor_count(first), owed_of(p, i), false,
+                        0};
         for (end = i + 1; end < m->parameters && alike(p, i, end); end++)
             r.n += (size_t)tensor_count(&m->parameter[end].tensor);
         if (!first->grad)

@@ -19,6 +19,11 @@
 /* Of an update: there is no momentum; it is set; it is blended. */
 enum momentum { MOMENTUM_NONE, MOMENTUM_FIRST, MOMENTUM_GOES_ON };
 
+static enum momentum momentum_of(const struct sgd_sweep *s)
+{
+    return !s->momentum ? MOMENTUM_NONE : s->first ? MOMENTUM_FIRST : MOMENTUM_GOES_ON;
+}
+
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;

@@ -363,7 +363,7 @@ static void help(struct pool *p, struct help *h, struct scratch *scratch) REQUIR
     h->helpers++;
     lock_give(&p->lock);
     void *workspace = scratch_workspace(scratch);
-    bool more = workspace && errand_part(h->errand, workspace);
+    bool more = workspace && errand_part(h->errand, true, workspace);
     lock_take(&p->lock);
     if (!more)
         close_help(p, h);
@@ -380,7 +380,7 @@ static void run_errand(struct crew *c, struct errand *e, void *workspace)
     p->help = &h;
     tell(p, e->parts - 1);
     lock_give(&p->lock);
-    while (errand_part(e, workspace))
+    while (errand_part(e, false, workspace))
         ;
     for (size_t n = 1; n > 0 && loiter(&h.helpers, n);)
         n = atomic_load(&h.helpers);

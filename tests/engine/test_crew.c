@@ -28,7 +28,7 @@ struct helper {
 static void *help(void *arg)
 {
     const struct helper *h = arg;
-    while (errand_part(h->errand, h->workspace))
+    while (errand_part(h->errand, true, h->workspace))
         ;
     return NULL;
 }
@@ -51,7 +51,7 @@ static void run(struct crew *c, struct errand *e, void *workspace)
         helper[i] = (struct helper){.errand = e, .workspace = team->workspace[i]};
         assert_int_equal(pthread_create(&helper[i].thread, NULL, help, &helper[i]), 0);
     }
-    while (errand_part(e, workspace))
+    while (errand_part(e, false, workspace))
         ;
     for (int i = 0; i < team->helpers; i++)
         pthread_join(helper[i].thread, NULL);
@@ -105,6 +105,29 @@ static void each_part_is_done_once(void **state)
             for (size_t i = 0; i <= N; i++)
                 assert_int_equal(done[i], i < parts);
         }
+}
+
+static void note_part(void *arg, size_t i, void *unused)
+{
+    (void)unused;
+    *(size_t *)arg = i;
+}
+
+static void helpers_begin_at_the_end(void **state)
+{
+    static const struct {
+        bool helps;
+        size_t part;
+    } order[] = {{true, 4}, {false, 0}, {false, 1}, {true, 3}, {false, 2}};
+    size_t part = 99;
+    struct errand e = {.part = note_part, .arg = &part, .parts = COUNT(order)};
+    (void)state;
+    for (size_t i = 0; i < COUNT(order); i++) {
+        assert_true(errand_part(&e, order[i].helps, workspace));
+        assert_int_equal(part, order[i].part);
+    }
+    assert_false(errand_part(&e, false, workspace));
+    assert_false(errand_part(&e, true, workspace));
 }
 
 struct nest {
@@ -272,6 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_part_is_done_once),
+        cmocka_unit_test(helpers_begin_at_the_end),
         cmocka_unit_test(a_part_may_give_an_errand),
         cmocka_unit_test(shared_products_have_the_same_bits),
         cmocka_unit_test(shared_steps_have_the_same_bits),

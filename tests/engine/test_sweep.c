@@ -403,6 +403,52 @@ static void sgd_sums_the_digests_of_what_it_writes(void **state)
                                kind & 1 ? DTYPE_FLOAT64 : DTYPE_FLOAT32, kind & 2, lengths[l]);
 }
 
+/* The sweep over 5 runs of n elements that lie apart, and one over each of them. */
+static void check_apart(const struct kernels *k, const struct sgd_options *o, enum dtype dtype,
+                        size_t n, int kind)
+{
+    enum { ROWS = 5, NEXT = MOST / ROWS, NEXT_GRADIENT = NEXT - 3 };
+    static union block g, block[2], momentum[2];
+    size_t bytes = dtype_bytes(dtype);
+    struct sgd_sums sums[2] = {{1, 2}, {1, 2}};
+    double most = 0, largest;
+    fill_block(&g, dtype, 14);
+    for (int b = 0; b < 2; b++)
+        fill_block(&block[b], dtype, 15), fill_block(&momentum[b], dtype, 16);
+    struct sgd_sweep s = {.dtype = dtype, .n = n, .options = o, .gradient = &g, .at = 7};
+    s.rows = ROWS, s.next = NEXT, s.next_gradient = NEXT_GRADIENT;
+    s.parameter = &block[0];
+    s.momentum = o->momentum != 0 ? &momentum[0] : NULL;
+    s.first = kind & 1, s.dry = kind & 2;
+    s.sums = kind & 4 ? &sums[0] : NULL;
+    largest = k->sgd(&s);
+    s.rows = 0;
+    s.sums = kind & 4 ? &sums[1] : NULL;
+    for (size_t i = 0; i < ROWS; i++) {
+        s.at = 7 + i * NEXT;
+        s.gradient = (char *)&g + i * NEXT_GRADIENT * bytes;
+        s.parameter = (char *)&block[1] + i * NEXT * bytes;
+        s.momentum = o->momentum != 0 ? (char *)&momentum[1] + i * NEXT * bytes : NULL;
+        most = fmax(most, k->sgd(&s));
+    }
+    assert_true(largest == most);
+    assert_memory_equal(&block[0], &block[1], sizeof block[0]);
+    assert_memory_equal(&momentum[0], &momentum[1], sizeof momentum[0]);
+    assert_memory_equal(&sums[0], &sums[1], sizeof sums[0]);
+}
+
+static void sgd_sweeps_over_runs_apart(void **state)
+{
+    static const size_t runs[] = {1, 16, 31, 32, MOST / 5 - 3};
+    (void)state;
+    for (size_t v = 0; variant(v); v++)
+        for (size_t o = 0; o < GOLDEN; o++)
+            for (size_t n = 0; n < COUNT(runs); n++)
+                for (int kind = 0; kind < 16; kind++)
+                    check_apart(variant(v), &golden_options[o],
+                                kind & 8 ? DTYPE_FLOAT64 : DTYPE_FLOAT32, runs[n], kind);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +463,7 @@ int main(void)
         cmocka_unit_test(digests_of_pieces_add_up),
         cmocka_unit_test(digest_sees_each_bit),
         cmocka_unit_test(sgd_sums_the_digests_of_what_it_writes),
+        cmocka_unit_test(sgd_sweeps_over_runs_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
