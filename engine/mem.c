@@ -2,7 +2,6 @@
 #include "engine/mem.h"
 
 #include <malloc.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -90,27 +89,17 @@ struct free_block {
 static _Thread_local struct {
     struct free_block *first[STEPS];
     size_t bytes;
-    bool known; /* let_go is going to be called */
-    bool over;  /* it was: nothing is kept any more */
 } at_hand;
-static pthread_key_t at_end;
-static pthread_once_t at_end_made = PTHREAD_ONCE_INIT;
 
-static void let_go(void *arg)
+void mem_let_go(void)
 {
-    (void)arg;
-    at_hand.over = true;
+    at_hand.bytes = 0;
     for (size_t i = 0; i < STEPS; i++)
         while (at_hand.first[i]) {
             struct free_block *b = at_hand.first[i];
             at_hand.first[i] = b->next;
             free(b);
         }
-}
-
-static void make_at_end(void)
-{
-    (void)pthread_key_create(&at_end, let_go);
 }
 
 /* Of a block with its header. */
@@ -131,20 +120,11 @@ static void *take_at_hand(size_t bytes)
     return b;
 }
 
-/* Has let_go called when the thread ends. */
-static bool await_end(void)
-{
-    pthread_once(&at_end_made, make_at_end);
-    at_hand.known = at_hand.known || pthread_setspecific(at_end, &at_hand) == 0;
-    return at_hand.known;
-}
-
 static bool keep_at_hand(void *block)
 {
     size_t bytes = malloc_usable_size(block), i = (bytes + HEADER_BYTES) / STEP;
     bool whole = bytes > MEM_SMALL && (uintptr_t)block % MEM_ALIGN == 0; /* it is no small one */
-    if (!whole || i >= STEPS || at_hand.over || at_hand.bytes + i * STEP > AT_HAND_BYTES ||
-        !await_end())
+    if (!whole || i >= STEPS || at_hand.bytes + i * STEP > AT_HAND_BYTES)
         return false;
     struct free_block *b = block;
     b->next = at_hand.first[i];

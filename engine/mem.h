@@ -31,8 +31,10 @@ MUST_USE void *mem_resize(void *block, size_t old, size_t count, size_t size);
 
 MUST_USE char *mem_string(const char *text);
 void mem_free(void *block);
-/* What a thread keeps at most of what it has freed, for its next blocks. */
+/* What a thread keeps at most of what it has freed, for its next blocks; and gives that back: for
+ * one that ends before the process does. */
 #define MEM_AT_HAND ((size_t)256 << 10)
+void mem_let_go(void);
 /* What a block takes of the process's memory, the allocator's own bytes and the rounding included;
  * 0 for NULL. */
 size_t mem_size(const void *block);

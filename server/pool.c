@@ -549,6 +549,7 @@ static void *worker_main(void *arg)
         helped = helps;
     }
     lock_give(&p->lock);
+    mem_let_go();
     return NULL;
 }
 

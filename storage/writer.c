@@ -471,6 +471,7 @@ static void *writer_main(void *arg)
         run_jobs(s, jobs);
         upkeep_run(&s->db);
     }
+    mem_let_go();
     return NULL;
 }
 
