@@ -110,8 +110,8 @@ static enum err_kind settle_model(struct db *db, const struct settled *row, size
 static size_t next_run(const struct settling *s, size_t *rows, size_t *bytes)
 {
     const struct settled *row = &s->row[s->done];
-    size_t n = 0;
-    for (; s->done + n<s->rows && * rows> 0 && row[n].model == row->model; n++, --*rows) {
+    size_t n = 0, left = s->rows - s->done;
+    for (; n < left && row[n].model == row->model && *rows; n++, --*rows) {
         size_t size = row[n].change.body_bytes + row[n].change.data_bytes;
         *bytes -= size < *bytes ? size : *bytes;
         *rows = *bytes ? *rows : 1; /* this one is the last */
