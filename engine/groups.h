@@ -73,7 +73,7 @@ static inline struct groups groups_of(const struct shape *shape, unsigned dims)
     }
     for (int d = 1; d < reduced.rank; d++)
         grid_add(&g.others, reduced.dim[d], reduced.stride[d]);
-    g.runs = grid_count(&g.others);
+    g.runs = g.n ? grid_count(&g.others) : 0; /* nobody counts through a billion of nothing */
     return g;
 }
 
