@@ -5,8 +5,8 @@
  * sleeps. Here a thread of its own takes them, and gives each to the daemon that has the fewest.
  *
  * Only where there are several: a connection comes later by the waking of two threads, and to a
- * client that makes one for each request, alone, that is 1.4 times as long (171 µs in place of 112,
- * on 2 cores). A thread that is alone listens itself.
+ * client that makes one for each request, alone, that was 1.4 times as long on 2 cores. A thread
+ * that is alone listens itself.
  *
  * Daemons of one thread each, not one of a pool: from a pool MHD_add_connection (0.9.75) picks a
  * thread by the descriptor's number, which is odd or even as the closes before have left it.

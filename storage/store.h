@@ -77,7 +77,7 @@ MUST_USE enum err_kind store_commit(struct store_txn *txn, struct err *e);
 void store_commit_then(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
                        void *arg);
 /* As store_commit_then, but the writer is not woken for it: the commit waits for the next
- * store_flush, or for whatever wakes the writer, with which it is kept. */
+ * store_flush, or for what the writer is called for, with which it is kept. */
 void store_commit_later(struct store_txn *txn, void (*done)(void *arg, const struct err *e),
                         void *arg);
 /* Does all that is queued on this thread, which spares two hand-overs, if that is nothing but
