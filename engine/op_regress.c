@@ -82,6 +82,8 @@ INLINE void run(const struct regress *r, int features)
     *r->loss = (float)(sum_lanes(sums.loss) / r->divisor);
 }
 
+_Static_assert(REGRESS_FEATURES == 4, "each number of features has its case");
+
 void ISA_FN(regress)(const struct regress *r)
 {
     switch (r->features) {

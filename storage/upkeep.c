@@ -92,9 +92,11 @@ bool upkeep_begin_sync(struct db *db)
     if (!due || !atomic_load(&db->healthy))
         return false;
     db->syncing = find_log(db, &db->sync_code);
-    db->dirty = false; /* what is committed from here on is dirty anew */
-    if (!db->syncing)
+    db->dirty = false;  /* what is committed from here on is dirty anew */
+    if (!db->syncing) { /* there is no log, so nothing is in it */
+        db->wal_pages = 0;
         end_sync(db, db->sync_code);
+    }
     return db->syncing;
 }
 
