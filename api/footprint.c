@@ -17,7 +17,7 @@ static size_t of_spec(const struct spec *s)
 static size_t of_module(const struct module *m)
 {
     return mem_size(m) + mem_size(m->layer) + mem_size(m->parameter) + mem_size(m->values.data) +
-           mem_size(m->gradients.data);
+           mem_size(m->gradients.data) + module_deferred_bytes(m);
 }
 
 static size_t of_optimizer(const struct sgd *o)

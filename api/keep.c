@@ -202,6 +202,9 @@ enum err_kind session_describe(const struct session *s, struct store_checkpoint 
                                struct json_out *state, struct err *e)
 {
     size_t bytes = module_bytes(s->module);
+    enum err_kind rc = module_make_deferred(s->module, s->api->kernels, NULL, e);
+    if (rc)
+        return rc;
     state_write(state, s);
     if (!json_out_end(state))
         return err_set(e, ERR_NOMEM, "", "no memory for a checkpoint");
@@ -489,6 +492,7 @@ static enum err_kind put(struct session *s, const struct store_checkpoint *c, st
     if (rc)
         return rc;
     pthread_rwlock_wrlock(&s->lock);
+    module_drop_deferred(m);
     take(m, parameters, state->arithmetic, m->values.data);
     if (any_grad)
         take(m, gradients, state->arithmetic, m->gradients.data);

@@ -223,6 +223,8 @@ enum err_kind get_gradients(struct call *c, struct err *e)
     enum err_kind rc = call_query_int(c, "summary", 0, 1, 0, &summary, e);
     if (!rc)
         rc = one_or_all(c, &only, e);
+    if (!rc)
+        rc = module_make_deferred(m, c->api->kernels, c->scratch->tape.crew, e);
     if (rc)
         return rc;
     enum media media = summary ? MEDIA_JSON : call_gives(c);

@@ -345,15 +345,18 @@ static enum err_kind measure(struct session *s, struct step_result *r, struct er
 }
 
 /* The same after a backward that may owe gradients: a bound of the norm will do if it shows that
- * all is well. If not, what is owed is made, and looked at as ever. */
+ * all is well, and that no square of theirs overflows. If not, or if they are wanted later and
+ * cannot be deferred, what is owed is made, and looked at as ever. */
 static enum err_kind measure_owed(struct session *s, struct tape *t, struct step_result *r,
                                   struct err *e)
 {
     if (!t->owed)
         return measure(s, r, e);
     r->grad_norm = module_gradient_bound(s->module, t);
-    if (s->spec.on_divergence == DIVERGENCE_CONTINUE ||
-        (isfinite(r->loss) && sgd_is_safe(&s->sgd, s->module, r->grad_norm)))
+    bool safe = s->spec.on_divergence == DIVERGENCE_CONTINUE
+                    ? isfinite(r->grad_norm)
+                    : isfinite(r->loss) && sgd_is_safe(&s->sgd, s->module, r->grad_norm);
+    if (safe && (!t->keeps || module_defer(s->module, t)))
         return ERR_OK;
     tape_settle(t);
     return measure(s, r, e);
@@ -457,6 +460,8 @@ enum err_kind session_backward(struct session *s, struct scratch *scratch, const
     struct gradients before = {NULL, NULL};
     /* What has been accumulated must outlive a backward that diverges. */
     enum err_kind rc = module_need_gradients(s->module, e);
+    if (!rc)
+        rc = module_make_deferred(s->module, s->api->kernels, scratch->tape.crew, e);
     if (!rc && s->accumulated)
         rc = gradients_copy(s->module, &before, e);
     if (rc)
@@ -485,6 +490,8 @@ enum err_kind session_apply(struct session *s, struct step_result *r, struct err
         return err_set(e, ERR_CONFLICT, "", "there are no gradients: call backward first");
     r->loss = s->loss_pending;
     r->dtype = session_loss_dtype(s);
-    enum err_kind rc = measure(s, r, e);
+    enum err_kind rc = module_make_deferred(s->module, s->api->kernels, NULL, e);
+    if (!rc)
+        rc = measure(s, r, e);
     return rc ? rc : update(s, NULL, r, session_is_journaled(s), e);
 }

@@ -127,6 +127,7 @@ void module_free(struct module *m)
 {
     if (!m)
         return;
+    module_drop_deferred(m);
     mem_free(m->layer);
     mem_free(m->parameter);
     mem_free(m->values.data);
@@ -325,6 +326,7 @@ enum err_kind module_need_gradients(struct module *m, struct err *e)
 
 void module_zero_grad(struct module *m)
 {
+    module_drop_deferred(m);
     for (int i = 0; i < m->parameters; i++)
         m->parameter[i].tensor.grad = NULL;
 }
@@ -343,8 +345,11 @@ double module_gradient_norm(const struct module *m, const struct kernels *k)
 {
     double sum = 0, scaled = 0;
     for (int i = 0; i < m->parameters; i++) {
-        const struct tensor *g = m->parameter[i].tensor.grad;
-        if (g)
+        const struct parameter *p = &m->parameter[i];
+        const struct tensor *g = p->tensor.grad;
+        if (p->deferred)
+            sum += p->deferred->squares;
+        else if (g)
             sum += k->sum_squares(m->dtype, tensor_data(g), (size_t)tensor_count(g));
     }
     if (!isinf(sum) || m->dtype == DTYPE_FLOAT32 || !module_gradients_are_finite(m, k))

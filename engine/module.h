@@ -26,10 +26,19 @@ struct layer {
     double value[OPTIONS_MAX];
 };
 
+/* A large gradient that was used without having been written, and is made when somebody asks: the
+ * product that it is, and what that is made of. */
+struct deferred {
+    struct matmul_args product; /* c is the slot */
+    void *room;                 /* owned: a and b */
+    double squares;             /* the sum of its squares, as the update has found it */
+};
+
 struct parameter {
     char name[PARAMETER_NAME_BYTES]; /* as state_dict names it */
     struct tensor tensor;            /* requires_grad false: frozen */
     struct tensor slot;              /* where its gradient lies */
+    struct deferred *deferred;       /* owned: it does not lie there yet; NULL: it does */
 };
 
 struct module {
@@ -128,6 +137,17 @@ void module_from_rows(const struct module *m, const void *rows, void *block);
 
 /* Makes the gradients' block. errors NOMEM. No-op if it is there. */
 MUST_USE enum err_kind module_need_gradients(struct module *m, struct err *e);
+/* Takes over what t owes and will not be put into the slots, before t forgets it: what is deferred
+ * counts as a gradient that is there, but its numbers are not to be read. false, and nothing is
+ * deferred: no memory, or its operands have no simple form. */
+MUST_USE bool module_defer(struct module *m, const struct tape *t);
+/* Makes what is deferred, in its slots: first of all, where a gradient is read or added to. crew
+ * may be NULL. errors NOMEM; a repeat goes on */
+MUST_USE enum err_kind module_make_deferred(struct module *m, const struct kernels *k,
+                                            struct crew *crew, struct err *e);
+/* Nobody will ask. */
+void module_drop_deferred(struct module *m);
+size_t module_deferred_bytes(const struct module *m); /* of memory, as mem_size counts */
 /* Every gradient becomes None, as optimizer.zero_grad() of current PyTorch makes it. */
 void module_zero_grad(struct module *m);
 /* The L2 norm over all gradients, as torch.nn.utils.clip_grad_norm_ counts it; 0 without any. */

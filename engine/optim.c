@@ -98,6 +98,7 @@ struct pass {
     const struct tape *t;  /* NULL: it owes nothing */
     bool dry;              /* nothing is written */
     struct sgd_sums *sums; /* NULL, or gets the digests of what is written */
+    double *squares;       /* NULL, or gets those of a gradient that is deferred */
     void *workspace;       /* as a tape's; NULL without one */
 };
 
@@ -124,21 +125,22 @@ static struct sgd_sweep sweep_at(const struct pass *p, int i, size_t at)
                           .parameter = (char *)p->m->values.data + at * bytes,
                           .dry = p->dry,
                           .at = at,
-                          .sums = p->sums};
+                          .sums = p->sums,
+                          .squares = p->squares};
     if (p->o->options.momentum != 0)
         s.momentum = (char *)p->o->momentum + at * bytes;
     return s;
 }
 
-/* Of n elements, whose gradient is there or a product. */
+/* Of n elements, whose gradient is there or a product, which may be kept. */
 static double sweep_run(const struct pass *p, int i, size_t at, size_t n, const void *gradient,
-                        const struct matmul_args *product)
+                        const struct matmul_args *product, bool keeps)
 {
     struct sgd_sweep s = sweep_at(p, i, at);
     s.n = n;
     s.gradient = gradient;
     s.product = product;
-    if (product && p->t->keeps)
+    if (keeps)
         s.made = (char *)p->m->gradients.data + at * dtype_bytes(p->m->dtype);
     return p->k->sgd(&s);
 }
@@ -191,8 +193,8 @@ static double sweep_columns(const struct pass *p, int i, const struct owed *w, i
     double largest = 0;
     for (struct part x = {.col = from, .cols = to - from}; x.row < w->product.m; x.row += rows) {
         x.rows = smaller(rows, w->product.m - x.row);
-        x.stride = p->t->keeps ? n : x.cols;
-        x.made = p->t->keeps ? slot + (x.row * n + x.col) * bytes : room;
+        x.stride = w->kept ? n : x.cols;
+        x.made = w->kept ? slot + (x.row * n + x.col) * bytes : room;
         largest = larger(sweep_part(p, i, w, &x), largest);
     }
     return largest;
@@ -212,7 +214,7 @@ static double sweep_owed(const struct pass *p, int i, const struct owed *w, int6
     if (is_flat(&w->product)) {
         struct matmul_args product = matmul_part(&w->product, from, to - from, 0, n);
         return sweep_run(p, i, (size_t)(offset + from * n), (size_t)((to - from) * n), NULL,
-                         &product);
+                         &product, w->kept);
     }
     if (rows < OWED_ROWS_LEAST) {
         cols = most / OWED_ROWS / OWED_COLUMNS * OWED_COLUMNS;
@@ -222,8 +224,8 @@ static double sweep_owed(const struct pass *p, int i, const struct owed *w, int6
         for (x.col = 0; x.col < n; x.col += cols) {
             x.rows = smaller(rows, to - x.row);
             x.cols = smaller(cols, n - x.col);
-            x.stride = p->t->keeps ? n : x.cols;
-            x.made = p->t->keeps ? slot + (x.row * n + x.col) * bytes : room;
+            x.stride = w->kept ? n : x.cols;
+            x.made = w->kept ? slot + (x.row * n + x.col) * bytes : room;
             largest = larger(sweep_part(p, i, w, &x), largest);
         }
     return largest;
@@ -246,7 +248,7 @@ static double sweep_units(const struct pass *p, const struct run *r, int64_t fro
         return sweep_owed(p, r->first, r->w, from, to);
     size_t at = r->at + (size_t)from;
     const void *gradient = (char *)p->m->gradients.data + at * dtype_bytes(p->m->dtype);
-    return sweep_run(p, r->first, at, (size_t)(to - from), gradient, NULL);
+    return sweep_run(p, r->first, at, (size_t)(to - from), gradient, NULL, false);
 }
 
 /* A run that is shared, and what each part has led to. */
@@ -254,7 +256,7 @@ struct sharing {
     const struct pass *pass;
     const struct run *run;
     int64_t units; /* of a part */
-    double largest[PARTS_MAX];
+    double largest[PARTS_MAX], squares[PARTS_MAX];
     struct sgd_sums sums[PARTS_MAX];
 };
 
@@ -264,17 +266,19 @@ static void sweep_share(void *arg, size_t i, void *workspace)
     struct pass p = *s->pass;
     int64_t from = (int64_t)i * s->units;
     p.sums = p.sums ? &s->sums[i] : NULL;
+    p.squares = p.squares ? &s->squares[i] : NULL;
     p.workspace = workspace;
     s->largest[i] = sweep_units(&p, s->run, from, smaller(from + s->units, s->run->units));
 }
 
+/* Squares are summed part by part whether there is a crew or not: so the sum has the same bits. */
 static bool is_shared(const struct pass *p, const struct run *r)
 {
     double flops = r->w ? 2 * (double)r->n * (double)r->w->product.k : 0;
-    return p->t && p->t->crew && (r->n >= SHARED_ELEMENTS || flops >= SHARED_FLOPS);
+    return p->t && (p->t->crew || p->squares) && (r->n >= SHARED_ELEMENTS || flops >= SHARED_FLOPS);
 }
 
-/* Digests of parts add up to the whole's, and the largest is the largest of theirs. */
+/* Digests and squares of parts add up to the whole's, and the largest is the largest of theirs. */
 static double sweep_shared(const struct pass *p, const struct run *whole)
 {
     struct run run = *whole, *r = &run;
@@ -296,6 +300,8 @@ static double sweep_shared(const struct pass *p, const struct run *whole)
             p->sums->parameters += s.sums[i].parameters;
             p->sums->momentum += s.sums[i].momentum;
         }
+        if (p->squares)
+            *p->squares += s.squares[i];
     }
     return largest;
 }
@@ -315,7 +321,11 @@ static double sweep(const struct pass *p)
         if (!first->grad)
             continue;
         r.units = r.w ? r.w->product.m : (int64_t)r.n;
-        double written = is_shared(p, &r) ? sweep_shared(p, &r) : sweep_units(p, &r, 0, r.units);
+        struct pass here = *p;
+        here.squares =
+            !p->dry && r.w && m->parameter[i].deferred ? &m->parameter[i].deferred->squares : NULL;
+        double written =
+            is_shared(&here, &r) ? sweep_shared(&here, &r) : sweep_units(&here, &r, 0, r.units);
         largest = larger(written, largest);
     }
     return largest;
@@ -395,7 +405,7 @@ enum err_kind sgd_step(struct sgd *o, struct module *m, const struct kernels *k,
                        struct err *e)
 {
     struct sgd_sums sums = {0};
-    struct pass real = {o, m, k, t, false, digest ? &sums : NULL, t ? t->workspace : NULL};
+    struct pass real = {o, m, k, t, false, digest ? &sums : NULL, NULL, t ? t->workspace : NULL};
     struct pass dry = real;
     dry.dry = true;
     dry.sums = NULL;

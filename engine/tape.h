@@ -45,6 +45,7 @@ struct node {
 struct owed {
     const struct tensor *leaf;
     struct matmul_args product; /* c is the slot, dense in rows; it adds nothing */
+    bool kept;                  /* who uses it puts it into the slot as well */
     struct owed *older;
 };
 
@@ -71,7 +72,8 @@ struct tape {
     bool dry;       /* shapes, types and nodes only: tensors have no numbers (tensor_data NULL) */
     bool capturing; /* a backward that leaves the leaves alone (tape_grad) */
     bool owes;      /* backward may leave large gradients of leaves with a slot uncomputed, … */
-    bool keeps;     /* (who uses them puts them into their slots as well) */
+    bool keeps;     /* (they are wanted after the round: kept, or so large that they are worth
+                       being deferred (module.h)) */
     struct owed *owed; /* … which then are here, until they are settled */
     struct trace trace;
     size_t bytes;      /* of the numbers of this round's tensors, those of a dry one too */

@@ -347,6 +347,78 @@ static void test_many_steps_continue_as_single_ones(void **state)
     assert_same_state(c);
 }
 
+/* 1,100,000 weights, whose gradient is not made before somebody asks. In parts there is no such. */
+static void create_large(struct client *c, const char *id)
+{
+    expect(c, 201, "POST", "/models",
+           "{\"id\":\"%s\",\"layers\":[{\"type\":\"linear\",\"in_features\":2,"
+           "\"out_features\":1100},{\"type\":\"tanh\"},{\"type\":\"linear\","
+           "\"in_features\":1100,\"out_features\":1000},{\"type\":\"linear\","
+           "\"in_features\":1000,\"out_features\":1}],\"seed\":1,\"loss\":\"mse\"}",
+           id);
+    expect_of(c, 201, "POST", id, "/batches",
+              "{\"inputs\":[[1,2],[0.5,-1],[2,3]],\"targets\":[[1],[0],[-1]]}");
+}
+
+static double step_in_parts(struct client *c, const char *id)
+{
+    expect_of(c, 200, "POST", id, "/zero_grad", NULL);
+    expect_of(c, 200, "POST", id, "/backward", NULL);
+    return number_at(expect_of(c, 200, "POST", id, "/optimizer/step", NULL), "/grad_norm");
+}
+
+static double both_step(struct client *c)
+{
+    double parts = step_in_parts(c, "one");
+    double whole = number_at(expect_of(c, 200, "POST", "many", "/step", NULL), "/grad_norm");
+    assert_true(fabs(whole - parts) <= 1e-12 * parts);
+    return whole;
+}
+
+static void both(struct client *c, const char *path)
+{
+    expect_of(c, 200, "POST", "one", path, NULL);
+    expect_of(c, 200, "POST", "many", path, NULL);
+}
+
+static void test_deferred_gradients_are_there_when_they_are_read(void **state)
+{
+    struct client *c = *state;
+    create_large(c, "one");
+    create_large(c, "many");
+    both_step(c);
+    double norm = both_step(c);
+    const struct reply *r = expect_of(c, 200, "GET", "many", "/gradients?summary=1", NULL);
+    double last = number_at(r, "/gradients/2.weight/norm");
+    assert_true(last > 0 && last < norm);
+    assert_same_state(c);
+    both_step(c);
+    client_reopen(c); /* in the checkpoint that a daemon leaves */
+    assert_same_state(c);
+}
+
+static void test_deferred_gradients_are_added_to_and_used(void **state)
+{
+    struct client *c = *state;
+    create_large(c, "one");
+    create_large(c, "many");
+    both_step(c);
+    both(c, "/backward");
+    assert_same_answer(c, "/models/one/gradients", c, "/models/many/gradients");
+    both_step(c);
+    both(c, "/optimizer/step");
+    assert_same_state(c);
+    both_step(c);
+    both(c, "/zero_grad");
+    assert_same_state(c);
+    both_step(c);
+    expect_of(c, 201, "POST", "one", "/checkpoints", NULL);
+    expect_of(c, 201, "POST", "many", "/checkpoints", NULL);
+    both_step(c);
+    both(c, "/checkpoints/1/restore");
+    assert_same_state(c);
+}
+
 static void test_continue_is_as_pytorch(void **state)
 {
     struct client *c = *state;
@@ -387,6 +459,8 @@ int main(void)
         ROW(test_stop_keeps_what_was_there),
         ROW(test_stop_before_the_update_overflows),
         ROW(test_continue_is_as_pytorch),
+        ROW(test_deferred_gradients_are_there_when_they_are_read),
+        ROW(test_deferred_gradients_are_added_to_and_used),
         ROW(test_many_steps_are_as_single_ones),
         ROW(test_many_steps_diverge_as_single_ones),
         ROW(test_many_steps_continue_as_single_ones),

@@ -1,4 +1,5 @@
 /* Gradients that a backward leaves to the optimizer (tape.h, `owes`): the same bits as ever. */
+#include "engine/crew.h"
 #include "tests/engine/nets.h"
 
 #define F32 DTYPE_FLOAT32
@@ -6,21 +7,35 @@
 
 /* ---- steps --------------------------------------------------------------------------------- */
 
-/* Weights of 6,720, 1,200, 15, 70,000 and 280,000 elements: some are owed, two are too small for
- * that, the last one has rows longer than what is made at a time. */
-static struct net wide_net(enum dtype dtype, struct lab *l)
+static struct net net_of(const struct layer *layer, int layers, enum dtype dtype, struct lab *l)
 {
-    struct layer layer[] = {net_linear(84, 80, true),   net_linear(80, 15, true),
-                            net_layer("relu"),          net_linear(15, 1, false),
-                            net_linear(1, 70000, true), net_linear(70000, 4, false)};
-    struct net n = {.m = net_new(layer, COUNT(layer), dtype, 3)};
+    struct net n = {.m = net_new(layer, layers, dtype, 3)};
     assert_int_equal(module_need_gradients(n.m, &l->e), ERR_OK);
     assert_int_equal(sgd_init(&n.sgd, n.m, &l->e), ERR_OK);
     return n;
 }
 
+/* Weights of 6,720, 1,200, 15, 70,000 and 280,000 elements: some are owed, two are too small for
+ * that, the last one has rows longer than what is made at a time. */
+static struct net wide_net(enum dtype dtype, struct lab *l)
+{
+    const struct layer layer[] = {net_linear(84, 80, true),   net_linear(80, 15, true),
+                                  net_layer("relu"),          net_linear(15, 1, false),
+                                  net_linear(1, 70000, true), net_linear(70000, 4, false)};
+    return net_of(layer, COUNT(layer), dtype, l);
+}
+
+/* The second weight is worth being deferred. */
+static struct net large_net(enum dtype dtype, struct lab *l)
+{
+    const struct layer layer[] = {net_linear(84, 1100, true), net_layer("relu"),
+                                  net_linear(1100, 1000, true), net_layer("relu"),
+                                  net_linear(1000, 4, true)};
+    return net_of(layer, COUNT(layer), dtype, l);
+}
+
 /* What becomes of the gradients. */
-enum way { WRITTEN, OWED, KEPT };
+enum way { WRITTEN, OWED, KEPT, DEFERRED };
 
 /* Returns the digest of the state it leads to. */
 static uint64_t step(struct net *n, struct lab *l, int rows, enum way way)
@@ -35,11 +50,12 @@ static uint64_t step(struct net *n, struct lab *l, int rows, enum way way)
     x->requires_grad = y->requires_grad = false;
     module_zero_grad(n->m);
     l->tape.owes = way != WRITTEN;
-    l->tape.keeps = way == KEPT;
+    l->tape.keeps = way >= KEPT;
     assert_int_equal(train_backward(n->m, &mse, &l->tape, x, y, &loss, NULL, &l->e), ERR_OK);
     l->tape.owes = false;
-    assert_true(!!l->tape.owed == (way == OWED || (way == KEPT && rows <= 4)));
+    assert_true(!!l->tape.owed == (way == OWED || way == DEFERRED || (way == KEPT && rows <= 4)));
     norm = module_gradient_bound(n->m, &l->tape);
+    assert_true(way != DEFERRED || module_defer(n->m, &l->tape));
     assert_int_equal(
         sgd_step(&n->sgd, n->m, l->tape.kernels, &l->tape, false, norm, &digest, &l->e), ERR_OK);
     return digest;
@@ -75,6 +91,98 @@ static void steps_have_the_same_bits(void **state)
             for (int i = 0; i < NET_OPTIONS; i += dtype == F32 ? 3 : 7)
                 if (net_options(i, &o))
                     follow(&isa_lab[k], dtype, &o);
+}
+
+/* Is weight 2 deferred, and no other? */
+static bool is_deferred(const struct net *n)
+{
+    for (int i = 0; i < n->m->parameters; i++)
+        if (!!n->m->parameter[i].deferred != (i == 2))
+            return false;
+    return module_deferred_bytes(n->m) > 0;
+}
+
+static void defer(struct lab *l, enum dtype dtype, const struct sgd_options *o)
+{
+    const struct kernels *k = l->tape.kernels;
+    struct net plain = large_net(dtype, l), net = large_net(dtype, l);
+    size_t bytes = module_bytes(net.m);
+    plain.sgd.options = net.sgd.options = *o;
+    for (int rows = 1; rows <= 9; rows += 4) {
+        memset(net.m->gradients.data, 0xff, bytes); /* NaN */
+        assert_true(step(&net, l, rows, DEFERRED) == step(&plain, l, rows, WRITTEN));
+        assert_true(is_deferred(&net));
+        assert_memory_equal(net.m->values.data, plain.m->values.data, bytes);
+        double want = module_gradient_norm(plain.m, k);
+        assert_true(fabs(module_gradient_norm(net.m, k) - want) <= 1e-12 * want);
+        lab_clear(l); /* what it was made of is gone */
+        assert_int_equal(module_make_deferred(net.m, k, NULL, &l->e), ERR_OK);
+        assert_int_equal(module_deferred_bytes(net.m), 0);
+        assert_memory_equal(net.m->gradients.data, plain.m->gradients.data, bytes);
+        assert_true(module_gradient_norm(net.m, k) == want);
+    }
+    net_close(&plain);
+    net_close(&net);
+}
+
+static void what_is_deferred_is_made_with_the_same_bits(void **state)
+{
+    (void)state;
+    struct sgd_options o;
+    for (int k = 0; k < isa_labs; k++)
+        for (enum dtype dtype = F32; dtype <= F64; dtype++)
+            for (int i = 0; i < NET_OPTIONS; i += dtype == F32 ? 9 : 11)
+                if (net_options(i, &o))
+                    defer(&isa_lab[k], dtype, &o);
+}
+
+static void idle(struct crew *c, struct errand *e, void *workspace)
+{
+    (void)c, (void)e, (void)workspace;
+}
+
+/* Whoever runs a step: its norm is told to clients. */
+static void squares_do_not_depend_on_who_sums_them(void **state)
+{
+    (void)state;
+    struct crew nobody = {.run = idle};
+    double squares[2 * COUNT(isa_lab)];
+    int count = 0;
+    for (int k = 0; k < isa_labs; k++)
+        for (int with = 0; with < 2; with++) {
+            struct lab *l = &isa_lab[k];
+            struct net net = large_net(F32, l);
+            net.sgd.options = (struct sgd_options){.lr = 0.1};
+            l->tape.crew = with ? &nobody : NULL;
+            step(&net, l, 5, DEFERRED);
+            l->tape.crew = NULL;
+            squares[count++] = net.m->parameter[2].deferred->squares;
+            net_close(&net);
+        }
+    for (int i = 1; i < count; i++)
+        assert_true(squares[i] == squares[0] && squares[0] > 0);
+}
+
+static bool no_memory(size_t bytes)
+{
+    return bytes > 1000;
+}
+
+static void without_memory_nothing_is_deferred(void **state)
+{
+    (void)state;
+    struct lab *l = &isa_lab[0];
+    struct net net = large_net(F32, l);
+    struct err e;
+    net.sgd.options = (struct sgd_options){.lr = 0.1};
+    step(&net, l, 5, DEFERRED);
+    mem_fault = no_memory;
+    assert_int_equal(module_make_deferred(net.m, l->tape.kernels, NULL, &e), ERR_NOMEM);
+    module_drop_deferred(net.m);
+    assert_false(module_defer(net.m, &l->tape));
+    mem_fault = NULL;
+    assert_int_equal(module_deferred_bytes(net.m), 0);
+    net_close(&net);
 }
 
 /* ---- backward ------------------------------------------------------------------------------ */
@@ -189,6 +297,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settled_gradients_have_the_same_bits),
         cmocka_unit_test(steps_have_the_same_bits),
+        cmocka_unit_test(what_is_deferred_is_made_with_the_same_bits),
+        cmocka_unit_test(squares_do_not_depend_on_who_sums_them),
+        cmocka_unit_test(without_memory_nothing_is_deferred),
     };
     return cmocka_run_group_tests(tests, isa_labs_open, isa_labs_close);
 }
