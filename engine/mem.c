@@ -71,12 +71,14 @@ static void use_huge_pages(void *block, size_t bytes)
 
 /* ---- blocks at hand -------------------------------------------------------------------------- */
 
-/* A request takes a handful of blocks of 1 to 10 KiB and gives them back. glibc's own cache of a
- * thread ends at 1 KiB; above it a block is cut from a larger one and joined with its neighbours
- * again each time, under a lock: a twelfth of what a small request takes. So each thread keeps some
- * that it has freed, by size in steps of STEP. */
-#define STEP  ((size_t)256)
-#define STEPS 64 /* of the largest that is kept, and one */
+/* A request takes a handful of blocks of up to 10 KiB and gives them back. glibc's own cache of a
+ * thread ends at 1 KiB, and at seven blocks of a size, while dozens of requests wait for one commit.
+ * Beyond it a block is cut from a larger one and joined with its neighbours again each time, under
+ * a lock that threads contend for: a twelfth of what a small request takes. So each thread keeps
+ * some that it has freed, by size, in steps of STEP; small ones in glibc's own steps. */
+#define STEP       ((size_t)256)
+#define STEPS      64 /* of the largest that is kept, and one */
+#define SMALL_STEP ((size_t)16)
 #ifdef ASAN      /* which is to see what is used after it was freed */
 #define AT_HAND_BYTES ((size_t)0)
 #else
@@ -87,49 +89,55 @@ struct free_block {
     struct free_block *next;
 };
 static _Thread_local struct {
-    struct free_block *first[STEPS];
+    struct free_block *first[STEPS], *small[STEPS];
     size_t bytes;
 } at_hand;
+_Static_assert(MEM_SMALL + HEADER_BYTES < SMALL_STEP * STEPS, "a small block has its list");
 
 void mem_let_go(void)
 {
     at_hand.bytes = 0;
-    for (size_t i = 0; i < STEPS; i++)
-        while (at_hand.first[i]) {
-            struct free_block *b = at_hand.first[i];
-            at_hand.first[i] = b->next;
+    for (size_t i = 0; i < 2 * STEPS; i++) {
+        struct free_block **list = i < STEPS ? &at_hand.first[i] : &at_hand.small[i - STEPS];
+        while (*list) {
+            struct free_block *b = *list;
+            *list = b->next;
             free(b);
         }
+    }
 }
 
 /* Of a block with its header. */
-static size_t steps(size_t bytes)
+static size_t steps(size_t bytes, size_t step)
 {
-    return (bytes + HEADER_BYTES + STEP - 1) / STEP;
+    return (bytes + HEADER_BYTES + step - 1) / step;
 }
 
 /* A block of at least so many bytes, or NULL. */
 static void *take_at_hand(size_t bytes)
 {
-    size_t i = steps(bytes);
-    struct free_block *b = i < STEPS ? at_hand.first[i] : NULL;
+    bool small = bytes < SMALL_END;
+    size_t step = small ? SMALL_STEP : STEP, i = steps(bytes, step);
+    struct free_block **list = small ? at_hand.small : at_hand.first;
+    struct free_block *b = i < STEPS ? list[i] : NULL;
     if (b) {
-        at_hand.first[i] = b->next;
-        at_hand.bytes -= i * STEP;
+        list[i] = b->next;
+        at_hand.bytes -= i * step;
     }
     return b;
 }
 
 static bool keep_at_hand(void *block)
 {
-    size_t bytes = malloc_usable_size(block), i = (bytes + HEADER_BYTES) / STEP;
-    bool whole = bytes > MEM_SMALL && (uintptr_t)block % MEM_ALIGN == 0; /* it is no small one */
-    if (!whole || i >= STEPS || at_hand.bytes + i * STEP > AT_HAND_BYTES)
+    size_t bytes = malloc_usable_size(block);
+    bool small = bytes <= MEM_SMALL || (uintptr_t)block % MEM_ALIGN != 0;
+    size_t step = small ? SMALL_STEP : STEP, i = (bytes + HEADER_BYTES) / step;
+    if (i >= STEPS || at_hand.bytes + i * step > AT_HAND_BYTES)
         return false;
-    struct free_block *b = block;
-    b->next = at_hand.first[i];
-    at_hand.first[i] = b;
-    at_hand.bytes += i * STEP;
+    struct free_block **list = small ? at_hand.small : at_hand.first, *b = block;
+    b->next = list[i];
+    list[i] = b;
+    at_hand.bytes += i * step;
     return true;
 }
 
@@ -140,13 +148,13 @@ static void *allocate(size_t bytes)
     if (bytes > SIZE_MAX - 2 * MEM_ALIGN || (mem_fault && mem_fault(bytes)))
         return NULL;
     atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-    if (bytes < SMALL_END)
-        return malloc(bytes ? bytes : 1);
     if ((block = take_at_hand(bytes)) != NULL)
         return block;
-    bool kept = AT_HAND_BYTES > 0 && steps(bytes) < STEPS; /* one day */
-    if (posix_memalign(&block, MEM_ALIGN,
-                       kept ? steps(bytes) * STEP - HEADER_BYTES : padded(bytes)))
+    if (bytes < SMALL_END)
+        return malloc(bytes ? bytes : 1);
+    size_t whole = steps(bytes, STEP);
+    bool kept = AT_HAND_BYTES > 0 && whole < STEPS; /* one day */
+    if (posix_memalign(&block, MEM_ALIGN, kept ? whole * STEP - HEADER_BYTES : padded(bytes)))
         return NULL;
     if (bytes >= HUGE_PAGE)
         use_huge_pages(block, bytes);
