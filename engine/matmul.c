@@ -7,11 +7,12 @@
  *
  * Around the tiles, outermost first:
  *     BLOCK_BYTES of b (depth k's x so many columns) are kept in the workspace, in panels as wide
- *     as a tile, each row of a panel contiguous; a panel that is contiguous already and is read
- *     only a few times is used where it is;
+ *     as a tile, each row of a panel contiguous; one whose rows are contiguous already is used
+ *     where it is, unless very many rows of a come to it;
  *     BLOCK_ROWS of a, which should stay in the second-level cache, go over these panels;
  *     a panel stays in the first-level cache while the tiles of these rows pass over it.
- * a is never packed: a tile reads its elements one by one, and any stride will do.
+ * Of a a tile reads the elements one by one, and any stride will do, but that of whole pages: such
+ * rows share a few places of the first-level cache, and are copied to A_BYTES of the workspace.
  *
  * A product may be computed as c^T = b^T a^T: then the columns above are c's rows. NAME(cost) says
  * which is cheaper; neither choice nor blocking changes a bit.
@@ -19,25 +20,32 @@
 #include "engine/matmul.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "engine/simd.h"
 
 #define DEPTH         256  /* of a block of k; */
 #define DEPTH_APART   1024 /* where c's columns lie apart, so that each block costs more to store */
 #define BLOCK_ROWS    192
-#define IN_PLACE_ROWS (6 * TILE_ROWS) /* over which a panel that is one already is not packed */
-#define BLOCK_BYTES   MATMUL_WORKSPACE_BYTES
+#define IN_PLACE_ROWS (2 * BLOCK_ROWS) /* over which a panel that is one already is packed anyway  \
+                                        */
+#define A_BYTES     ((size_t)256 << 10)
+#define BLOCK_BYTES (MATMUL_WORKSPACE_BYTES - A_BYTES)
+
+/* Rows of a so many bytes apart are copied for so many columns, beside which the copy is cheap. */
+#define PAGE_BYTES     4096
+#define COPIED_COLUMNS 256
 
 /* With a few rows of a, a b of more than so many bytes comes from memory at the speed of that, if
  * it is read in the order in which it lies: so many of its rows side by side, from end to end. */
 #define STREAMED_LEAST (2 << 20)
 #define DEPTH_STREAMED 8
 
-/* A tile has the rows of b fetched that it comes to so many later: the processor does not see it by
- * itself where they lie apart, and not well where they do not. With fewer rows of a a tile is over
- * before that, or reads b from end to end. */
-#define AHEAD      12
-#define AHEAD_ROWS 4
+/* A tile has the panel at its right fetched, which comes next, row by row as it reads its own: the
+ * processor does not see that by itself where the rows lie apart, and memory is faster where it is
+ * read on. With fewer rows of a than so many a tile is over before that, or reads b from end to
+ * end. */
+#define FETCHING_ROWS 4
 
 /* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a. With up to
  * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to

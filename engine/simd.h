@@ -96,10 +96,11 @@ SIMD_INLINE void simd_store_f64(double *p, simd_f64 x)
     memcpy(p, &x, sizeof x);
 }
 
-/* Has what lies so many bytes behind p brought to the cache; there need not be anything. */
+/* Has what lies so many bytes behind p brought to the second-level cache; there need not be
+ * anything. */
 SIMD_INLINE void simd_fetch(const void *p, int64_t bytes)
 {
-    __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)bytes));
+    __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)bytes), 0, 2);
 }
 
 /* a * b + c, rounded once. Without the instruction libm does it, element by element. */
