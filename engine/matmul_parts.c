@@ -36,6 +36,7 @@ struct matmul_args matmul_part(const struct matmul_args *args, int64_t row, int6
     x.b = matrix_from(x.b, x.dtype, 0, col);
     x.add = matrix_from(x.add, x.dtype, row, col);
     x.c = matrix_from(x.c, x.dtype, row, col);
+    x.beside = matrix_from(x.beside, x.dtype, row, col);
     return x;
 }
 

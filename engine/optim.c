@@ -90,6 +90,10 @@ void sgd_touch(struct sgd *o)
 #define PART_COLUMNS    32
 #define CACHED_ELEMENTS (1 << 20)
 
+/* A weight of more elements is fetched while the gradient's next piece is made: else the sweep
+ * would wait for what lies beyond a thread's own cache, and the multipliers for the sweep. */
+#define FAR_ELEMENTS (1 << 17)
+
 /* What every sweep of one step has in common. */
 struct pass {
     struct sgd *o;
@@ -171,8 +175,10 @@ struct part {
 static double sweep_part(const struct pass *p, int i, const struct owed *w, const struct part *x)
 {
     int64_t offset = p->m->parameter[i].tensor.offset, n = w->product.n;
-    tape_owed_part(p->t, w, x->row, x->rows, x->col, x->cols, x->made, x->stride, p->workspace);
     struct sgd_sweep s = sweep_at(p, i, (size_t)(offset + x->row * n + x->col));
+    struct matrix beside = {w->product.m * n > FAR_ELEMENTS ? s.parameter : NULL, n, 1};
+    tape_owed_part(p->t, w, x->row, x->rows, x->col, x->cols, x->made, x->stride, beside,
+                   p->workspace);
     bool whole = x->cols == n; /* one run */
     s.n = (size_t)(whole ? x->rows * n : x->cols);
     s.rows = whole ? 1 : (size_t)x->rows;

@@ -88,9 +88,11 @@ const struct owed *tape_owed(const struct tape *t, const struct tensor *leaf)
 }
 
 void tape_owed_part(const struct tape *t, const struct owed *w, int64_t row, int64_t rows,
-                    int64_t col, int64_t cols, void *to, int64_t row_stride, void *workspace)
+                    int64_t col, int64_t cols, void *to, int64_t row_stride, struct matrix beside,
+                    void *workspace)
 {
     struct matmul_args x = matmul_part(&w->product, row, rows, col, cols);
+    x.beside = beside;
     x.c = (struct matrix){to, row_stride, 1};
     x.workspace = workspace;
     t->kernels->matmul(&x);

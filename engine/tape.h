@@ -152,9 +152,10 @@ MUST_USE enum err_kind tape_backward(struct tape *t, struct tensor *root,
  * in its slot. */
 const struct owed *tape_owed(const struct tape *t, const struct tensor *leaf);
 /* The elements [row, row + rows) x [col, col + cols) into `to`, whose rows are so far apart; the
- * same bits as in the slot. Any thread, with a workspace of its own. */
+ * same bits as in the slot; beside as in matmul_args. Any thread, with a workspace of its own. */
 void tape_owed_part(const struct tape *t, const struct owed *w, int64_t row, int64_t rows,
-                    int64_t col, int64_t cols, void *to, int64_t row_stride, void *workspace);
+                    int64_t col, int64_t cols, void *to, int64_t row_stride, struct matrix beside,
+                    void *workspace);
 /* A bound of the sum of its squares (that of a's times that of b's: Cauchy and Schwarz), without
  * making it. INFINITY: not easily told. */
 double tape_owed_squares(const struct tape *t, const struct owed *w);
