@@ -1,6 +1,6 @@
 /* api/batch.h - one batch of a model: inputs and targets, checked against its layers and loss.
  *
- * Threads: immutable once read.
+ * Threads: immutable once read, but for squares.
  */
 #ifndef API_BATCH_H
 #define API_BATCH_H
@@ -21,6 +21,7 @@ struct batch {
     enum dtype output_type;  /* of the output for it, and of its loss */
     double work;             /* multiplications that a forward over it takes, about */
     struct tensor x, y;      /* y.storage NULL: no targets */
+    struct squares squares;  /* of x, of a pushed batch that has been trained on; set in its line */
     bool lent;               /* the block is the request's body */
 };
 

@@ -393,6 +393,21 @@ static enum err_kind update(struct session *s, const struct tape *t, const struc
     return rc;
 }
 
+/* Of the inputs of a pushed batch: summed once. */
+static struct squares squares_of(const struct session *s, const struct batch *b)
+{
+    struct batch *pushed = session_find_batch(s, b->n);
+    const struct tensor *x = &b->x;
+    if (pushed != b || !dtype_is_float(x->dtype))
+        return (struct squares){.data = NULL};
+    if (pushed->squares.data != tensor_data(x)) {
+        pushed->squares.sum =
+            s->api->kernels->sum_squares(x->dtype, tensor_data(x), (size_t)tensor_count(x));
+        pushed->squares.data = tensor_data(x);
+    }
+    return pushed->squares;
+}
+
 enum err_kind session_step(struct session *s, struct scratch *scratch, const struct batch *b,
                            enum step_end end, struct step_result *r, struct err *e)
 {
@@ -401,6 +416,7 @@ enum err_kind session_step(struct session *s, struct scratch *scratch, const str
     r->dtype = b->output_type;
     t->owes = true;
     t->keeps = end != STEP_GOES_ON;
+    t->known = squares_of(s, b);
     enum err_kind rc =
         end == STEP_GOES_ON
             ? train_backward_again(s->module, &s->spec.loss, t, &b->x, &b->y, &r->loss, e)
@@ -408,6 +424,7 @@ enum err_kind session_step(struct session *s, struct scratch *scratch, const str
     t->owes = false;
     if (!rc)
         rc = measure_owed(s, t, r, e);
+    t->known.data = NULL;
     if (!rc)
         rc = update(s, t, r, end == STEP_DIGESTED, e);
     if (rc) {

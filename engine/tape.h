@@ -49,6 +49,12 @@ struct owed {
     struct owed *older;
 };
 
+/* A sum of squares that is known: of the numbers from data on, all that a tensor has. */
+struct squares {
+    const void *data; /* NULL: of none */
+    double sum;
+};
+
 /* What a round computed, in order, to be done again (tape_trace). */
 struct deed;
 struct trace {
@@ -74,7 +80,8 @@ struct tape {
     bool owes;      /* backward may leave large gradients of leaves with a slot uncomputed, … */
     bool keeps;     /* (they are wanted after the round: kept, or so large that they are worth
                        being deferred (module.h)) */
-    struct owed *owed; /* … which then are here, until they are settled */
+    struct owed *owed;    /* … which then are here, until they are settled */
+    struct squares known; /* by the caller, of an input of the round: spares a bound the sum */
     struct trace trace;
     size_t bytes;      /* of the numbers of this round's tensors, those of a dry one too */
     double work;       /* multiplications that products have taken so far, about */
