@@ -58,7 +58,7 @@ bool module_defer(struct module *m, const struct tape *t)
     bool rc = true;
     for (int i = 0; rc && i < m->parameters; i++) {
         const struct owed *w = tape_owed(t, &m->parameter[i].tensor);
-        if (!w || w->kept)
+        if (!w)
             continue;
         m->parameter[i].deferred = deferred_new(&w->product);
         rc = m->parameter[i].deferred != NULL;

@@ -69,7 +69,6 @@ struct sgd_sweep {
     const struct matmul_args *product; /* NULL, or what makes the gradient, instead of that: rows
                                           one after another, of a c that is not written; k not 0,
                                           b dense in rows; worth it for small k and long rows */
-    void *made;                        /* NULL, or where its elements are put as well */
     void *momentum;                    /* NULL without momentum */
     void *parameter;
     size_t at;             /* the index in its block of the run's first element */

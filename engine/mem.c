@@ -72,14 +72,15 @@ static void use_huge_pages(void *block, size_t bytes)
 /* ---- blocks at hand -------------------------------------------------------------------------- */
 
 /* A request takes a handful of blocks of up to 10 KiB and gives them back. glibc's own cache of a
- * thread ends at 1 KiB, and at seven blocks of a size, while dozens of requests wait for one commit.
- * Beyond it a block is cut from a larger one and joined with its neighbours again each time, under
- * a lock that threads contend for: a twelfth of what a small request takes. So each thread keeps
- * some that it has freed, by size, in steps of STEP; small ones in glibc's own steps. */
+ * thread ends at 1 KiB, and at seven blocks of a size, while dozens of requests wait for one
+ * commit. Beyond it a block is cut from a larger one and joined with its neighbours again each
+ * time, under a lock that threads contend for: a twelfth of what a small request takes. So each
+ * thread keeps some that it has freed, by size, in steps of STEP; small ones in glibc's own steps.
+ */
 #define STEP       ((size_t)256)
 #define STEPS      64 /* of the largest that is kept, and one */
 #define SMALL_STEP ((size_t)16)
-#ifdef ASAN      /* which is to see what is used after it was freed */
+#ifdef ASAN /* which is to see what is used after it was freed */
 #define AT_HAND_BYTES ((size_t)0)
 #else
 #define AT_HAND_BYTES MEM_AT_HAND

@@ -136,16 +136,14 @@ static struct sgd_sweep sweep_at(const struct pass *p, int i, size_t at)
     return s;
 }
 
-/* Of n elements, whose gradient is there or a product, which may be kept. */
+/* Of n elements, whose gradient is there or a product. */
 static double sweep_run(const struct pass *p, int i, size_t at, size_t n, const void *gradient,
-                        const struct matmul_args *product, bool keeps)
+                        const struct matmul_args *product)
 {
     struct sgd_sweep s = sweep_at(p, i, at);
     s.n = n;
     s.gradient = gradient;
     s.product = product;
-    if (keeps)
-        s.made = (char *)p->m->gradients.data + at * dtype_bytes(p->m->dtype);
     return p->k->sgd(&s);
 }
 
@@ -165,11 +163,9 @@ static bool is_flat(const struct matmul_args *x)
     return x->k >= 1 && x->k <= FLAT_DEPTH && x->n >= FLAT_WIDTH && x->b.col_stride == 1;
 }
 
-/* A part of an owed gradient: rows of so many elements, where it is made, how far apart. */
+/* A part of an owed gradient. */
 struct part {
     int64_t row, rows, col, cols;
-    char *made;
-    int64_t stride;
 };
 
 static double sweep_part(const struct pass *p, int i, const struct owed *w, const struct part *x)
@@ -177,14 +173,14 @@ static double sweep_part(const struct pass *p, int i, const struct owed *w, cons
     int64_t offset = p->m->parameter[i].tensor.offset, n = w->product.n;
     struct sgd_sweep s = sweep_at(p, i, (size_t)(offset + x->row * n + x->col));
     struct matrix beside = {w->product.m * n > FAR_ELEMENTS ? s.parameter : NULL, n, 1};
-    tape_owed_part(p->t, w, x->row, x->rows, x->col, x->cols, x->made, x->stride, beside,
-                   p->workspace);
+    char *made = (char *)p->workspace + MATMUL_WORKSPACE_BYTES;
+    tape_owed_part(p->t, w, x->row, x->rows, x->col, x->cols, made, x->cols, beside, p->workspace);
     bool whole = x->cols == n; /* one run */
     s.n = (size_t)(whole ? x->rows * n : x->cols);
     s.rows = whole ? 1 : (size_t)x->rows;
     s.next = (size_t)n;
-    s.next_gradient = (size_t)x->stride;
-    s.gradient = x->made;
+    s.next_gradient = (size_t)x->cols;
+    s.gradient = made;
     return p->k->sgd(&s);
 }
 
@@ -192,15 +188,11 @@ static double sweep_part(const struct pass *p, int i, const struct owed *w, cons
 static double sweep_columns(const struct pass *p, int i, const struct owed *w, int64_t from,
                             int64_t to)
 {
-    int64_t n = w->product.n, bytes = (int64_t)dtype_bytes(p->m->dtype);
+    int64_t bytes = (int64_t)dtype_bytes(p->m->dtype);
     int64_t rows = (int64_t)OWED_BYTES / bytes / (to - from) / OWED_ROWS * OWED_ROWS;
-    char *slot = (char *)p->m->gradients.data + p->m->parameter[i].tensor.offset * bytes;
-    char *room = (char *)p->workspace + MATMUL_WORKSPACE_BYTES;
     double largest = 0;
     for (struct part x = {.col = from, .cols = to - from}; x.row < w->product.m; x.row += rows) {
         x.rows = smaller(rows, w->product.m - x.row);
-        x.stride = w->kept ? n : x.cols;
-        x.made = w->kept ? slot + (x.row * n + x.col) * bytes : room;
         largest = larger(sweep_part(p, i, w, &x), largest);
     }
     return largest;
@@ -214,13 +206,11 @@ static double sweep_owed(const struct pass *p, int i, const struct owed *w, int6
     int64_t n = w->product.n, bytes = (int64_t)dtype_bytes(p->m->dtype);
     int64_t most = (int64_t)OWED_BYTES / bytes, cols = n, rows = most / n;
     int64_t offset = p->m->parameter[i].tensor.offset;
-    char *slot = (char *)p->m->gradients.data + offset * bytes;
-    char *room = (char *)p->workspace + MATMUL_WORKSPACE_BYTES;
     double largest = 0;
     if (is_flat(&w->product)) {
         struct matmul_args product = matmul_part(&w->product, from, to - from, 0, n);
         return sweep_run(p, i, (size_t)(offset + from * n), (size_t)((to - from) * n), NULL,
-                         &product, w->kept);
+                         &product);
     }
     if (rows < OWED_ROWS_LEAST) {
         cols = most / OWED_ROWS / OWED_COLUMNS * OWED_COLUMNS;
@@ -230,8 +220,6 @@ static double sweep_owed(const struct pass *p, int i, const struct owed *w, int6
         for (x.col = 0; x.col < n; x.col += cols) {
             x.rows = smaller(rows, to - x.row);
             x.cols = smaller(cols, n - x.col);
-            x.stride = w->kept ? n : x.cols;
-            x.made = w->kept ? slot + (x.row * n + x.col) * bytes : room;
             largest = larger(sweep_part(p, i, w, &x), largest);
         }
     return largest;
@@ -254,7 +242,7 @@ static double sweep_units(const struct pass *p, const struct run *r, int64_t fro
         return sweep_owed(p, r->first, r->w, from, to);
     size_t at = r->at + (size_t)from;
     const void *gradient = (char *)p->m->gradients.data + at * dtype_bytes(p->m->dtype);
-    return sweep_run(p, r->first, at, (size_t)(to - from), gradient, NULL, false);
+    return sweep_run(p, r->first, at, (size_t)(to - from), gradient, NULL);
 }
 
 /* A run that is shared, and what each part has led to. */

@@ -4,18 +4,15 @@
 #include "engine/tape.h"
 #include "engine/tape_inside.h"
 
-#define OWED_LEAST      4096 /* elements: below that there is nothing to win, */
-#define KEPT_DEPTH_MOST 4    /* nor by longer products that are written to memory all the same */
+#define OWED_LEAST 4096 /* elements: below that there is nothing to win */
 
-/* A gradient that is wanted after its round is not made for that, only what it is made of kept: if
- * it has so many elements, more than caches hold, and is so many times larger than its operands. */
-#define DEFERRED_LEAST ((int64_t)1 << 20)
+/* A gradient that is wanted after its round is not made for that, only what it is made of kept, if
+ * that is so many times smaller. */
 #define DEFERRED_TIMES 8
 
 static bool is_deferred(const struct matmul_args *x)
 {
-    int64_t elements = x->m * x->n;
-    return elements >= DEFERRED_LEAST && x->k <= elements / DEFERRED_TIMES / (x->m + x->n);
+    return x->k <= x->m * x->n / DEFERRED_TIMES / (x->m + x->n);
 }
 
 /* The leaf into whose slot g goes, whole, seen through nothing but views. NULL: there is none. */
@@ -68,10 +65,7 @@ bool tape_owe(struct tape *t, const struct node *n, int i, const struct op_call 
     *w = (struct owed){.leaf = leaf, .older = t->owed};
     only[i] = g;
     call.grad_in = only;
-    if (!tape_describe(w, &call))
-        return false;
-    w->kept = t->keeps && !is_deferred(&w->product);
-    if (w->kept && w->product.k > KEPT_DEPTH_MOST)
+    if (!tape_describe(w, &call) || (t->keeps && !is_deferred(&w->product)))
         return false;
     t->owed = w;
     if (t->trace.recording)

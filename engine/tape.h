@@ -45,7 +45,6 @@ struct node {
 struct owed {
     const struct tensor *leaf;
     struct matmul_args product; /* c is the slot, dense in rows; it adds nothing */
-    bool kept;                  /* who uses it puts it into the slot as well */
     struct owed *older;
 };
 
@@ -78,8 +77,7 @@ struct tape {
     bool dry;       /* shapes, types and nodes only: tensors have no numbers (tensor_data NULL) */
     bool capturing; /* a backward that leaves the leaves alone (tape_grad) */
     bool owes;      /* backward may leave large gradients of leaves with a slot uncomputed, … */
-    bool keeps;     /* (they are wanted after the round: kept, or so large that they are worth
-                       being deferred (module.h)) */
+    bool keeps;     /* (they are wanted after the round: only what is worth deferring is owed) */
     struct owed *owed;    /* … which then are here, until they are settled */
     struct squares known; /* by the caller, of an input of the round: spares a bound the sum */
     struct trace trace;
