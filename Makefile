@@ -51,11 +51,11 @@ packages    = $(foreach layer,$(1),$(PKG_$(layer)))
 pkg_libs    = $(if $(strip $(1)),$(shell $(PKG_CONFIG) --libs $(1)))
 
 # Kernel files are compiled once per instruction set (engine/isa.h); all variants give the same bits.
-KERNEL_SRC := $(wildcard engine/op_*.c) engine/matmul.c engine/sweep.c
+KERNEL_SRC := $(wildcard engine/op_*.c) engine/matmul.c engine/sweep.c engine/decimal_floats.c
 ARCH       := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 ISAS       := $(if $(filter x86_64,$(ARCH)),avx512 avx2) baseline
-ISA_avx512   := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
-ISA_avx2     := -mavx2 -mfma
+ISA_avx512   := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mbmi -mbmi2 -mprefer-vector-width=512
+ISA_avx2     := -mavx2 -mfma -mbmi -mbmi2
 ISA_baseline :=
 # Only here does -O3 pay; with a sanitizer's checks in it the tiles of matmul.c would compile for minutes.
 KERNEL_release := -O3

@@ -1,6 +1,7 @@
-/* engine/digits.h - many decimal digits at a time: eight in one 64-bit word, 32 as a mask.
+/* engine/digits.h - many decimal digits at a time: eight in one 64-bit word, 16 in a vector, 32 as
+ * a mask.
  *
- * For the readers of numbers (decimal_read.c, api/json_scan.c). Pure.
+ * For the readers of numbers (decimal_number.h, api/json_scan.c). Pure.
  */
 #ifndef ENGINE_DIGITS_H
 #define ENGINE_DIGITS_H
@@ -10,6 +11,9 @@
 #include <string.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
+#endif
+#ifdef __AVX2__
+#include <immintrin.h>
 #endif
 
 static inline bool digits_is(char c)
@@ -53,13 +57,45 @@ static inline uint64_t digits_value_of(uint64_t word, unsigned n)
     return digits_value(word << half << half);
 }
 
+#ifdef __AVX2__
+#define DIGITS_MANY
+/* The same of 16 bytes of text, 0 to 16 of them: moved to the end, behind zeros, and joined there.
+ */
+static inline uint64_t digits_value_of_many(const char *text, unsigned n)
+{
+    static const unsigned char places[32] = {128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128,
+                                             128, 128, 128, 128, 128, 0,   1,   2,   3,   4,   5,
+                                             6,   7,   8,   9,   10,  11,  12,  13,  14,  15};
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)text);
+    x = _mm_sub_epi8(x, _mm_set1_epi8('0'));
+    x = _mm_shuffle_epi8(x, _mm_loadu_si128((const __m128i *)(const void *)(places + n)));
+    x = _mm_maddubs_epi16(x, _mm_set1_epi16(1 << 8 | 10));
+    x = _mm_madd_epi16(x, _mm_set1_epi32(1 << 16 | 100));
+    x = _mm_packus_epi32(x, x);
+    x = _mm_madd_epi16(x, _mm_set1_epi32(1 << 16 | 10000));
+    uint64_t halves = (uint64_t)_mm_cvtsi128_si64(x);
+    return (halves & 0xFFFFFFFF) * 100000000 + (halves >> 32);
+}
+#endif
+
+/* The top bits of eight bytes, side by side: the product gathers them in its highest byte. */
+static inline uint32_t digits_gather(uint64_t tops)
+{
+    return (uint32_t)((tops >> 7) * 0x0102040810204080 >> 56);
+}
+
 #define DIGITS_MASKED 32
 
 /* Bit i: text[i] is a digit. All DIGITS_MASKED bytes must be there. */
 static inline uint32_t digits_mask(const char *text)
 {
     uint32_t mask = 0;
-#ifdef __SSE2__
+#if defined(__AVX2__)
+    __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)text);
+    x = _mm256_sub_epi8(x, _mm256_set1_epi8('0'));
+    x = _mm256_cmpeq_epi8(x, _mm256_min_epu8(x, _mm256_set1_epi8(9)));
+    mask = (uint32_t)_mm256_movemask_epi8(x);
+#elif defined(__SSE2__)
     for (int i = 0; i < 2; i++) {
         __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(text + 16 * i));
         x = _mm_sub_epi8(x, _mm_set1_epi8('0'));
@@ -68,12 +104,37 @@ static inline uint32_t digits_mask(const char *text)
     }
 #else
     /* '0'..'9' became 0..9: all others have the top bit, or get it when 118 is added to the rest.
-     * The product gathers the eight top bits in the highest byte. */
+     */
     for (int i = 0; i < 4; i++) {
         const uint64_t top = 0x8080808080808080;
         uint64_t x = digits_load(text + 8 * i) ^ 0x3030303030303030;
         uint64_t other = (((x & ~top) + 0x7676767676767676) | x) & top;
-        mask |= (uint32_t)(((other ^ top) >> 7) * 0x0102040810204080 >> 56) << (8 * i);
+        mask |= digits_gather(other ^ top) << (8 * i);
+    }
+#endif
+    return mask;
+}
+
+#define COMMAS_MASKED 32
+
+/* Bit i: text[i] is a comma. All COMMAS_MASKED bytes must be there. */
+static inline uint32_t digits_commas(const char *text)
+{
+    uint32_t mask = 0;
+#if defined(__AVX2__)
+    __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)text);
+    mask = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, _mm256_set1_epi8(',')));
+#elif defined(__SSE2__)
+    for (int i = 0; i < 2; i++) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(text + 16 * i));
+        mask |= (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8(','))) << (16 * i);
+    }
+#else
+    for (int i = 0; i < 4; i++) { /* all bytes but commas have the top bit, or get it */
+        const uint64_t top = 0x8080808080808080;
+        uint64_t x = digits_load(text + 8 * i) ^ 0x2C2C2C2C2C2C2C2C;
+        uint64_t other = (((x & ~top) + ~top) | x) & top;
+        mask |= digits_gather(other ^ top) << (8 * i);
     }
 #endif
     return mask;

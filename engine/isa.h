@@ -1,6 +1,7 @@
 /* engine/isa.h - one source, several instruction sets.
  *
- * Every kernel file (op_*.c, matmul.c, sweep.c) is compiled once per instruction set with
+ * Every kernel file (op_*.c, matmul.c, sweep.c,
+ * decimal_floats.c) is compiled once per instruction set with
  * -DISA=avx512, avx2 or baseline; what it exports is named with ISA_FN, so that the variants live
  * side by side in one binary and kernels.c picks one at run time.
  *

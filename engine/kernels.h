@@ -96,6 +96,8 @@ struct kernels {
     void (*regress)(const struct regress *r);
     /* The digest of a piece of a block, whose first word is the first_word-th of the block's. */
     uint64_t (*digest)(size_t first_word, const void *x, size_t words);
+    /* decimal_read_floats (decimal.h) */
+    size_t (*read_floats)(const char **text, const char *end, float *out, size_t room);
 };
 
 /* The best one that this CPU runs. */

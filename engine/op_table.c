@@ -35,4 +35,5 @@ const struct kernels ISA_FN(kernels) = {.isa = NAME_OF(ISA),
                                         .accumulate = ISA_FN(accumulate),
                                         .sum_to = ISA_FN(sum_to),
                                         .sgd = ISA_FN(sgd),
-                                        .digest = ISA_FN(digest)};
+                                        .digest = ISA_FN(digest),
+                                        .read_floats = ISA_FN(read_floats)};
