@@ -14,7 +14,7 @@
 
 /* The arithmetic's version: changes whenever any kernel's order of operations or polynomial
  * does, and so its bits, or the order of a block's numbers. Kept with every checkpoint. */
-#define ARITHMETIC_VERSION 3
+#define ARITHMETIC_VERSION 4
 #define ARITHMETIC_ROWS    2 /* up to this one every parameter lay row-major in the blocks */
 
 struct op;

@@ -54,12 +54,24 @@ bool tape_describe(struct owed *w, const struct op_call *c)
     return turn(&w->product);
 }
 
+/* Is the gradient of the i-th input, the leaf's, made of a parameter? Whoever updates the leaf may
+ * have updated that one before. */
+static bool reads_parameters(const struct op_call *c, int i, const struct tensor *leaf)
+{
+    uint64_t reads = c->op->saves >> (SAVE_BITS * i);
+    for (int j = 0; j < c->inputs && j < SAVED_INPUTS_MAX; j++)
+        if (reads & SAVE_IN(j) && c->in[j]->storage == leaf->storage)
+            return true;
+    return c->grad_out->storage == leaf->storage;
+}
+
 bool tape_owe(struct tape *t, const struct node *n, int i, const struct op_call *c)
 {
     struct tensor *only[OWING_INPUTS] = {NULL}, *g = c->grad_in[i];
     struct op_call call = *c;
     const struct tensor *leaf = tensor_count(g) < OWED_LEAST ? NULL : leaf_of(n->next[i], g);
-    struct owed *w = leaf ? arena_alloc(&t->arena, sizeof *w) : NULL;
+    struct owed *w =
+        leaf && !reads_parameters(c, i, leaf) ? arena_alloc(&t->arena, sizeof *w) : NULL;
     if (!w)
         return false;
     *w = (struct owed){.leaf = leaf, .older = t->owed};

@@ -167,6 +167,64 @@ static void test_accumulation_and_freezing(void **state)
 }
 
 /* A parameter that the program does not use has no gradient, and inputs neither. */
+/* {"data": rows x columns of numbers} */
+static char *drawn(int rows, int columns)
+{
+    static unsigned seed = 1;
+    size_t room = (size_t)(rows * columns) * 12 + 64, at = 0;
+    char *text = malloc(room);
+    assert_non_null(text);
+    for (int i = 0; i < rows * columns; i++) {
+        seed = seed * 1103515245 + 12345;
+        at += (size_t)snprintf(text + at, room - at, "%s%.4f",
+                               i == 0        ? "[["
+                               : i % columns ? ","
+                                             : "],[",
+                               ((int)(seed >> 16 & 1023) - 512) / 5000.0);
+    }
+    snprintf(text + at, room - at, "]]");
+    return text;
+}
+
+static void create_factored(struct client *c, const char *id, const char *a, const char *b,
+                            const char *x, const char *y)
+{
+    expect(
+        c, 201, "POST", "/models",
+        "{\"id\":\"%s\",\"loss\":\"mse\",\"parameters\":{\"a\":{\"data\":%s},\"b\":{\"data\":%s}},"
+        "\"forward\":\"x @ (a @ b)\",\"optimizer\":{\"type\":\"sgd\",\"lr\":0.5}}",
+        id, a, b);
+    char path[64];
+    snprintf(path, sizeof path, "/models/%s/batches", id);
+    expect(c, 201, "POST", path, "{\"inputs\":%s,\"targets\":%s}", x, y);
+}
+
+/* The gradient of a weight that is made of another one, which the same update changes: whether it
+ * is made before, as in the parts of a step, or by the update. */
+static void test_factors(void **state)
+{
+    struct client *c = *state;
+    char *a = drawn(100, 80), *b = drawn(80, 60), *x = drawn(2, 100), *y = drawn(2, 60);
+    static const char *const ids[] = {"parts", "one", "many"};
+    for (int i = 0; i < 3; i++)
+        create_factored(c, ids[i], a, b, x, y);
+    for (int i = 0; i < 4; i++) {
+        expect_of(c, 200, "POST", "parts", "/zero_grad", NULL);
+        expect_of(c, 200, "POST", "parts", "/backward", NULL);
+        expect_of(c, 200, "POST", "parts", "/optimizer/step", NULL);
+        expect_of(c, 200, "POST", "one", "/step", NULL);
+    }
+    expect_of(c, 200, "POST", "many", "/step", "{\"steps\":4}");
+    assert_same_answer(c, "/models/parts/parameters", c, "/models/one/parameters");
+    assert_same_answer(c, "/models/parts/parameters", c, "/models/many/parameters");
+    assert_same_answer(c, "/models/parts/gradients", c, "/models/one/gradients");
+    assert_same_answer(c, "/models/parts/gradients", c, "/models/many/gradients");
+    free(a);
+    free(b);
+    free(x);
+    free(y);
+}
+
 static void test_unused(void **state)
 {
     struct client *c = *state;
@@ -441,6 +499,7 @@ int main(void)
         ROW(test_same_as_layers),
         ROW(test_input_gradients),
         ROW(test_accumulation_and_freezing),
+        ROW(test_factors),
         ROW(test_unused),
         ROW(test_promotion),
         ROW(test_the_program_decides_the_type),
