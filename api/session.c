@@ -345,8 +345,8 @@ static enum err_kind measure(struct session *s, struct step_result *r, struct er
 }
 
 /* The same after a backward that may owe gradients: a bound of the norm will do if it shows that
- * all is well, and that no square of theirs overflows. If not, or if they are wanted later and
- * cannot be deferred, what is owed is made, and looked at as ever. */
+ * all is well, and that no square of theirs overflows. If not, what is owed is made, and looked at
+ * as ever. */
 static enum err_kind measure_owed(struct session *s, struct tape *t, struct step_result *r,
                                   struct err *e)
 {
@@ -356,8 +356,8 @@ static enum err_kind measure_owed(struct session *s, struct tape *t, struct step
     bool safe = s->spec.on_divergence == DIVERGENCE_CONTINUE
                     ? isfinite(r->grad_norm)
                     : isfinite(r->loss) && sgd_is_safe(&s->sgd, s->module, r->grad_norm);
-    if (safe && (!t->keeps || module_defer(s->module, t)))
-        return ERR_OK;
+    if (safe)
+        return t->keeps ? module_defer(s->module, t, e) : ERR_OK;
     tape_settle(t);
     return measure(s, r, e);
 }

@@ -15,18 +15,12 @@ static struct matrix copy(struct matrix x, int64_t rows, int64_t columns, size_t
     return (struct matrix){to, by_rows ? length : 1, by_rows ? 1 : length};
 }
 
-static bool is_copied(struct matrix x)
-{
-    return x.row_stride == 1 || x.col_stride == 1;
-}
-
-/* NULL: no memory, or its numbers lie about. */
+/* NULL: no memory. */
 static struct deferred *deferred_new(const struct matmul_args *product)
 {
     size_t bytes = dtype_bytes(product->dtype);
     size_t of_a = (size_t)(product->m * product->k), of_b = (size_t)(product->k * product->n);
-    bool possible = is_copied(product->a) && is_copied(product->b);
-    struct deferred *d = possible ? mem_array(1, sizeof *d) : NULL;
+    struct deferred *d = mem_array(1, sizeof *d);
     char *room = d ? mem_array(of_a + of_b, bytes) : NULL;
     if (!room) {
         mem_free(d);
@@ -49,23 +43,23 @@ static void drop(struct parameter *p)
 
 void module_drop_deferred(struct module *m)
 {
-    for (int i = 0; i < m->parameters; i++)
+    for (int i = 0; m->parameter && i < m->parameters; i++) /* of one that is half made */
         drop(&m->parameter[i]);
 }
 
-bool module_defer(struct module *m, const struct tape *t)
+enum err_kind module_defer(struct module *m, const struct tape *t, struct err *e)
 {
-    bool rc = true;
-    for (int i = 0; rc && i < m->parameters; i++) {
+    for (int i = 0; i < m->parameters; i++) {
         const struct owed *w = tape_owed(t, &m->parameter[i].tensor);
         if (!w)
             continue;
         m->parameter[i].deferred = deferred_new(&w->product);
-        rc = m->parameter[i].deferred != NULL;
+        if (!m->parameter[i].deferred) {
+            module_drop_deferred(m);
+            return err_set(e, ERR_NOMEM, "", "no memory for the gradients");
+        }
     }
-    if (!rc)
-        module_drop_deferred(m);
-    return rc;
+    return ERR_OK;
 }
 
 enum err_kind module_make_deferred(struct module *m, const struct kernels *k, struct crew *crew,

@@ -138,9 +138,8 @@ void module_from_rows(const struct module *m, const void *rows, void *block);
 /* Makes the gradients' block. errors NOMEM. No-op if it is there. */
 MUST_USE enum err_kind module_need_gradients(struct module *m, struct err *e);
 /* Takes over what t owes, before t forgets it: what is deferred counts as a gradient that is there,
- * but its numbers are not to be read. false, and nothing is deferred: no memory, or its operands
- * have no simple form. */
-MUST_USE bool module_defer(struct module *m, const struct tape *t);
+ * but its numbers are not to be read. errors NOMEM nothing is deferred */
+MUST_USE enum err_kind module_defer(struct module *m, const struct tape *t, struct err *e);
 /* Makes what is deferred, in its slots: first of all, where a gradient is read or added to. crew
  * may be NULL. errors NOMEM; a repeat goes on */
 MUST_USE enum err_kind module_make_deferred(struct module *m, const struct kernels *k,

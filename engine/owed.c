@@ -10,9 +10,16 @@
  * that is so many times smaller. */
 #define DEFERRED_TIMES 8
 
+static bool is_dense_one_way(struct matrix x)
+{
+    return x.row_stride == 1 || x.col_stride == 1;
+}
+
+/* By its form alone: so a step comes to the same numbers, and the same norm, whatever else is. */
 static bool is_deferred(const struct matmul_args *x)
 {
-    return x->k <= x->m * x->n / DEFERRED_TIMES / (x->m + x->n);
+    return is_dense_one_way(x->a) && is_dense_one_way(x->b) &&
+           x->k <= x->m * x->n / DEFERRED_TIMES / (x->m + x->n);
 }
 
 /* The leaf into whose slot g goes, whole, seen through nothing but views. NULL: there is none. */
