@@ -133,7 +133,7 @@ static bool keep_at_hand(void *block)
     size_t bytes = malloc_usable_size(block);
     bool small = bytes <= MEM_SMALL || (uintptr_t)block % MEM_ALIGN != 0;
     size_t step = small ? SMALL_STEP : STEP, i = (bytes + HEADER_BYTES) / step;
-    if (i >= STEPS || at_hand.bytes + i * step > AT_HAND_BYTES)
+    if (AT_HAND_BYTES == 0 || i >= STEPS || at_hand.bytes + i * step > AT_HAND_BYTES)
         return false;
     struct free_block **list = small ? at_hand.small : at_hand.first, *b = block;
     b->next = list[i];
