@@ -119,36 +119,17 @@ static const char *read_any(const char *p, const char *end, struct number *n)
 #define QUICK_WHOLE 8
 #define QUICK_BYTES DIGITS_MASKED
 
-static const uint32_t pow10_u32[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
-
 /* n digits more, 0 to 8. */
 static inline uint64_t append_digits(uint64_t w, const char *p, unsigned n)
 {
-    return w * pow10_u32[n] + digits_value_of(digits_load(p), n);
+    return w * digits_pow10[n] + digits_value_of(digits_load(p), n);
 }
 
 /* The same, 0 to 16. */
 static inline uint64_t append_many(uint64_t w, const char *p, unsigned n)
 {
 #ifdef DIGITS_MANY
-    static const uint64_t pow10_u64[] = {1,
-                                         10,
-                                         100,
-                                         1000,
-                                         10000,
-                                         100000,
-                                         1000000,
-                                         10000000,
-                                         100000000,
-                                         1000000000,
-                                         10000000000,
-                                         100000000000,
-                                         1000000000000,
-                                         10000000000000,
-                                         100000000000000,
-                                         1000000000000000,
-                                         10000000000000000};
-    return w * pow10_u64[n] + digits_value_of_many(p, n);
+    return w * digits_pow10[n] + digits_value_of_many(p, n);
 #else
     if (n == 16) { /* doubles: most have 16 to 18 */
         w = w * 100000000 + digits_value(digits_load(p));

@@ -6,6 +6,7 @@
 
 #include "engine/decimal.h"
 #include "engine/decimal_power.h"
+#include "engine/digits.h"
 
 /* value = digits * 10^power */
 struct decimal {
@@ -66,32 +67,11 @@ static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                             "50515253545556575859606162636465666768697071727374"
                             "75767778798081828384858687888990919293949596979899";
 
-static const uint64_t pow10_u64[] = {1,
-                                     10,
-                                     100,
-                                     1000,
-                                     10000,
-                                     100000,
-                                     1000000,
-                                     10000000,
-                                     100000000,
-                                     1000000000,
-                                     10000000000,
-                                     100000000000,
-                                     1000000000000,
-                                     10000000000000,
-                                     100000000000000,
-                                     1000000000000000,
-                                     10000000000000000,
-                                     100000000000000000,
-                                     1000000000000000000,
-                                     10000000000000000000U};
-
 /* Decimal digits of x, not 0: 1233 / 2^12 is log10(2), so the guess is right or one short. */
 static int count_digits(uint64_t x)
 {
     int guess = (64 - __builtin_clzll(x)) * 1233 >> 12;
-    return guess + (x >= pow10_u64[guess]);
+    return guess + (x >= digits_pow10[guess]);
 }
 
 /* The last n digits of x, leading zeros too. Straight to where they belong: a detour over a buffer
@@ -109,7 +89,7 @@ static char *put_digits(char *out, uint64_t x, int n)
 /* d.ddde-nn, of n digits */
 static char *put_scientific(char *out, uint64_t digits, int n, int exponent)
 {
-    uint64_t unit = pow10_u64[n - 1];
+    uint64_t unit = digits_pow10[n - 1];
     out = put_digits(out, digits / unit, 1);
     if (n > 1) {
         *out++ = '.';
@@ -148,7 +128,7 @@ static char *put_decimal(char *out, struct decimal d, int plain)
         memset(out, '0', (size_t)(point - n));
         return out + (point - n);
     }
-    uint64_t unit = pow10_u64[n - point];
+    uint64_t unit = digits_pow10[n - point];
     out = put_digits(out, d.digits / unit, point);
     *out++ = '.';
     return put_digits(out, d.digits % unit, n - point);

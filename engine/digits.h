@@ -16,6 +16,28 @@
 #include <immintrin.h>
 #endif
 
+/* 10^n. */
+static const uint64_t digits_pow10[] = {1,
+                                        10,
+                                        100,
+                                        1000,
+                                        10000,
+                                        100000,
+                                        1000000,
+                                        10000000,
+                                        100000000,
+                                        1000000000,
+                                        10000000000,
+                                        100000000000,
+                                        1000000000000,
+                                        10000000000000,
+                                        100000000000000,
+                                        1000000000000000,
+                                        10000000000000000,
+                                        100000000000000000,
+                                        1000000000000000000,
+                                        10000000000000000000U};
+
 static inline bool digits_is(char c)
 {
     return (unsigned char)(c - '0') < 10;
@@ -59,8 +81,7 @@ static inline uint64_t digits_value_of(uint64_t word, unsigned n)
 
 #ifdef __AVX2__
 #define DIGITS_MANY
-/* The same of 16 bytes of text, 0 to 16 of them: moved to the end, behind zeros, and joined there.
- */
+/* The same of 16 bytes of text, 0 to 16 of them: moved behind zeros, and joined there. */
 static inline uint64_t digits_value_of_many(const char *text, unsigned n)
 {
     static const unsigned char places[32] = {128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128,

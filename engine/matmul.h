@@ -33,8 +33,7 @@ struct matmul_args {
     int64_t m, n, k;  /* each may be 0 */
     bool continues;   /* c holds the chains of earlier k's, which go on: not from 0 */
     struct matrix a, b, add, c;
-    struct matrix
-        beside; /* data NULL, or as large as c and used with it next: is fetched meanwhile */
+    struct matrix beside; /* data NULL, or what is used with c next: is fetched meanwhile */
     void *workspace;
 };
 typedef void matmul_fn(const struct matmul_args *args);
