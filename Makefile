@@ -105,7 +105,7 @@ SCRIPTS  :=
 endif
 TESTS    := $(patsubst %.c,$(B)/%,$(TEST_SRC))
 support   = $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/$(1)/test_*.c),$(wildcard tests/$(1)/*.c)) $(wildcard tests/*.c))
-FAULTS    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/storage/fault_*.c))
+FAULTS    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/storage/fault_*.c) tests/storage/journal_table.c)
 test_link = $(CC) -o $@ $^ $(ALL_LDFLAGS) $(call pkg_libs,$(PKG_tests) $(call packages,$(1))) -lm
 $(B)/tests/engine/test_%:  $(B)/tests/engine/test_%.o  $(call support,engine)  $(B)/engine.a ; $(call test_link,)
 $(B)/tests/storage/test_%: $(B)/tests/storage/test_%.o $(call support,storage) $(B)/storage.a $(B)/engine.a ; $(call test_link,storage)

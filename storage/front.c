@@ -5,6 +5,7 @@
 
 #include "engine/mem.h"
 #include "storage/checksum.h"
+#include "storage/pack.h"
 #include "storage/settle.h"
 #include "storage/store_journal.h"
 
@@ -13,28 +14,13 @@
 /* More than this is flushed before more is added: a group is one row. */
 #define PENDING_BYTES ((size_t)4 << 20)
 
-/* Where a change is in its group. */
-struct front_head {
-    int64_t model, seq, at, bytes;
-};
-
 struct front_end {
     int64_t model, seq; /* seq 0: the place is free */
 };
 
-/* A change in a group; body and data follow. */
-struct packed {
-    int64_t model, seq, from, step;
-    struct blob blob;
-    uint64_t body_bytes, data_bytes;
-    int32_t kind;
-    uint32_t seal;
-};
-
 void front_close(struct front *f)
 {
-    mem_free(f->packed);
-    mem_free(f->head);
+    pack_close(&f->fresh);
     mem_free(f->end);
     *f = (struct front){0};
 }
@@ -86,108 +72,35 @@ static void forget_ends(struct front *f)
     f->ends = 0;
 }
 
-/* ---- a group as it lies in the file --------------------------------------------------------- */
-
-struct group {
-    int64_t serial;
-    const struct front_head *head;
-    const unsigned char *rows;
-    size_t heads, bytes;
-    bool intact; /* its heads are */
-};
-
-static uint32_t group_seal(int64_t serial, const void *heads, size_t bytes)
-{
-    return checksum(checksum_i64(0, serial), heads, bytes);
-}
-
 static uint32_t end_seal(int64_t last)
 {
     return checksum_i64(checksum_i64(0, FRONT_END), last);
 }
 
-/* Takes a row of serial, heads, rows, seal. */
-static enum err_kind read_group(struct query *q, struct group *g, struct err *e)
+/* *key: of the next group, *row false: there is none. */
+static enum err_kind next_group(struct query *q, bool *row, uint32_t *key, struct err *e)
 {
-    size_t head_bytes;
-    g->serial = query_i64(q);
-    g->head = query_blob(q, &head_bytes);
-    g->rows = query_blob(q, &g->bytes);
-    g->heads = head_bytes / sizeof *g->head;
-    int64_t seal = query_i64(q);
-    g->intact = seal == group_seal(g->serial, g->head, head_bytes);
-    return query_check(q, e);
-}
-
-/* The change that stands at `at`; false: there cannot be one. */
-static bool unpack(const struct group *g, size_t at, struct packed *p, struct store_change *c)
-{
-    if (at > g->bytes || g->bytes - at < sizeof *p)
-        return false;
-    memcpy(p, g->rows + at, sizeof *p);
-    size_t left = g->bytes - at - sizeof *p;
-    if (p->body_bytes > left || p->data_bytes > left - p->body_bytes)
-        return false;
-    const unsigned char *body = g->rows + at + sizeof *p;
-    *c = (struct store_change){.seq = p->seq,
-                               .from = p->from,
-                               .kind = p->kind,
-                               .step = p->step,
-                               .body = body,
-                               .body_bytes = p->body_bytes,
-                               .data = p->data_bytes ? body + p->body_bytes : NULL,
-                               .data_bytes = p->data_bytes};
-    return p->seal == journal_seal(p->model, c, &p->blob);
-}
-
-/* A change of a group for whoever walks over them. */
-typedef enum err_kind visit_packed(void *arg, const struct packed *p, const struct store_change *c,
-                                   bool damaged, struct err *e);
-
-static enum err_kind visit_by_heads(const struct group *g, visit_packed *visit, void *arg,
-                                    struct err *e)
-{
-    enum err_kind rc = ERR_OK;
-    for (size_t i = 0; !rc && i < g->heads; i++) {
-        struct front_head head; /* the column need not be aligned */
-        struct packed p;
-        struct store_change c;
-        memcpy(&head, (const unsigned char *)g->head + i * sizeof head, sizeof head);
-        bool sound =
-            unpack(g, (size_t)head.at, &p, &c) && p.model == head.model && p.seq == head.seq;
-        if (!sound) {
-            p = (struct packed){.model = head.model, .seq = head.seq};
-            c = (struct store_change){.seq = head.seq};
-        }
-        rc = visit(arg, &p, &c, !sound, e);
-    }
+    enum err_kind rc = query_row(q, row, e);
+    *key = !rc && *row ? checksum_i64(0, query_i64(q)) : 0;
     return rc;
 }
 
-/* With damaged heads: each change says itself how long it is. */
-static enum err_kind visit_in_order(const struct group *g, visit_packed *visit, void *arg,
-                                    struct err *e)
+static void start_groups(struct query *q, struct db *db)
 {
-    struct packed p;
-    struct store_change c;
-    enum err_kind rc = ERR_OK;
-    for (size_t at = 0; !rc && unpack(g, at, &p, &c); at += sizeof p + p.body_bytes + p.data_bytes)
-        rc = visit(arg, &p, &c, false, e);
-    return rc;
+    query_start(q, db,
+                "SELECT serial, heads, rows, seal FROM front WHERE serial < ? ORDER BY serial");
+    query_put_i64(q, FRONT_END);
 }
 
-static enum err_kind each_packed(struct db *db, visit_packed *visit, void *arg, struct err *e)
+enum err_kind front_each_of_all(struct db *db, pack_visit *visit, void *arg, struct err *e)
 {
     struct query q;
-    struct group g;
+    uint32_t key;
     bool row = true;
     enum err_kind rc = ERR_OK;
-    query_start(&q, db,
-                "SELECT serial, heads, rows, seal FROM front WHERE serial < ? ORDER BY serial");
-    query_put_i64(&q, FRONT_END);
-    while (!rc && !(rc = query_row(&q, &row, e)) && row)
-        if (!(rc = read_group(&q, &g, e)))
-            rc = g.intact ? visit_by_heads(&g, visit, arg, e) : visit_in_order(&g, visit, arg, e);
+    start_groups(&q, db);
+    while (!rc && !(rc = next_group(&q, &row, &key, e)) && row)
+        rc = pack_each_unread(&q, key, visit, arg, e);
     query_end(&q);
     return rc;
 }
@@ -207,14 +120,12 @@ static enum err_kind read_last(struct db *db, int64_t *last, struct err *e)
     return rc || sound ? rc : err_set(e, ERR_IO, "", "the end of the journal's front is damaged");
 }
 
-static enum err_kind note_packed(void *arg, const struct packed *p, const struct store_change *c,
-                                 bool damaged, struct err *e)
+static enum err_kind note_packed(void *arg, const struct packed *p, struct err *e)
 {
     struct front *f = arg;
-    (void)damaged;
     f->rows++;
-    f->kept_bytes += c->body_bytes + c->data_bytes;
-    return note_end(f, p->model, p->seq, e);
+    f->kept_bytes += p->bytes;
+    return note_end(f, p->model, p->change.seq, e);
 }
 
 /* The file's part anew, and over it what is added and not written yet. */
@@ -227,9 +138,9 @@ static enum err_kind know(struct db *db, struct err *e)
     f->rows = f->kept_bytes = 0;
     enum err_kind rc = read_last(db, &f->last, e);
     if (!rc)
-        rc = each_packed(db, note_packed, f, e);
-    for (size_t i = 0; !rc && i < f->heads; i++)
-        rc = note_end(f, f->head[i].model, f->head[i].seq, e);
+        rc = front_each_of_all(db, note_packed, f, e);
+    for (size_t i = 0; !rc && i < f->fresh.heads; i++)
+        rc = note_end(f, f->fresh.head[i].model, f->fresh.head[i].seq, e);
     f->known = !rc;
     return rc;
 }
@@ -238,58 +149,20 @@ static enum err_kind know(struct db *db, struct err *e)
 
 struct front_mark front_mark(const struct db *db)
 {
-    return (struct front_mark){db->front.bytes, db->front.heads};
+    return (struct front_mark){db->front.fresh.bytes, db->front.fresh.heads};
 }
 
 void front_undo(struct db *db, const struct front_mark *mark)
 {
-    struct front *f = &db->front;
-    f->bytes = mark && mark->bytes < f->bytes ? mark->bytes : mark ? f->bytes : 0;
-    f->heads = mark && mark->heads < f->heads ? mark->heads : mark ? f->heads : 0;
-    f->known = false;
+    struct pack *p = &db->front.fresh;
+    p->bytes = mark && mark->bytes < p->bytes ? mark->bytes : mark ? p->bytes : 0;
+    p->heads = mark && mark->heads < p->heads ? mark->heads : mark ? p->heads : 0;
+    db->front.known = false;
 }
 
 bool front_is_full(const struct db *db)
 {
-    return db->front.bytes > PENDING_BYTES;
-}
-
-/* Grows *block, of which *room elements are there and used are used, for more of them. */
-static bool reserve(void *block, size_t *room, size_t used, size_t more, size_t size)
-{
-    void **at = block;
-    if (more <= *room - used)
-        return true;
-    size_t wanted = 2 * (used + more);
-    void *grown = mem_resize(*at, used, wanted, size);
-    if (!grown)
-        return false;
-    *at = grown;
-    *room = wanted;
-    return true;
-}
-
-static void pack(struct front *f, int64_t model, const struct store_change *c,
-                 const struct blob *blob)
-{
-    struct packed p = {.model = model,
-                       .seq = c->seq,
-                       .from = c->from,
-                       .step = c->step,
-                       .blob = *blob,
-                       .body_bytes = c->body_bytes,
-                       .data_bytes = blob->bytes ? 0 : c->data_bytes,
-                       .kind = c->kind,
-                       .seal = journal_seal(model, c, blob)};
-    unsigned char *at = f->packed + f->bytes;
-    memcpy(at, &p, sizeof p);
-    if (p.body_bytes) /* memcpy takes no NULL, even for nothing */
-        memcpy(at + sizeof p, c->body, p.body_bytes);
-    if (p.data_bytes)
-        memcpy(at + sizeof p + p.body_bytes, c->data, p.data_bytes);
-    size_t bytes = sizeof p + p.body_bytes + p.data_bytes;
-    f->head[f->heads++] = (struct front_head){model, c->seq, (int64_t)f->bytes, (int64_t)bytes};
-    f->bytes += bytes;
+    return db->front.fresh.bytes > PENDING_BYTES;
 }
 
 static enum err_kind check_next(struct db *db, int64_t model, const struct store_change *c,
@@ -309,16 +182,11 @@ enum err_kind front_append(struct db *db, int64_t model, const struct store_chan
 {
     struct front *f = &db->front;
     enum err_kind rc = check_next(db, model, c, e);
-    if (rc)
+    if (rc || (rc = note_end(f, model, c->seq, e)))
         return rc;
-    size_t bytes = sizeof(struct packed) + c->body_bytes + c->data_bytes;
-    if (!reserve(&f->packed, &f->room, f->bytes, bytes, 1) ||
-        !reserve(&f->head, &f->head_room, f->heads, 1, sizeof *f->head))
-        return err_set(e, ERR_NOMEM, "", "no memory for the journal");
-    if ((rc = note_end(f, model, c->seq, e)))
-        return rc;
-    pack(f, model, c, blob);
-    return ERR_OK;
+    return pack_add(&f->fresh, model, c, blob)
+               ? ERR_OK
+               : err_set(e, ERR_NOMEM, "", "no memory for the journal");
 }
 
 static enum err_kind move_end(struct db *db, int64_t last, struct err *e)
@@ -333,31 +201,30 @@ static enum err_kind move_end(struct db *db, int64_t last, struct err *e)
 
 static enum err_kind insert_group(struct db *db, int64_t serial, struct err *e)
 {
-    const struct front *f = &db->front;
-    size_t head_bytes = f->heads * sizeof *f->head;
     struct query q;
     query_start(&q, db,
                 "INSERT INTO front (serial, last, heads, rows, seal) VALUES (?, 0, ?, ?, ?)");
     query_put_i64(&q, serial);
-    query_put_blob(&q, f->head, head_bytes);
-    query_put_blob(&q, f->packed, f->bytes);
-    query_put_i64(&q, group_seal(serial, f->head, head_bytes));
-    return query_run(&q, e);
+    enum err_kind rc = pack_put(&q, &db->front.fresh, checksum_i64(0, serial), e);
+    if (!rc)
+        return query_run(&q, e);
+    query_end(&q);
+    return rc;
 }
 
 enum err_kind front_flush(struct db *db, struct err *e)
 {
     struct front *f = &db->front;
     enum err_kind rc;
-    if (f->heads == 0)
+    if (f->fresh.heads == 0)
         return ERR_OK;
     if ((rc = know(db, e)) || (rc = insert_group(db, f->last + 1, e)) ||
         (rc = move_end(db, f->last + 1, e)))
         return rc;
     f->last++;
-    f->rows += f->heads;
-    f->kept_bytes += f->bytes;
-    f->bytes = f->heads = 0;
+    f->rows += f->fresh.heads;
+    f->kept_bytes += f->fresh.bytes;
+    pack_clear(&f->fresh);
     return ERR_OK;
 }
 
@@ -371,51 +238,23 @@ enum err_kind front_last(struct db *db, int64_t model, int64_t *seq, struct err 
     return rc;
 }
 
-struct of_model {
-    int64_t model;
-    front_visit *visit;
-    void *arg;
-};
-
-static enum err_kind visit_of_model(void *arg, const struct packed *p, const struct store_change *c,
-                                    bool damaged, struct err *e)
+enum err_kind front_each(struct db *db, int64_t model, pack_visit *visit, void *arg, struct err *e)
 {
-    const struct of_model *m = arg;
-    if (p->model != m->model)
-        return ERR_OK;
-    struct store_change change = *c;
-    if (p->blob.bytes)
-        change.data_bytes = (size_t)p->blob.bytes;
-    return m->visit(m->arg, &change, &p->blob, damaged, e);
-}
-
-enum err_kind front_each(struct db *db, int64_t model, front_visit *visit, void *arg, struct err *e)
-{
+    struct query q;
+    uint32_t key;
     int64_t last;
+    bool row = true;
     enum err_kind rc = front_last(db, model, &last, e);
     if (rc || last == 0)
         return rc;
-    return each_packed(db, visit_of_model, &(struct of_model){model, visit, arg}, e);
+    start_groups(&q, db);
+    while (!rc && !(rc = next_group(&q, &row, &key, e)) && row)
+        rc = pack_each(&q, key, model, visit, arg, e);
+    query_end(&q);
+    return rc;
 }
 
 /* ---- settling ------------------------------------------------------------------------------- */
-
-struct of_all {
-    front_visit_all *visit;
-    void *arg;
-};
-
-static enum err_kind visit_of_all(void *arg, const struct packed *p, const struct store_change *c,
-                                  bool damaged, struct err *e)
-{
-    const struct of_all *all = arg;
-    return all->visit(all->arg, p->model, c, &p->blob, damaged, e);
-}
-
-enum err_kind front_each_of_all(struct db *db, front_visit_all *visit, void *arg, struct err *e)
-{
-    return each_packed(db, visit_of_all, &(struct of_all){visit, arg}, e);
-}
 
 enum err_kind front_count(struct db *db, size_t *rows, int64_t *last_group, struct err *e)
 {

@@ -1,18 +1,16 @@
 /* storage/front.h - the newest changes of all models, before they are put into their places.
  *
- * In the table `journal` the changes of a model lie together, as its opening reads them; a commit
- * of many models' changes would write a page for each. So it writes one row instead, a group: all
- * the changes of the commit behind each other. Once there are many they go to their places
+ * In the table `runs` the changes of a model lie together, as its opening reads them; a commit of
+ * many models' changes would write a page for each. So it writes one row instead, a group: all the
+ * changes of the commit behind each other (pack.h). Once there are many they go to their places
  * (settle.h). What reads changes looks in both, and finds some in both.
  *
- * A group has a list of heads that say where in it each change is, and a seal over these; each
- * change has the seal that it will have in its place. So a flipped bit leaves it known which change
- * it hit. The row FRONT_END names the last group.
+ * The row FRONT_END names the last group.
  */
 #ifndef STORAGE_FRONT_H
 #define STORAGE_FRONT_H
 
-#include "storage/blob.h"
+#include "storage/pack.h"
 #include "storage/store.h"
 
 void front_close(struct front *f);
@@ -37,17 +35,12 @@ bool front_is_full(const struct db *db);
 
 /* *seq: the last change of the model that is here, 0: none is. */
 MUST_USE enum err_kind front_last(struct db *db, int64_t model, int64_t *seq, struct err *e);
-/* Calls visit for every change here of the model, in order; what it points to lives until it
- * returns. damaged: its head is all that is known of it. */
-typedef enum err_kind front_visit(void *arg, const struct store_change *c, const struct blob *blob,
-                                  bool damaged, struct err *e);
-MUST_USE enum err_kind front_each(struct db *db, int64_t model, front_visit *visit, void *arg,
+/* Calls visit for every change here of the model, in order. */
+MUST_USE enum err_kind front_each(struct db *db, int64_t model, pack_visit *visit, void *arg,
                                   struct err *e);
 
-/* Calls visit for every change here, a group after the other. */
-typedef enum err_kind front_visit_all(void *arg, int64_t model, const struct store_change *c,
-                                      const struct blob *blob, bool damaged, struct err *e);
-MUST_USE enum err_kind front_each_of_all(struct db *db, front_visit_all *visit, void *arg,
+/* The same for the changes of all models, a group after the other, unread (pack.h). */
+MUST_USE enum err_kind front_each_of_all(struct db *db, pack_visit *visit, void *arg,
                                          struct err *e);
 /* How many changes there are, and the number of the last group. */
 MUST_USE enum err_kind front_count(struct db *db, size_t *rows, int64_t *last_group, struct err *e);

@@ -7,8 +7,8 @@
 #include "engine/mem.h"
 #include "storage/filesystem.h"
 #include "storage/front.h"
+#include "storage/journal_rows.h"
 #include "storage/logfile.h"
-#include "storage/store_journal.h"
 #include "storage/upkeep.h"
 
 #define APPLICATION_ID 0x67726164 /* "grad": PRAGMA application_id of our files */
@@ -25,7 +25,8 @@
  *   losses     runs of steps [first, first + length of data / 8); prior: where the run before
  *              ends
  *   answers    by Idempotency-Key; serial is their age
- *   journal    changes and each model's end (store_journal.h)
+ *   journal    until version 4: what is in runs (journal_rows.h)
+ *   runs       changes and each model's end (store_journal.h)
  *   front      the newest changes, in groups (front.h)
  *   jobs       of the models that id names, which need not be there any more (store_job.c)
  *   garbage    chunks that nobody owns any more, waiting to be deleted piece by piece */
@@ -147,7 +148,7 @@ static const struct {
      "ALTER TABLE batches ADD COLUMN pushed INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE batches ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;"
      "PRAGMA user_version = 3;",
-     journal_begin_all},
+     journal_rows_begin},
 
     {"CREATE TABLE jobs ("
      "  n INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -159,7 +160,20 @@ static const struct {
      ") STRICT;"
      "PRAGMA user_version = 4;",
      NULL},
+
+    {"CREATE TABLE runs ("
+     "  model INTEGER NOT NULL,"
+     "  seq INTEGER NOT NULL,"
+     "  last INTEGER NOT NULL,"
+     "  seal INTEGER NOT NULL,"
+     "  heads BLOB,"
+     "  rows BLOB,"
+     "  PRIMARY KEY (model, seq)"
+     ") STRICT;"
+     "PRAGMA user_version = 5;",
+     journal_rows_to_runs},
 };
+/* A run is no row WITHOUT ROWID: its bytes would stand in the tree's inner pages, four on each. */
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))
 
 /* ---- opening ------------------------------------------------------------------------------- */
@@ -276,8 +290,8 @@ static enum err_kind check(struct db *db, const char *sql, struct err *e)
 }
 
 /* Pages and rows hang together. Reads the whole file; content is what the seals are for. The
- * index over the models' ids is compared with its table too: a model that cannot be found by its
- * id would look like one that never was. */
+ * indices are compared with their tables too: a model that cannot be found by its id would look
+ * like one that never was. */
 static enum err_kind check_whole(struct db *db, int64_t version, struct err *e)
 {
     enum err_kind rc = check(db, "PRAGMA quick_check(1)", e);
@@ -285,6 +299,8 @@ static enum err_kind check_whole(struct db *db, int64_t version, struct err *e)
         rc = check(db, "PRAGMA integrity_check(models)", e);
     if (!rc && version >= 2)
         rc = check(db, "PRAGMA integrity_check(answers)", e);
+    if (!rc && version >= 5)
+        rc = check(db, "PRAGMA integrity_check(runs)", e);
     return rc;
 }
 

@@ -8,22 +8,24 @@
 #include "storage/store_journal.h"
 
 /* So many changes, or bytes of them, are settled … */
-#define DUE_ROWS  2048
+#define DUE_ROWS  4096
 #define DUE_BYTES ((size_t)2 << 20)
-/* … so many at a time: about half a millisecond. */
-#define SLICE_ROWS  128
+/* … so many at a time: about half a millisecond, … */
+#define SLICE_ROWS  1024
 #define SLICE_BYTES ((size_t)256 << 10)
+/* … and so many of one model in a row, which is read as a whole. */
+#define RUN_ROWS 256
 
 /* The changes of the groups up to one, in the order of their places. */
 struct settling {
-    struct arena arena;
+    struct arena arena; /* of what they point to */
     struct settled {
-        int64_t model;
-        struct store_change change;
-        struct blob blob;
-        bool damaged;
+        int64_t model, seq;
+        const void *at;
+        size_t bytes;
     } * row;
     size_t rows, room;
+    struct pack run;    /* that is being put together */
     size_t done;        /* have their places */
     int64_t last_group; /* that they were in */
 };
@@ -34,6 +36,7 @@ void settle_stop(struct db *db)
     if (!s)
         return;
     arena_close(&s->arena);
+    pack_close(&s->run);
     mem_free(s->row);
     mem_free(s);
     db->front.settling = NULL;
@@ -52,20 +55,20 @@ static bool has_room(struct settling *s)
     return true;
 }
 
-static enum err_kind collect(void *arg, int64_t model, const struct store_change *c,
-                             const struct blob *blob, bool damaged, struct err *e)
+static enum err_kind no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, "", "no memory to settle the journal");
+}
+
+static enum err_kind collect(void *arg, const struct packed *p, struct err *e)
 {
     struct settling *s = arg;
-    size_t bytes = c->body_bytes + c->data_bytes;
-    unsigned char *copy = arena_alloc(&s->arena, bytes);
+    unsigned char *copy = arena_alloc(&s->arena, p->bytes);
     if (!copy || !has_room(s))
-        return err_set(e, ERR_NOMEM, "", "no memory to settle the journal");
-    if (bytes)
-        memcpy(copy, c->body, bytes); /* the data follows the body */
-    struct settled *row = &s->row[s->rows++];
-    *row = (struct settled){model, *c, *blob, damaged};
-    row->change.body = copy;
-    row->change.data = c->data_bytes ? copy + c->body_bytes : NULL;
+        return no_memory(e);
+    if (p->bytes)
+        memcpy(copy, p->at, p->bytes);
+    s->row[s->rows++] = (struct settled){p->model, p->change.seq, copy, p->bytes};
     return ERR_OK;
 }
 
@@ -74,7 +77,7 @@ static int by_place(const void *a, const void *b)
     const struct settled *x = a, *y = b;
     if (x->model != y->model)
         return x->model < y->model ? -1 : 1;
-    return x->change.seq < y->change.seq ? -1 : x->change.seq > y->change.seq;
+    return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
 /* A new `settling`. */
@@ -96,39 +99,49 @@ static enum err_kind settle_model(struct db *db, const struct settled *row, size
                                   struct err *e)
 {
     int64_t from;
-    bool found;
-    enum err_kind rc =
-        journal_move_end(db, row->model, row[count - 1].change.seq, &from, &found, e);
-    for (size_t i = 0; !rc && found && i < count; i++)
-        if (!row[i].damaged && row[i].change.seq > from)
-            rc = journal_insert(db, row->model, &row[i].change, &row[i].blob, e);
-    return rc;
+    bool found, room = true;
+    struct pack *run = &db->front.settling->run;
+    enum err_kind rc = journal_move_end(db, row->model, row[count - 1].seq, &from, &found, e);
+    pack_clear(run);
+    for (size_t i = 0; room && i < count; i++)
+        if (row[i].seq > from)
+            room = pack_copy(run, row[i].model, row[i].seq, row[i].at, row[i].bytes);
+    if (!rc && !room)
+        rc = no_memory(e);
+    return rc || !found || run->heads == 0 ? rc : journal_insert(db, run, e);
 }
 
-/* How many of one model are next, and fit into a slice with *rows and *bytes left; these are taken
- * from it. */
+/* How many of one model are next, for a run, and fit into a slice with *rows and *bytes left; these
+ * are taken from it. */
 static size_t next_run(const struct settling *s, size_t *rows, size_t *bytes)
 {
     const struct settled *row = &s->row[s->done];
     size_t n = 0, left = s->rows - s->done;
+    left = left < RUN_ROWS ? left : RUN_ROWS;
     for (; n < left && row[n].model == row->model && *rows; n++, --*rows) {
-        size_t size = row[n].change.body_bytes + row[n].change.data_bytes;
+        size_t size = row[n].bytes;
         *bytes -= size < *bytes ? size : *bytes;
         *rows = *bytes ? *rows : 1; /* this one is the last */
     }
     return n;
 }
 
-static enum err_kind slice(struct db *db, size_t rows, size_t bytes, struct err *e)
+static enum err_kind slice(struct db *db, struct err *e)
 {
     struct settling *s = db->front.settling;
     enum err_kind rc = ERR_OK;
+    size_t rows = SLICE_ROWS, bytes = SLICE_BYTES;
     while (!rc && s->done < s->rows && rows > 0) {
         size_t run = next_run(s, &rows, &bytes);
         rc = settle_model(db, &s->row[s->done], run, e);
         s->done += run;
     }
     return rc || s->done < s->rows ? rc : front_drop(db, s->last_group, e);
+}
+
+static bool is_settled(const struct db *db)
+{
+    return db->front.settling->done == db->front.settling->rows;
 }
 
 enum err_kind settle_all(struct db *db, struct err *e)
@@ -142,8 +155,9 @@ enum err_kind settle_all(struct db *db, struct err *e)
     if (rc || rows == 0)
         return rc;
     rc = start(db, INT64_MAX, e); /* a group with a damaged number goes too */
-    if (!rc)
-        rc = slice(db, SIZE_MAX, SIZE_MAX, e);
+    do
+        rc = rc ? rc : slice(db, e);
+    while (!rc && !is_settled(db));
     settle_stop(db);
     return rc;
 }
@@ -155,7 +169,7 @@ static enum err_kind settle_slice(struct db *db, struct err *e)
     enum err_kind rc = ERR_OK;
     if (!db->front.settling && !(rc = front_count(db, &rows, &last_group, e)))
         rc = start(db, last_group, e);
-    return rc ? rc : slice(db, SLICE_ROWS, SLICE_BYTES, e);
+    return rc ? rc : slice(db, e);
 }
 
 static enum err_kind transact(struct db *db, db_step *step, struct err *e)
@@ -193,7 +207,7 @@ enum err_kind settle_some(struct db *db, struct err *e)
     if (!settle_is_due(db))
         return ERR_OK;
     enum err_kind rc = transact(db, settle_slice, e);
-    if (!rc && db->front.settling->done == db->front.settling->rows)
+    if (!rc && is_settled(db))
         settle_stop(db);
     return rc;
 }

@@ -25,16 +25,20 @@
 
 #define DB_STATEMENTS_MAX 96 /* there are fewer statements in the whole layer */
 
-/* Defined here because a db holds one; what its fields say is front.c's. */
+/* Defined here because a db holds them; what their fields say is pack.c's and front.c's. */
+struct pack_head;
+struct pack {
+    unsigned char *rows;
+    size_t bytes, room;
+    struct pack_head *head;
+    size_t heads, head_room;
+    unsigned char *column; /* heads, as they are written */
+    size_t column_room;
+};
 struct front_end;
-struct front_head;
 struct settling;
 struct front {
-    /* Of the transaction under way, not written yet: */
-    unsigned char *packed; /* changes */
-    size_t bytes, room;
-    struct front_head *head;
-    size_t heads, head_room;
+    struct pack fresh; /* of the transaction under way, not written yet */
     /* Of the file: */
     int64_t last; /* group */
     size_t rows;  /* changes in it */

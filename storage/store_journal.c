@@ -14,26 +14,14 @@
 /* Data up to this size stands in the change's own row. */
 #define INLINE_BYTES ((size_t)16 << 10)
 
-#define CHANGE_COLUMNS "seq, prior, kind, step, body, data, first_chunk, bytes, digest, seal"
-
-uint32_t journal_seal(int64_t model, const struct store_change *c, const struct blob *blob)
+static uint32_t run_key(int64_t model, int64_t seq)
 {
-    uint32_t seal = checksum_i64(0, model);
-    seal = checksum_i64(seal, c->seq);
-    seal = checksum_i64(seal, c->from);
-    seal = checksum_i64(seal, c->kind);
-    seal = checksum_i64(seal, c->step);
-    seal = checksum_i64(seal, (int64_t)c->body_bytes);
-    seal = checksum(seal, c->body, c->body_bytes);
-    if (blob->bytes)
-        return blob_seal(seal, blob);
-    seal = checksum_i64(seal, (int64_t)c->data_bytes);
-    return checksum(seal, c->data, c->data_bytes);
+    return checksum_i64(checksum_i64(0, model), seq);
 }
 
 static uint32_t end_seal(int64_t model, int64_t last)
 {
-    return checksum_i64(checksum_i64(checksum_i64(0, model), JOURNAL_END), last);
+    return checksum_i64(run_key(model, JOURNAL_END), last);
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */
@@ -45,9 +33,7 @@ struct end {
 static enum err_kind write_end(struct db *db, int64_t model, int64_t last, struct err *e)
 {
     struct query q;
-    query_start(&q, db,
-                "INSERT OR REPLACE INTO journal (model, seq, prior, kind, step, first_chunk, bytes,"
-                " digest, seal) VALUES (?, ?, 0, 0, ?, 0, 0, 0, ?)");
+    query_start(&q, db, "INSERT OR REPLACE INTO runs (model, seq, last, seal) VALUES (?, ?, ?, ?)");
     query_put_i64(&q, model);
     query_put_i64(&q, JOURNAL_END);
     query_put_i64(&q, last);
@@ -64,7 +50,7 @@ static enum err_kind read_end(struct db *db, int64_t model, int64_t *last, struc
 {
     struct query q;
     bool row;
-    query_start(&q, db, "SELECT step, seal FROM journal WHERE model = ? AND seq = ?");
+    query_start(&q, db, "SELECT last, seal FROM runs WHERE model = ? AND seq = ?");
     query_put_i64(&q, model);
     query_put_i64(&q, JOURNAL_END);
     enum err_kind rc = query_row(&q, &row, e);
@@ -116,26 +102,43 @@ void store_require_change(struct store_txn *txn, int64_t model, int64_t seq)
         *a = (struct end){model, seq};
 }
 
-enum err_kind journal_move_end(struct db *db, int64_t model, int64_t last, int64_t *from,
-                               bool *found, struct err *e)
+/* What the keys of its runs say: the number of the last change, 0: there is none. */
+static enum err_kind last_run(struct db *db, int64_t model, int64_t *seq, struct err *e)
 {
     struct query q;
-    enum err_kind rc = read_end(db, model, from, e);
-    bool known = !rc;
-    *found = known;
-    if (rc == ERR_IO && atomic_load(&db->healthy))
-        rc = ERR_OK; /* there is none, or it is damaged and mended here */
-    *from = known ? *from : 0;
-    if (rc || *from >= last)
-        return rc;
-    query_start(&q, db, "UPDATE journal SET step = ?, seal = ? WHERE model = ? AND seq = ?");
+    bool row;
+    query_start(&q, db, "SELECT max(seq) FROM runs WHERE model = ? AND heads IS NOT NULL");
+    query_put_i64(&q, model);
+    enum err_kind rc = query_row(&q, &row, e);
+    *seq = row ? query_i64(&q) : 0;
+    query_end(&q);
+    return rc;
+}
+
+static enum err_kind set_end(struct db *db, int64_t model, int64_t last, bool *found, struct err *e)
+{
+    struct query q;
+    query_start(&q, db, "UPDATE runs SET last = ?, seal = ? WHERE model = ? AND seq = ?");
     query_put_i64(&q, last);
     query_put_i64(&q, end_seal(model, last));
     query_put_i64(&q, model);
     query_put_i64(&q, JOURNAL_END);
-    rc = query_run(&q, e);
+    enum err_kind rc = query_run(&q, e);
     *found = !rc && db_changes(db) == 1;
     return rc;
+}
+
+enum err_kind journal_move_end(struct db *db, int64_t model, int64_t last, int64_t *from,
+                               bool *found, struct err *e)
+{
+    enum err_kind rc = read_end(db, model, from, e);
+    bool damaged = rc == ERR_IO && atomic_load(&db->healthy); /* or there is none */
+    if (damaged)
+        rc = last_run(db, model, from, e);
+    *found = !rc;
+    if (rc || (!damaged && *from >= last))
+        return rc;
+    return set_end(db, model, last > *from ? last : *from, found, e);
 }
 
 static enum err_kind find_end(struct db *db, void *arg, struct err *e)
@@ -152,7 +155,7 @@ static enum err_kind find_end(struct db *db, void *arg, struct err *e)
         return rc;
     /* a checkpoint may be of a change that is lost, whose number is not to be used again */
     query_start(&q, db,
-                "SELECT max(seq) FROM (SELECT seq FROM journal WHERE model = ?1 AND kind > 0"
+                "SELECT max(seq) FROM (SELECT seq FROM runs WHERE model = ?1 AND heads IS NOT NULL"
                 " UNION ALL SELECT seq FROM checkpoints WHERE model = ?1)");
     query_put_i64(&q, a->model);
     a->last = !query_row(&q, &row, &ignored) && row ? query_i64(&q) : 0;
@@ -168,18 +171,6 @@ enum err_kind store_last_change(struct store *s, int64_t model, int64_t *seq, st
     return rc;
 }
 
-enum err_kind journal_begin_all(struct db *db, struct err *e)
-{
-    struct query q;
-    bool row = true;
-    enum err_kind rc = ERR_OK;
-    query_start(&q, db, "SELECT key FROM models");
-    while (!rc && !(rc = query_row(&q, &row, e)) && row)
-        rc = journal_begin(db, query_i64(&q), e);
-    query_end(&q);
-    return rc ? rc : front_begin(db, e);
-}
-
 /* ---- append -------------------------------------------------------------------------------- */
 
 struct append {
@@ -187,23 +178,27 @@ struct append {
     struct store_change change;
 };
 
-enum err_kind journal_insert(struct db *db, int64_t model, const struct store_change *c,
-                             const struct blob *blob, struct err *e)
+/* Under that key, in place of what is there. */
+static enum err_kind put_run(struct db *db, int64_t model, int64_t seq, struct pack *run,
+                             struct err *e)
 {
     struct query q;
     query_start(&q, db,
-                "INSERT OR REPLACE INTO journal (model, " CHANGE_COLUMNS
-                ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                "INSERT OR REPLACE INTO runs (model, seq, last, heads, rows, seal)"
+                " VALUES (?, ?, 0, ?, ?, ?)");
     query_put_i64(&q, model);
-    query_put_i64(&q, c->seq);
-    query_put_i64(&q, c->from);
-    query_put_i64(&q, c->kind);
-    query_put_i64(&q, c->step);
-    query_put_blob(&q, c->body, c->body_bytes);
-    query_put_blob(&q, blob->bytes ? NULL : c->data, blob->bytes ? 0 : c->data_bytes);
-    blob_put(&q, blob);
-    query_put_i64(&q, journal_seal(model, c, blob));
-    return query_run(&q, e);
+    query_put_i64(&q, seq);
+    enum err_kind rc = pack_put(&q, run, run_key(model, seq), e);
+    if (!rc)
+        return query_run(&q, e);
+    query_end(&q);
+    return rc;
+}
+
+enum err_kind journal_insert(struct db *db, struct pack *run, struct err *e)
+{
+    const struct pack_head *last = &run->head[run->heads - 1];
+    return put_run(db, last->model, last->seq, run, e);
 }
 
 static enum err_kind apply_append(struct db *db, void *arg, struct err *e)
@@ -225,57 +220,66 @@ void store_append_change(struct store_txn *txn, int64_t model, const struct stor
         *a = (struct append){model, *change};
 }
 
-/* ---- a row --------------------------------------------------------------------------------- */
+/* ---- runs ---------------------------------------------------------------------------------- */
 
-/* Takes a row of CHANGE_COLUMNS; body and data are the query's, data NULL if it is a blob.
- * IO: the row is damaged. */
-static enum err_kind read_row(struct query *q, int64_t model, struct store_change *c,
-                              struct blob *blob, struct err *e)
+/* Takes a row of seq, heads, rows, seal. */
+static enum err_kind each_of_run(struct query *q, int64_t model, int64_t *seq, pack_visit *visit,
+                                 void *arg, struct err *e)
 {
-    c->seq = query_i64(q);
-    c->from = query_i64(q);
-    c->kind = (int)query_i64(q);
-    c->step = query_i64(q);
-    c->body = query_blob(q, &c->body_bytes);
-    c->data = query_blob(q, &c->data_bytes);
-    *blob = blob_get(q);
-    int64_t seal = query_i64(q);
-    enum err_kind rc = query_check(q, e);
-    if (!rc && seal != journal_seal(model, c, blob))
-        rc = err_set(e, ERR_IO, "", "change %lld is damaged", (long long)c->seq);
-    if (!rc && blob->bytes)
-        c->data_bytes = (size_t)blob->bytes;
-    return rc;
+    *seq = query_i64(q);
+    return pack_each(q, run_key(model, *seq), model, visit, arg, e);
 }
 
 /* ---- trim ---------------------------------------------------------------------------------- */
 
-static enum err_kind drop_blobs(struct db *db, int64_t model, int64_t upto, struct err *e)
+/* What is let go of a run, and what of it stays. */
+struct trim {
+    struct db *db;
+    int64_t upto;
+    struct pack left;
+    bool cut; /* something is let go */
+};
+
+static enum err_kind trim_change(void *arg, const struct packed *p, struct err *e)
 {
-    struct query q;
-    struct store_change c;
-    struct blob blob;
-    bool row = true;
-    enum err_kind rc = ERR_OK;
-    query_start(&q, db,
-                "SELECT " CHANGE_COLUMNS
-                " FROM journal WHERE model = ? AND seq <= ? AND bytes > 0");
-    query_put_i64(&q, model);
-    query_put_i64(&q, upto);
-    while (!rc && !(rc = query_row(&q, &row, e)) && row) {
-        if (!(rc = read_row(&q, model, &c, &blob, e)))
-            rc = blob_drop(db, &blob, e);
-        else if (rc == ERR_IO)
-            rc = ERR_OK; /* a damaged row: see the header */
-    }
-    query_end(&q);
-    return rc;
+    struct trim *t = arg;
+    t->cut = t->cut || p->change.seq <= t->upto;
+    if (p->change.seq > t->upto)
+        return pack_copy(&t->left, p->model, p->change.seq, p->at, p->bytes)
+                   ? ERR_OK
+                   : err_set(e, ERR_NOMEM, "", "no memory to trim the journal");
+    /* what a damaged one owned: see the header */
+    return p->damaged || p->blob.bytes == 0 ? ERR_OK : blob_drop(t->db, &p->blob, e);
 }
 
-static enum err_kind delete_rows(struct db *db, int64_t model, int64_t upto, struct err *e)
+/* Drops what the changes up to upto own. The run that has the last of them, and more, stays with
+ * what is behind them. */
+static enum err_kind trim_runs(struct trim *t, int64_t model, struct err *e)
 {
     struct query q;
-    query_start(&q, db, "DELETE FROM journal WHERE model = ? AND seq <= ?");
+    int64_t seq = 0;
+    bool row = true;
+    enum err_kind rc = ERR_OK;
+    query_start(
+        &q, t->db,
+        "SELECT seq, heads, rows, seal FROM runs WHERE model = ?1 AND seq < ?3 AND seq <="
+        " (SELECT coalesce(min(seq), ?3) FROM runs WHERE model = ?1 AND seq >= ?2) ORDER BY seq");
+    query_put_i64(&q, model);
+    query_put_i64(&q, t->upto);
+    query_put_i64(&q, JOURNAL_END);
+    while (!rc && !(rc = query_row(&q, &row, e)) && row) {
+        pack_clear(&t->left);
+        t->cut = false;
+        rc = each_of_run(&q, model, &seq, trim_change, t, e);
+    }
+    query_end(&q);
+    return !rc && seq > t->upto && t->cut ? put_run(t->db, model, seq, &t->left, e) : rc;
+}
+
+static enum err_kind delete_runs(struct db *db, int64_t model, int64_t upto, struct err *e)
+{
+    struct query q;
+    query_start(&q, db, "DELETE FROM runs WHERE model = ? AND seq <= ?");
     query_put_i64(&q, model);
     query_put_i64(&q, upto);
     return query_run(&q, e);
@@ -284,12 +288,14 @@ static enum err_kind delete_rows(struct db *db, int64_t model, int64_t upto, str
 enum err_kind journal_trim(struct db *db, int64_t model, int64_t upto, struct err *e)
 {
     int64_t in_front;
+    struct trim t = {.db = db, .upto = upto};
     enum err_kind rc = front_last(db, model, &in_front, e);
     if (!rc && in_front)
         rc = settle_all(db, e);
     if (!rc)
-        rc = drop_blobs(db, model, upto, e);
-    return rc ? rc : delete_rows(db, model, upto, e);
+        rc = trim_runs(&t, model, e);
+    pack_close(&t.left);
+    return rc ? rc : delete_runs(db, model, upto, e);
 }
 
 enum err_kind journal_drop(struct db *db, int64_t model, struct err *e)
@@ -356,55 +362,56 @@ static bool has_room(const struct walk *w)
     return w->count < WALK_CHANGES && w->bytes < WALK_BYTES;
 }
 
-static enum err_kind load_settled(struct db *db, struct walk *w, struct err *e)
-{
-    struct query q;
-    struct store_change c;
-    struct blob blob;
-    bool row = true;
-    enum err_kind rc = ERR_OK;
-    query_start(&q, db,
-                "SELECT " CHANGE_COLUMNS " FROM journal WHERE model = ? AND seq BETWEEN ? AND ?"
-                " ORDER BY seq");
-    query_put_i64(&q, w->model);
-    query_put_i64(&q, w->next);
-    query_put_i64(&q, w->last);
-    while (!rc && has_room(w) && !(rc = query_row(&q, &row, e)) && row)
-        if (!(rc = read_row(&q, w->model, &c, &blob, e)))
-            rc = load_change(db, w, &c, &blob, e);
-    query_end(&q);
-    w->more = !rc && row;
-    return rc;
-}
-
-struct from_front {
+struct loading {
     struct db *db;
     struct walk *walk;
 };
 
-static enum err_kind load_fresh(void *arg, const struct store_change *c, const struct blob *blob,
-                                bool damaged, struct err *e)
+/* The next one, or one that is not wanted. */
+static enum err_kind load_packed(void *arg, const struct packed *p, struct err *e)
 {
-    struct walk *w = ((struct from_front *)arg)->walk;
-    int64_t next = w->count ? w->change[w->count - 1].seq + 1 : w->next;
-    if (c->seq < next || c->seq > w->last)
+    const struct loading *l = arg;
+    struct walk *w = l->walk;
+    int64_t seq = p->change.seq, next = w->count ? w->change[w->count - 1].seq + 1 : w->next;
+    if (seq < next || seq > w->last)
         return ERR_OK;
     w->more = w->more || !has_room(w);
     if (w->more)
         return ERR_OK;
-    if (damaged)
-        return err_set(e, ERR_IO, "", "change %lld is damaged", (long long)c->seq);
-    return load_change(((struct from_front *)arg)->db, w, c, blob, e);
+    if (p->damaged)
+        return err_set(e, ERR_IO, "", "change %lld is damaged", (long long)seq);
+    return load_change(l->db, w, &p->change, &p->blob, e);
+}
+
+static enum err_kind load_settled(struct loading *l, struct err *e)
+{
+    struct query q;
+    struct walk *w = l->walk;
+    int64_t seq = 0;
+    bool row = true;
+    enum err_kind rc = ERR_OK;
+    query_start(&q, l->db,
+                "SELECT seq, heads, rows, seal FROM runs WHERE model = ? AND seq >= ? AND seq < ?"
+                " ORDER BY seq");
+    query_put_i64(&q, w->model);
+    query_put_i64(&q, w->next);
+    query_put_i64(&q, JOURNAL_END);
+    while (!rc && !w->more && seq < w->last && !(rc = query_row(&q, &row, e)) && row)
+        rc = each_of_run(&q, w->model, &seq, load_packed, l, e);
+    query_end(&q);
+    return rc;
 }
 
 static enum err_kind load_some(struct db *db, void *arg, struct err *e)
 {
     struct walk *w = arg;
+    struct loading l = {db, w};
     w->count = w->bytes = 0;
+    w->more = false;
     arena_reset(&w->arena);
-    enum err_kind rc = load_settled(db, w, e);
+    enum err_kind rc = load_settled(&l, e);
     if (!rc && !w->more)
-        rc = front_each(db, w->model, load_fresh, &(struct from_front){db, w}, e);
+        rc = front_each(db, w->model, load_packed, &l, e);
     if (rc == ERR_IO && atomic_load(&db->healthy)) { /* what is before it is still sound */
         model_wrap(db, w->model, e, "its journal");
         w->why = *e;
@@ -462,42 +469,30 @@ static enum err_kind add_place(struct places *p, const struct store_place *place
     return ERR_OK;
 }
 
+static enum err_kind add_packed(void *arg, const struct packed *p, struct err *e)
+{
+    struct places *all = arg;
+    const struct store_change *c = &p->change;
+    struct store_place place = {
+        .seq = c->seq, .step = c->step, .from = c->from, .kind = c->kind, .is_change = true};
+    bool listed = all->count > 0 && all->place[all->count - 1].seq >= c->seq; /* half settled */
+    return p->damaged || listed ? ERR_OK : add_place(all, &place, e);
+}
+
 static enum err_kind list_changes(struct db *db, struct places *p, struct err *e)
 {
     struct query q;
-    struct blob blob;
-    struct store_change c;
-    struct err why;
+    int64_t seq;
     bool row = true;
     enum err_kind rc = ERR_OK;
     query_start(&q, db,
-                "SELECT " CHANGE_COLUMNS " FROM journal WHERE model = ? AND seq < ? ORDER BY seq");
+                "SELECT seq, heads, rows, seal FROM runs WHERE model = ? AND seq < ? ORDER BY seq");
     query_put_i64(&q, p->model);
     query_put_i64(&q, JOURNAL_END);
-    while (!rc && !(rc = query_row(&q, &row, e)) && row) {
-        enum err_kind damaged = read_row(&q, p->model, &c, &blob, &why);
-        struct store_place place = {
-            .seq = c.seq, .step = c.step, .from = c.from, .kind = c.kind, .is_change = true};
-        if (!damaged)
-            rc = add_place(p, &place, e);
-        else if (damaged != ERR_IO) {
-            *e = why;
-            rc = damaged;
-        }
-    }
+    while (!rc && !(rc = query_row(&q, &row, e)) && row)
+        rc = each_of_run(&q, p->model, &seq, add_packed, p, e);
     query_end(&q);
-    return rc;
-}
-
-static enum err_kind add_fresh(void *arg, const struct store_change *c, const struct blob *blob,
-                               bool damaged, struct err *e)
-{
-    (void)blob;
-    struct places *p = arg;
-    struct store_place place = {
-        .seq = c->seq, .step = c->step, .from = c->from, .kind = c->kind, .is_change = true};
-    bool listed = p->count > 0 && p->place[p->count - 1].seq >= c->seq; /* half settled */
-    return damaged || listed ? ERR_OK : add_place(p, &place, e);
+    return rc ? rc : front_each(db, p->model, add_packed, p, e);
 }
 
 static enum err_kind list_checkpoints(struct db *db, struct places *p, struct err *e)
@@ -527,8 +522,6 @@ static enum err_kind list_places(struct db *db, void *arg, struct err *e)
 {
     struct places *p = arg;
     enum err_kind rc = list_changes(db, p, e);
-    if (!rc)
-        rc = front_each(db, p->model, add_fresh, p, e);
     return rc ? rc : list_checkpoints(db, p, e);
 }
 

@@ -1,14 +1,14 @@
 /* storage/store_journal.h - the changes of each model in their places.
  *
- * They are rows (model, seq) with seq 1, 2, 3, …, oldest first. Behind them stands the model's end,
- * the row (model, JOURNAL_END), which names the last of them: so a row that vanished from the end
- * is noticed too. The newest changes are not here yet, but in front (storage/front.h).
+ * They lie in runs, some of them behind each other in a row (pack.h), whose key (model, seq) is
+ * that of the last of them. Behind these stands the model's end, the row (model, JOURNAL_END),
+ * which names its last change: so a row that vanished from the end is noticed too. The newest
+ * changes are not here yet, but in front (front.h).
  */
 #ifndef STORAGE_STORE_JOURNAL_H
 #define STORAGE_STORE_JOURNAL_H
 
-#include "storage/blob.h"
-#include "storage/store.h"
+#include "storage/pack.h"
 
 #define JOURNAL_END INT64_MAX
 
@@ -21,22 +21,18 @@ MUST_USE enum err_kind journal_check_last(struct db *db, int64_t model, int64_t 
 MUST_USE enum err_kind journal_trim(struct db *db, int64_t model, int64_t upto, struct err *e);
 /* Deletes all of it. */
 MUST_USE enum err_kind journal_drop(struct db *db, int64_t model, struct err *e);
-/* A migration's part: gives every model, and the front, an end. */
-MUST_USE enum err_kind journal_begin_all(struct db *db, struct err *e);
 
 /* ---- for the front ------------------------------------------------------------------------- */
 
-uint32_t journal_seal(int64_t model, const struct store_change *c, const struct blob *blob);
 /* *last: the last change that is here. One that mends writes a damaged end anew.
  * IO: it is damaged. NOT_FOUND: there is no such model. */
 MUST_USE enum err_kind journal_find_end(struct db *db, int64_t model, const struct store_change *c,
                                         int64_t *last, struct err *e);
-/* Moves the end on to last, *from where it was; a damaged one is mended, and *from 0.
- * *found false: there is no such model any more. */
+/* Moves the end on to last, *from where it was; a damaged one is mended, and *from the last change
+ * that a run claims to have. *found false: there is no such model any more. */
 MUST_USE enum err_kind journal_move_end(struct db *db, int64_t model, int64_t last, int64_t *from,
                                         bool *found, struct err *e);
-/* One that is here already is replaced. */
-MUST_USE enum err_kind journal_insert(struct db *db, int64_t model, const struct store_change *c,
-                                      const struct blob *blob, struct err *e);
+/* Adds a run of one model's changes, behind those that are here. */
+MUST_USE enum err_kind journal_insert(struct db *db, struct pack *run, struct err *e);
 
 #endif

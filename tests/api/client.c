@@ -12,6 +12,7 @@
 #include "api/call.h"
 #include "api/state.h"
 #include "storage/checksum.h"
+#include "tests/storage/journal_table.h"
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -137,7 +138,7 @@ static uint32_t seal_blob(uint32_t before, sqlite3_value *blob)
 }
 
 /* change_seal(model, seq, prior, kind, step, body, data): of a row of the journal whose data stands
- * in it (storage/store_journal.c). */
+ * in it (storage/pack.c). */
 static void change_seal(sqlite3_context *context, int n, sqlite3_value **value)
 {
     uint32_t seal = 0;
@@ -156,8 +157,10 @@ static void run_sql(const char *path, const char *sql)
     assert_int_equal(sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL),
                      SQLITE_OK);
     sqlite3_create_function(db, "change_seal", 7, SQLITE_UTF8, NULL, change_seal, NULL, NULL);
+    journal_table_open(db);
     if (sqlite3_exec(db, sql, NULL, NULL, &why))
         fail_msg("%s: %s", sql, why);
+    journal_table_close(db);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
@@ -184,7 +187,7 @@ static void put_store_back(struct client *c, const char *name)
         assert_int_equal(rename(copy_wal, wal), 0);
 }
 
-/* The newest changes go to their places in the table `journal`, where SQL finds them. */
+/* The newest changes go to their places, where SQL finds them (tests/storage/journal_table.h). */
 static void settle(const char *path)
 {
     struct store *store;
@@ -225,6 +228,7 @@ int64_t client_sql(struct client *c, const char *sql)
     copy_store(c, "looked-at");
     snprintf(copy, sizeof copy, "%s/looked-at", c->folder);
     assert_int_equal(sqlite3_open(copy, &db), SQLITE_OK);
+    journal_table_open(db);
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
     int64_t number = sqlite3_column_int64(stmt, 0);

@@ -209,11 +209,12 @@ static void assert_as_told(struct client *c, const cJSON *said)
     }
 }
 
-static void open_old_store(struct client *c)
+/* name: of a file of tests/data */
+static void open_old_store(struct client *c, const char *name)
 {
     char line[65536], *sql = NULL;
     size_t bytes;
-    FILE *in = fopen("tests/data/store_v2.sql", "r"), *out = open_memstream(&sql, &bytes);
+    FILE *in = fopen(name, "r"), *out = open_memstream(&sql, &bytes);
     assert_non_null(in);
     while (fgets(line, sizeof line, in))
         fputs(line, out);
@@ -234,7 +235,7 @@ static void test_of_before(void **state)
                               .target = "/models/net/step",
                               .body = "{\"steps\": 2}",
                               .header = {"Idempotency-Key", "kept"}};
-    open_old_store(c);
+    open_old_store(c, "tests/data/store_v2.sql");
     for (int i = 0; i < 2; i++) {
         assert_as_told(c, said);
         const struct reply *r = ask_headed(c, &q);
@@ -257,13 +258,38 @@ static void test_of_before(void **state)
     cJSON_Delete(said);
 }
 
+/* One that was killed when each change was a row: all of them are done again, and it goes on. */
+static void test_of_rows(void **state)
+{
+    struct client *c = *state;
+    cJSON *said = json_file("tests/data/store_v4.json");
+    open_old_store(c, "tests/data/store_v4.sql");
+    for (int i = 0; i < 2; i++) {
+        assert_as_told(c, said);
+        assert_json(expect_of(c, 200, "GET", "fresh", "", NULL), "/step", "1");
+        client_kill(c);
+    }
+    for (int step = 10; step >= 1; step--) {
+        char body[40];
+        snprintf(body, sizeof body, "{\"step\":%d}", step);
+        if (step <= 5)
+            break; /* what lies before the checkpoint is tested elsewhere */
+        expect_of(c, 200, "POST", "net", "/restore", body);
+        client_kill(c);
+        char text[24];
+        snprintf(text, sizeof text, "%d", step);
+        assert_json(expect_of(c, 200, "GET", "net", "", NULL), "/step", text);
+    }
+    cJSON_Delete(said);
+}
+
 /* Back to what it has been since, to its old checkpoint, and to where it was found. */
 static void test_restore_of_before(void **state)
 {
     struct client *c = *state;
     char *at[13];
     cJSON *said = json_file("tests/data/store_v2.json");
-    open_old_store(c);
+    open_old_store(c, "tests/data/store_v2.sql");
     for (int step = 8; step <= 12; step++) {
         expect_of(c, 200, "POST", "net", "/step", NULL);
         at[step] = text_of(c, "/models/net/parameters");
@@ -309,6 +335,7 @@ int main(void)
         ROW(test_restore_past_a_time_without),
         ROW(test_restore_without_a_journal),
         ROW(test_of_before),
+        ROW(test_of_rows),
         ROW(test_restore_of_before),
     };
     return cmocka_run_group_tests_name("durability", tests, NULL, NULL);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/storage/journal_table.h"
+
 struct err last;
 const struct store_options anywhere = {.network_files = true};
 
@@ -219,8 +221,10 @@ static sqlite3 *sql_open(const char *path)
 void sql_run(const char *path, const char *sql)
 {
     sqlite3 *db = sql_open(path);
+    journal_table_open(db);
     if (sqlite3_exec(db, sql, NULL, NULL, NULL))
         fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    journal_table_close(db);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
@@ -228,6 +232,7 @@ int64_t sql_number(const char *path, const char *sql)
 {
     sqlite3 *db = sql_open(path);
     sqlite3_stmt *stmt;
+    journal_table_open(db);
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
     int64_t number = sqlite3_column_int64(stmt, 0);

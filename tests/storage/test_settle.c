@@ -13,7 +13,7 @@
 #include "storage/writer.h"
 
 #define MODELS  3
-#define CHANGES 900 /* of each: together enough to be settled, in many slices */
+#define CHANGES 1800 /* of each: together enough to be settled, in many slices */
 
 static void sleep_us(long us)
 {
@@ -187,9 +187,8 @@ static void killed_meanwhile(void **state)
         if (store_open(f->path, &anywhere, &s, &last))
             _exit(1);
         append_all(s, model);
-        while (!settles(s))
-            sleep_us(10);
-        sleep_us(2000);
+        for (int i = 0; i < 1000000 && !settles(s); i++)
+            continue;
         if (settles(s))
             kill(getpid(), SIGKILL);
         _exit(2);

@@ -1,4 +1,5 @@
-/* A file of version 2, from before the journal, is brought up and goes on. */
+/* A file of version 2, from before the journal, is brought up and goes on; and one of version 4,
+ * whose journal has a row a change, with all that is damaged in it. */
 #include "tests/storage/store_fixture.h"
 
 #include <stdio.h>
@@ -7,21 +8,26 @@
 
 #include "engine/mem.h"
 
-/* *state: a fixture whose file is the one that make_store_v2.py made. */
-static int setup(void **state)
+static void write_old_file(struct fixture *f, const char *name, int version)
 {
     size_t bytes;
-    if (fixture_setup(state))
-        return -1;
-    struct fixture *f = *state;
-    fixture_close(f);
     remove(f->path);
-    unsigned char *sql = read_file("tests/data/store_v2.sql", &bytes);
+    unsigned char *sql = read_file(name, &bytes);
     sql[bytes] = '\0';
     write_file(f->path, "", 0);
     sql_run(f->path, (const char *)sql);
     free(sql);
-    assert_int_equal(sql_number(f->path, "PRAGMA user_version"), 2);
+    assert_int_equal(sql_number(f->path, "PRAGMA user_version"), version);
+}
+
+/* *state: a fixture whose file is the one that make_store_v2.py made. */
+static int setup(void **state)
+{
+    if (fixture_setup(state))
+        return -1;
+    struct fixture *f = *state;
+    fixture_close(f);
+    write_old_file(f, "tests/data/store_v2.sql", 2);
     fixture_open(f);
     return 0;
 }
@@ -39,7 +45,7 @@ static void brought_up(void **state)
 {
     struct fixture *f = *state;
     fixture_close(f);
-    assert_int_equal(sql_number(f->path, "PRAGMA user_version"), 4);
+    assert_int_equal(sql_number(f->path, "PRAGMA user_version"), 5);
     /* an end for each of its models */
     assert_int_equal(sql_number(f->path, "SELECT count(*) FROM journal"), 2);
     assert_int_equal(sql_number(f->path, "SELECT count(*) FROM journal JOIN models"
@@ -177,15 +183,97 @@ static void old_seals_count(void **state)
     }
 }
 
+/* ---- version 4 ----------------------------------------------------------------------------- */
+
+/* Counts the changes of "net", and the bytes of their data. */
+static bool see_change(void *arg, const struct store_change *c)
+{
+    size_t *bytes = arg;
+    assert_int_equal(c->seq, bytes[0] + 1);
+    assert_int_equal(c->from, bytes[0]);
+    assert_true(c->body_bytes >= 88 && (!c->data_bytes || c->data));
+    bytes[0]++;
+    bytes[1] += c->data_bytes;
+    return true;
+}
+
+static void rows_become_runs(void **state)
+{
+    struct fixture *f = *state;
+    int64_t seq;
+    fixture_close(f);
+    write_old_file(f, "tests/data/store_v4.sql", 4);
+    int64_t rows = sql_number(f->path, "SELECT count(*) FROM journal WHERE kind > 0");
+    assert_true(rows > 0 && sql_number(f->path, "SELECT count(*) FROM front") > 1);
+    fixture_open(f);
+    for (int round = 0; round < 3; round++) {
+        size_t seen[2] = {0};
+        int64_t net = key_of(f->store, "net"), fresh = key_of(f->store, "fresh");
+        assert_ok(store_each_change(f->store, net, 1, INT64_MAX, see_change, seen, &last));
+        assert_true((int64_t)seen[0] > rows);
+        assert_int_equal(seen[1], 68 + 2 * 18032); /* the large ones in chunks */
+        assert_ok(store_last_change(f->store, net, &seq, &last));
+        assert_int_equal(seq, seen[0]);
+        assert_ok(store_last_change(f->store, fresh, &seq, &last));
+        assert_int_equal(seq, 1);
+        fixture_reopen(f);
+    }
+    fixture_close(f);
+    assert_int_equal(sql_number(f->path, "SELECT count(*) FROM main.sqlite_schema"
+                                         " WHERE name = 'journal'"),
+                     0);
+    fixture_open(f);
+}
+
+static bool see_until_gap(void *arg, const struct store_change *c)
+{
+    size_t *bytes = arg;
+    return c->seq == (int64_t)bytes[0] + 1 && see_change(arg, c);
+}
+
+/* What was damaged before stays so, and nothing else is. */
+static void old_damages_stay(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *sql;
+        size_t before; /* changes that are read */
+        const char *said;
+    } damages[] = {
+        {"UPDATE journal SET seal = seal + 1 WHERE seq = 3", 2, "change 3 is damaged"},
+        {"UPDATE journal SET body = NULL WHERE seq = 3", 2, "change 3 is damaged"},
+        /* of the front: a change, the end of one, and the heads, which only say where it is */
+        {"UPDATE front SET rows = CAST(substr(rows, 1, 90) || x'77' || substr(rows, 92) AS BLOB)"
+         " WHERE serial = 7",
+         7, "change 8 is damaged"},
+        {"UPDATE front SET rows = substr(rows, 1, 90) WHERE serial = 7", 7, "change 8 is damaged"},
+        {"UPDATE front SET rows = substr(rows, 1, 50) WHERE serial = 7", 7, "change 8 is damaged"},
+        {"UPDATE front SET heads = zeroblob(32) WHERE serial = 7", 12, NULL},
+        {"UPDATE front SET heads = zeroblob(32), rows = substr(rows, 1, 90) WHERE serial = 7", 7,
+         NULL},
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        size_t seen[2] = {0};
+        fixture_close(f);
+        write_old_file(f, "tests/data/store_v4.sql", 4);
+        sql_run(f->path, damages[i].sql);
+        fixture_open(f);
+        int64_t net = key_of(f->store, "net");
+        assert_kind(damages[i].said ? ERR_IO : ERR_OK,
+                    store_each_change(f->store, net, 1, INT64_MAX, see_until_gap, seen, &last));
+        assert_int_equal(seen[0], damages[i].before);
+        if (damages[i].said)
+            assert_said(damages[i].said);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(brought_up),
-        TEST(all_is_read),
-        TEST(it_goes_on),
-        TEST(old_seals_count),
+        TEST(brought_up),      TEST(all_is_read),      TEST(it_goes_on),
+        TEST(old_seals_count), TEST(rows_become_runs), TEST(old_damages_stay),
     };
     return cmocka_run_group_tests_name("store_migrate", tests, NULL, NULL);
 }

@@ -50,7 +50,7 @@ static void file_is_set_up(void **state)
     snprintf(wal, sizeof wal, "%s-wal", f->path);
     assert_int_not_equal(stat(wal, &info), 0); /* a clean close leaves all in one file */
     assert_int_equal(sql_number(f->path, "PRAGMA application_id"), 0x67726164);
-    assert_int_equal(sql_number(f->path, "PRAGMA user_version"), 4);
+    assert_int_equal(sql_number(f->path, "PRAGMA user_version"), 5);
     assert_int_equal(sql_number(f->path, "PRAGMA page_size"), 4096);
     assert_int_equal(sql_number(f->path,
                                 "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
@@ -217,11 +217,11 @@ static void newer_version(void **state)
     struct fixture *f = *state;
     put_model(f->store, "a");
     fixture_close(f);
-    sql_run(f->path, "PRAGMA user_version = 5");
+    sql_run(f->path, "PRAGMA user_version = 6");
     assert_refused(f->path, ERR_IO, "newer gradd");
     sql_run(f->path, "PRAGMA user_version = 0");
     assert_refused(f->path, ERR_IO, "damaged");
-    sql_run(f->path, "PRAGMA user_version = 4");
+    sql_run(f->path, "PRAGMA user_version = 5");
     fixture_open(f);
 }
 
