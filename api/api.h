@@ -150,8 +150,8 @@ void call_work_together(struct call *const *call, size_t calls, struct scratch *
 void call_keep(struct call *c, void (*kept)(void *arg), void *arg);
 /* Has all of them kept that were handed over, together: on this thread if that is quick. */
 void api_flush(struct api *a);
-/* The same for one who comes again soon. false: it cannot be done yet. */
-bool api_try_flush(struct api *a);
+/* The same; while the store is busy with something else, it waits a moment for that. */
+void api_flush_patiently(struct api *a);
 
 /* Composes a problem+json answer in place of any other, for what the server decides itself.
  * retry_after: seconds, 0 for no such header. */

@@ -252,7 +252,7 @@ void api_flush(struct api *a)
     store_flush(a->store);
 }
 
-bool api_try_flush(struct api *a)
+void api_flush_patiently(struct api *a)
 {
-    return store_try_flush(a->store);
+    store_flush_patiently(a->store);
 }

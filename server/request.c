@@ -1,6 +1,6 @@
 #include "server/request.h"
 
-#include <sched.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -14,10 +14,8 @@
 #define SEND_BYTES_PER_SECOND 65536
 /* For a call that is answered at once: it has no slices, so this only bounds each piece. */
 #define INLINE_SLICE_NS (5 * CLOCK_SECOND / 1000)
-/* A change waits so long for the store without sleep, … */
-#define BUSY_NS (2 * CLOCK_SECOND / 1000)
-/* … and looks at the clock in one of so many rounds: that takes longer than to ask the store. */
-#define BUSY_ROUNDS 16
+/* A change waits for company so long at most. */
+#define ROUNDS_MAX 8
 
 enum request_state {
     REQUEST_NEW,     /* the headers are being read */
@@ -42,6 +40,7 @@ struct request {
     struct call *call;       /* NULL until the headers are there */
     enum request_state state;
     atomic_int wait; /* enum wait: of a waiting one */
+    int rounds;      /* of libmicrohttpd, since it waits to be kept */
     bool owed;
     bool alone;       /* its client came back at once, and no other came in between */
     bool close;       /* the connection ends with the answer */
@@ -50,8 +49,6 @@ struct request {
     size_t bytes_in;  /* of the body */
     size_t bytes_out; /* of the answer's body */
     int status;       /* 0: none was sent */
-    int64_t busy_ns;  /* since when the store has been busy with something else; 0: it was not */
-    unsigned rounds;  /* of libmicrohttpd since then; may wrap */
     int64_t began_ns;
     struct feed feed;                  /* the body of an answer that is a stream */
     char method[GUARD_METHOD_MAX + 2]; /* cut one over the limit, for the guard to see */
@@ -308,36 +305,35 @@ static enum MHD_Result run(struct request *r)
     return MHD_YES;
 }
 
-/* Has what is made so far kept. false: not yet, the store is busy with something else. Whoever has
- * it may have been put aside on this very core, for this thread. */
-static bool flush(struct request *r)
+static bool epoll_has_news(struct MHD_Connection *connection)
 {
-    const struct transport *t = r->shared;
-    if (!t->looks) {
-        api_flush(t->api);
-        return true;
-    }
-    if (api_try_flush(t->api))
-        return true;
-    if (r->rounds++ % BUSY_ROUNDS != 0)
-        return false;
-    sched_yield();
-    int64_t now = clock_ns();
-    r->busy_ns = r->busy_ns ? r->busy_ns : now;
-    if (now - r->busy_ns < BUSY_NS)
-        return false;
-    api_flush(t->api);
-    return true;
+    const union MHD_ConnectionInfo *of =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_DAEMON);
+    const union MHD_DaemonInfo *epoll =
+        of ? MHD_get_daemon_info(of->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    struct pollfd event = {.fd = epoll ? epoll->epoll_fd : -1, .events = POLLIN};
+    return poll(&event, 1, 0) > 0;
+}
+
+/* Is there more to be read already, so that its changes can be kept with this one? What came with
+ * the round in which this one was made has its turn behind it in the next. */
+static bool has_company(struct request *r)
+{
+    r->rounds++;
+    return r->rounds == 1 || (r->rounds < ROUNDS_MAX && epoll_has_news(r->connection));
 }
 
 /* libmicrohttpd has been round all connections that had something to say since this one's change
- * was made: the changes of that round are now kept as one. If the store is busy for a moment, then
- * those of the next round too: to be woken takes longer. If it takes another thread, sleep. */
+ * was made: the changes of that round are now kept as one. If the store is busy for a moment, this
+ * thread waits with them all: to suspend and resume each of them takes longer. If it takes another
+ * thread, sleep. */
 static enum MHD_Result wait_on(struct request *r)
 {
     int awake = WAIT_AWAKE;
-    if (atomic_load(&r->wait) == WAIT_AWAKE && !flush(r))
+    if (atomic_load(&r->wait) == WAIT_AWAKE && has_company(r))
         return MHD_YES;
+    if (atomic_load(&r->wait) == WAIT_AWAKE)
+        api_flush_patiently(r->shared->api);
     if (atomic_load(&r->wait) == WAIT_OVER)
         return send_answer(r);
     if (atomic_load(&r->wait) == WAIT_ASLEEP) /* libmicrohttpd may call once too often */

@@ -84,10 +84,9 @@ void store_commit_later(struct store_txn *txn, void (*done)(void *arg, const str
  * changes that were put off; what would keep it longer (a checkpoint, a sync, or somebody else has
  * the connection) is left to the writer. */
 void store_flush(struct store *s);
-/* The same for one who comes again anyway, and without a lock while there is nothing to be done.
- * false: somebody else has the connection, or is about to; what is queued stays so, if it is not
- * just that which he is at. */
-bool store_try_flush(struct store *s);
+/* The same, but waits a moment for somebody else to be done with the connection, who may do it
+ * along with his own. */
+void store_flush_patiently(struct store *s);
 /* Its commit is synced to the disk before it is answered. */
 void store_txn_sync(struct store_txn *txn);
 /* Waits until all commits that were queued before have been answered. */

@@ -8,6 +8,11 @@
 /* Of a transaction's memory: thousands may wait, of a few actions each. With its head a small block
  * (MEM_SMALL). */
 #define TXN_BYTES ((size_t)768)
+/* So long somebody waits for the connection, who would else wake the writer and be woken by it: a
+ * commit of many takes a tenth of that. */
+#define PATIENCE_NS 500000
+
+#define SECOND 1000000000
 
 struct job {
     struct job *next;      /* [q] while queued, then [w] */
@@ -221,12 +226,16 @@ static struct job *take_queue_locked(struct store *s) REQUIRES(s->lock)
     return jobs;
 }
 
-static bool is_time(struct store *s) REQUIRES(s->lock)
+static bool is_past(const struct timespec *t)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return s->timed && (now.tv_sec > s->upkeep_at.tv_sec ||
-                        (now.tv_sec == s->upkeep_at.tv_sec && now.tv_nsec >= s->upkeep_at.tv_nsec));
+    return now.tv_sec > t->tv_sec || (now.tv_sec == t->tv_sec && now.tv_nsec >= t->tv_nsec);
+}
+
+static bool is_time(struct store *s) REQUIRES(s->lock)
+{
+    return s->timed && is_past(&s->upkeep_at);
 }
 
 /* For one who would not wait: is the connection free, with nothing queued before it? The upkeep
@@ -253,6 +262,8 @@ static void disown(struct store *s)
     s->upkeep_at = at;
     if (s->called || s->closing || news)
         pthread_cond_signal(&s->work);
+    if (s->patient)
+        pthread_cond_broadcast(&s->freed);
     lock_give(&s->lock);
 }
 
@@ -451,16 +462,34 @@ void store_flush(struct store *s)
     (void)flush(s, false);
 }
 
-/* Hundreds of requests ask, each in every round, and would fight for the lock. So it is looked
- * without it first, which may see what is over: then this one comes again for nothing, or goes on
- * to look under the lock. What it has queued itself it sees, and what is not small is the writer's
- * to do, who is to be called at once. */
-bool store_try_flush(struct store *s)
+/* Until the connection is free, but not for long. false: it was too long. */
+static bool await_connection(struct store *s, const struct timespec *until)
 {
-    bool taken = atomic_load(&s->owned) || atomic_load(&s->wanted);
-    if (taken && atomic_load(&s->for_writer) == 0)
-        return false;
-    return flush(s, true);
+    lock_take(&s->lock);
+    bool taken = true, late = false;
+    while (taken && !late) {
+        taken = (s->owned || s->wanted) && s->for_writer == 0;
+        late = is_past(until);
+        s->patient++;
+        if (taken && !late)
+            lock_wait_until(&s->lock, &s->freed, until);
+        s->patient--;
+    }
+    lock_give(&s->lock);
+    return !taken;
+}
+
+void store_flush_patiently(struct store *s)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + PATIENCE_NS;
+    until.tv_sec += ns / SECOND;
+    until.tv_nsec = ns % SECOND;
+    while (await_connection(s, &until))
+        if (flush(s, true))
+            return;
+    store_flush(s);
 }
 
 static void *writer_main(void *arg)
@@ -482,11 +511,13 @@ enum err_kind writer_start(struct store *s, struct err *e)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&s->work, &monotonic);
+    pthread_cond_init(&s->freed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&s->answered, NULL);
     s->owned = true; /* the thread's, until it first waits */
     if (pthread_create(&s->thread, NULL, writer_main, s) == 0)
         return ERR_OK;
+    pthread_cond_destroy(&s->freed);
     pthread_cond_destroy(&s->answered);
     pthread_cond_destroy(&s->work);
     lock_close(&s->lock);
@@ -500,6 +531,7 @@ void writer_stop(struct store *s)
     pthread_cond_signal(&s->work);
     lock_give(&s->lock);
     pthread_join(s->thread, NULL);
+    pthread_cond_destroy(&s->freed);
     pthread_cond_destroy(&s->answered);
     pthread_cond_destroy(&s->work);
     lock_close(&s->lock);

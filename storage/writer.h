@@ -32,6 +32,8 @@ struct store {
     struct lock lock;
     pthread_cond_t work;       /* [q] CLOCK_MONOTONIC: a job came, the owner left, or closing */
     pthread_cond_t answered;   /* [q] some job was */
+    pthread_cond_t freed;      /* [q] CLOCK_MONOTONIC: the connection was given back */
+    size_t patient;            /* [q] who wait for that */
     struct job *first;         /* [q] */
     struct job *last;          /* [q] of no meaning while first is NULL */
     atomic_size_t for_writer;  /* [l] of the queued jobs, those that may take long */

@@ -1,9 +1,8 @@
-/* Many who put commits off and come again until they are kept, as the connections' threads do: they
- * take the connection in turns with the writer, and nobody waits for ever. */
+/* Many who put commits off and wait a moment for the connection, as those that serve HTTP do: they
+ * take it in turns with the writer, and nobody waits for ever. */
 #include "tests/storage/store_fixture.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -52,9 +51,9 @@ static bool commit_patiently(struct caller *c)
     atomic_store(&c->answered, false);
     store_commit_later(change_txn(c->store, c->model, ++c->seq), is_answered, c);
     while (!atomic_load(&c->answered) && now_ms() - began < LONG_MS) {
-        if (store_try_flush(c->store) && !atomic_load(&c->answered))
+        store_flush_patiently(c->store);
+        if (!atomic_load(&c->answered))
             sleep_ms(1); /* somebody else is at it */
-        sched_yield();
     }
     return atomic_load(&c->answered);
 }

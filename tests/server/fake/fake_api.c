@@ -369,10 +369,9 @@ void call_keep(struct call *c, void (*kept)(void *arg), void *arg)
     pthread_detach(thread);
 }
 
-bool api_try_flush(struct api *a)
+void api_flush_patiently(struct api *a)
 {
     api_flush(a);
-    return true;
 }
 
 void api_flush(struct api *a)
