@@ -11,6 +11,7 @@
 #ifndef SERVER_LINE_H
 #define SERVER_LINE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,7 +40,9 @@ struct job {
     bool own;  /* nobody waits for it: pool_submit */
     bool here; /* it was begun by pool_run_here: it is the first of its line, which it holds */
     struct pool *pool;
-    bool kept, left; /* what it changed is kept; it has left its line. Who sees both calls done */
+    /* That are still to come: it leaves its line, and what it changed is kept. Who does the last
+     * one calls done. */
+    atomic_int ends;
     struct turn turn;
 };
 

@@ -49,9 +49,10 @@ struct pool {
     size_t own;                /* [p] of these, the daemon's own, which count in no bound */
     atomic_size_t queued;      /* changed under the lock; read by those who run a slice */
     size_t running;            /* [p] */
-    size_t unkept;             /* [p] answered, but their changes are on the way to the store */
-    uint64_t done;             /* [p] */
-    bool stopping;             /* [p] */
+    /* answered, but their changes are on the way to the store; becomes 0 under the lock alone */
+    atomic_size_t unkept;
+    uint64_t done; /* [p] */
+    bool stopping; /* [p] */
 };
 
 /* ---- entering and leaving: the counts ------------------------------------------------------ */
@@ -265,13 +266,25 @@ enum pool_here pool_run_here(struct pool *p, struct job *job, bool alone)
 
 /* ---- keeping ------------------------------------------------------------------------------- */
 
+/* Hundreds of jobs leave with a commit, while others want the lock: only the last one takes it. */
 static void tell_kept(struct pool *p, struct job *job)
 {
     job->done(job, true);
+    size_t n = atomic_load(&p->unkept);
+    while (n > 1 && !atomic_compare_exchange_weak(&p->unkept, &n, n - 1))
+        continue;
+    if (n > 1)
+        return;
     lock_take(&p->lock);
-    if (--p->unkept == 0)
+    if (atomic_fetch_sub(&p->unkept, 1) == 1)
         pthread_cond_broadcast(&p->all_kept);
     lock_give(&p->lock);
+}
+
+/* It has left its line, or is kept. Is that the last of the two? Then it can be told. */
+static bool is_over(struct job *job)
+{
+    return atomic_fetch_sub(&job->ends, 1) == 1;
 }
 
 /* On the store's thread, or that of call_keep. */
@@ -279,11 +292,7 @@ static void on_kept(void *arg)
 {
     struct job *job = arg;
     struct pool *p = job->pool;
-    lock_take(&p->lock);
-    job->kept = true;
-    bool last = job->left;
-    lock_give(&p->lock);
-    if (last)
+    if (is_over(job))
         tell_kept(p, job);
 }
 
@@ -292,7 +301,7 @@ static void on_kept(void *arg)
 static void send(struct pool *p, struct job *job)
 {
     job->pool = p;
-    job->kept = job->left = false;
+    atomic_store(&job->ends, 2);
     call_keep(job->call, on_kept, job);
 }
 
@@ -301,10 +310,8 @@ void pool_keep(struct pool *p, struct job *job)
     send(p, job);
     lock_take(&p->lock);
     finish_here(p, job);
-    job->left = true;
-    bool last = job->kept;
     lock_give(&p->lock);
-    if (last)
+    if (is_over(job))
         tell_kept(p, job);
 }
 
@@ -437,13 +444,11 @@ static void after_slice(struct pool *p, struct turn *turn, struct job *job, bool
 /* Answered, and maybe gone once the lock is given. */
 static void end_slice(struct pool *p, struct job *job, bool unkept) REQUIRES(p->lock)
 {
-    job->left = true;
-    bool last = !unkept || job->kept;
     lock_give(&p->lock);
-    if (unkept && last)
-        tell_kept(p, job);
-    else if (last)
+    if (!unkept)
         job->done(job, true);
+    else if (is_over(job))
+        tell_kept(p, job);
     else
         api_flush(p->api);
     pool_submit_jobs(p); /* the call may have made one */
