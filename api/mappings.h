@@ -14,7 +14,7 @@
 struct mappings {
     size_t rss;    /* of all */
     size_t files;  /* of files, which are the program and its libraries, with their variables */
-    size_t heap;   /* of the allocator's heap, without large blocks */
+    size_t heap;   /* of the allocator's heaps, without large blocks */
     size_t stacks; /* of all threads */
 };
 /* false: the kernel does not tell; *out is zeros. */

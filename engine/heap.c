@@ -14,13 +14,15 @@
  * pages in turn. */
 #define SPARE_BYTES (8 << 20)
 
-/* And one heap for all threads: what one of them frees is there for the others, and what is free in
- * it can be told (api/memory.c). Small blocks come from each thread's own cache all the same. */
-void mem_tune(void)
+/* Few heaps, too: what one thread frees is there for the others of its heap, and what is free can
+ * be told (api/memory.c). But not one for all: threads that serve HTTP would wait for each other at
+ * every answer, for which libmicrohttpd allocates a dozen pieces. Small blocks come from each
+ * thread's own cache all the same. */
+void mem_tune(size_t heaps)
 {
     mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
     mallopt(M_TRIM_THRESHOLD, SPARE_BYTES);
-    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_ARENA_MAX, (int)heaps);
 }
 
 void mem_trim(void)
@@ -36,8 +38,9 @@ void mem_heap_read(struct mem_heap *out)
 
 #else
 
-void mem_tune(void)
+void mem_tune(size_t heaps)
 {
+    (void)heaps;
 }
 
 void mem_trim(void)

@@ -48,8 +48,9 @@ uint64_t mem_allocations(void);
 
 /* ---- the process's heap (engine/heap.c) ------------------------------------------------------ */
 
-/* Once, before there are threads: sets the allocator to give back what is freed. */
-void mem_tune(void);
+/* Once, before there are threads: sets the allocator to give back what is freed, and to have so
+ * many heaps, which the threads share. */
+void mem_tune(size_t heaps);
 /* Gives back to the system what is held and used by nobody. Walks all free pieces, and keeps
  * others from allocating meanwhile: for once in a while. */
 void mem_trim(void);

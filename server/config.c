@@ -43,7 +43,7 @@ static const struct option options[] = {
     {"workers", "N", OPTION_COUNT, FIELD(workers), "auto", 1, 1024,
      "threads that train and predict; auto: one a CPU"},
     {"http-threads", "N", OPTION_COUNT, FIELD(http_threads), "auto", 1, 64,
-     "threads that speak HTTP; auto: 1, or 2 from 4 CPUs on"},
+     "threads that speak HTTP; auto: 2, or 1 on a single CPU"},
     {"log", "text|json", OPTION_CHOICE, FIELD(log), "text", 0, 0,
      "form of the log's lines, on stderr"},
     {"isa", "auto|avx512|avx2|baseline", OPTION_CHOICE, FIELD(isa), "auto", 0, 0,
@@ -267,7 +267,7 @@ static void resolve(struct config *c)
     if (c->workers == 0)
         c->workers = cpus > 0 ? cpus : 1;
     if (c->http_threads == 0)
-        c->http_threads = cpus >= 4 ? 2 : 1;
+        c->http_threads = cpus >= 2 ? 2 : 1;
     if (c->max_streams == 0)
         c->max_streams = c->max_connections / 8;
     if (c->memory == 0)

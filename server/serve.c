@@ -230,7 +230,7 @@ int serve(const struct config *config)
         .log = {.json = !strcmp(config->log, "json"), .fd = STDERR_FILENO},
     };
     struct err e, late;
-    mem_tune();
+    mem_tune((size_t)config->http_threads);
     block_signals(&d);
     d.log.batch = log_batch_new(d.log.fd);
     enum err_kind rc = start(&d, &e);
