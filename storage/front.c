@@ -238,18 +238,19 @@ enum err_kind front_last(struct db *db, int64_t model, int64_t *seq, struct err 
     return rc;
 }
 
-enum err_kind front_each(struct db *db, int64_t model, pack_visit *visit, void *arg, struct err *e)
+enum err_kind front_each(struct db *db, int64_t model, int64_t first, pack_visit *visit, void *arg,
+                         struct err *e)
 {
     struct query q;
     uint32_t key;
     int64_t last;
     bool row = true;
     enum err_kind rc = front_last(db, model, &last, e);
-    if (rc || last == 0)
+    if (rc || last < first || last == 0)
         return rc;
     start_groups(&q, db);
     while (!rc && !(rc = next_group(&q, &row, &key, e)) && row)
-        rc = pack_each(&q, key, model, visit, arg, e);
+        rc = pack_each(&q, key, model, first, visit, arg, e);
     query_end(&q);
     return rc;
 }

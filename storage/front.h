@@ -35,9 +35,9 @@ bool front_is_full(const struct db *db);
 
 /* *seq: the last change of the model that is here, 0: none is. */
 MUST_USE enum err_kind front_last(struct db *db, int64_t model, int64_t *seq, struct err *e);
-/* Calls visit for every change here of the model, in order. */
-MUST_USE enum err_kind front_each(struct db *db, int64_t model, pack_visit *visit, void *arg,
-                                  struct err *e);
+/* Calls visit for every change here of the model, from number first on, in order. */
+MUST_USE enum err_kind front_each(struct db *db, int64_t model, int64_t first, pack_visit *visit,
+                                  void *arg, struct err *e);
 
 /* The same for the changes of all models, a group after the other, unread (pack.h). */
 MUST_USE enum err_kind front_each_of_all(struct db *db, pack_visit *visit, void *arg,

@@ -197,8 +197,8 @@ static bool get_words(struct reader *r, void *words, size_t count)
 
 struct row {
     struct reader heads, rows;
-    int64_t model;       /* that is asked for; 0: all are */
-    unsigned char *body; /* of the change that is being visited */
+    int64_t model, first; /* asked is for that model (0: for all), from that change on */
+    unsigned char *body;  /* of the change that is being visited */
     size_t room;
     bool no_memory; /* for it */
 };
@@ -260,9 +260,9 @@ static struct packed unread(const struct row *row, const struct pack_head *head)
                            .damaged = true};
 }
 
-static bool is_wanted(const struct row *row, int64_t model)
+static bool is_wanted(const struct row *row, int64_t model, int64_t seq)
 {
-    return row->model == 0 || row->model == model;
+    return (row->model == 0 || row->model == model) && seq >= row->first;
 }
 
 static enum err_kind visit_unread(struct row *row, pack_visit *visit, void *arg, struct err *e)
@@ -281,7 +281,7 @@ static enum err_kind visit_by_heads(struct row *row, pack_visit *visit, void *ar
     struct pack_head head;
     enum err_kind rc = ERR_OK;
     while (!rc && get_words(&row->heads, &head, HEAD_FIELDS)) {
-        if (!is_wanted(row, head.model))
+        if (!is_wanted(row, head.model, head.seq))
             continue;
         struct packed p, whole = unread(row, &head);
         const unsigned char *at = whole.at;
@@ -301,7 +301,7 @@ static enum err_kind visit_in_order(struct row *row, pack_visit *visit, void *ar
     struct reader r = row->rows;
     enum err_kind rc = ERR_OK;
     for (; !rc && unpack(row, r, &p); r.at += p.bytes)
-        if (is_wanted(row, p.model))
+        if (is_wanted(row, p.model, p.change.seq))
             rc = visit(arg, &p, e);
     return rc;
 }
@@ -315,12 +315,12 @@ static struct reader get_blob(struct query *q)
 }
 
 /* by_heads: if they are sound. */
-static enum err_kind each(struct query *q, uint32_t key, int64_t model,
+static enum err_kind each(struct query *q, uint32_t key, int64_t model, int64_t first,
                           enum err_kind (*by_heads)(struct row *row, pack_visit *visit, void *arg,
                                                     struct err *e),
                           pack_visit *visit, void *arg, struct err *e)
 {
-    struct row row = {.heads = get_blob(q), .rows = get_blob(q), .model = model};
+    struct row row = {.heads = get_blob(q), .rows = get_blob(q), .model = model, .first = first};
     bool intact = query_i64(q) == heads_seal(key, row.heads.at, left(&row.heads));
     enum err_kind rc = query_check(q, e);
     if (!rc)
@@ -331,14 +331,14 @@ static enum err_kind each(struct query *q, uint32_t key, int64_t model,
     return rc;
 }
 
-enum err_kind pack_each(struct query *q, uint32_t key, int64_t model, pack_visit *visit, void *arg,
-                        struct err *e)
+enum err_kind pack_each(struct query *q, uint32_t key, int64_t model, int64_t first,
+                        pack_visit *visit, void *arg, struct err *e)
 {
-    return each(q, key, model, visit_by_heads, visit, arg, e);
+    return each(q, key, model, first, visit_by_heads, visit, arg, e);
 }
 
 enum err_kind pack_each_unread(struct query *q, uint32_t key, pack_visit *visit, void *arg,
                                struct err *e)
 {
-    return each(q, key, 0, visit_unread, visit, arg, e);
+    return each(q, key, 0, 0, visit_unread, visit, arg, e);
 }

@@ -43,11 +43,12 @@ void pack_close(struct pack *p);
 /* Three arguments of a query: heads, rows, seal. key: the checksum of the row's key. */
 MUST_USE enum err_kind pack_put(struct query *q, struct pack *p, uint32_t key, struct err *e);
 
-/* Takes these three columns, and calls visit for every change of the model in the row, in order;
- * what it is given lives until it returns. With damaged heads not all may be found. */
+/* Takes these three columns, and calls visit for every change of the model in the row, from number
+ * first on, in order; what it is given lives until it returns. With damaged heads not all may be
+ * found. */
 typedef enum err_kind pack_visit(void *arg, const struct packed *p, struct err *e);
-MUST_USE enum err_kind pack_each(struct query *q, uint32_t key, int64_t model, pack_visit *visit,
-                                 void *arg, struct err *e);
+MUST_USE enum err_kind pack_each(struct query *q, uint32_t key, int64_t model, int64_t first,
+                                 pack_visit *visit, void *arg, struct err *e);
 /* The same for all models and one who only carries the changes on: what is in them is not looked
  * at, and of each it is known what is of a damaged one. */
 MUST_USE enum err_kind pack_each_unread(struct query *q, uint32_t key, pack_visit *visit, void *arg,

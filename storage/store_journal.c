@@ -223,11 +223,11 @@ void store_append_change(struct store_txn *txn, int64_t model, const struct stor
 /* ---- runs ---------------------------------------------------------------------------------- */
 
 /* Takes a row of seq, heads, rows, seal. */
-static enum err_kind each_of_run(struct query *q, int64_t model, int64_t *seq, pack_visit *visit,
-                                 void *arg, struct err *e)
+static enum err_kind each_of_run(struct query *q, int64_t model, int64_t first, int64_t *seq,
+                                 pack_visit *visit, void *arg, struct err *e)
 {
     *seq = query_i64(q);
-    return pack_each(q, run_key(model, *seq), model, visit, arg, e);
+    return pack_each(q, run_key(model, *seq), model, first, visit, arg, e);
 }
 
 /* ---- trim ---------------------------------------------------------------------------------- */
@@ -270,7 +270,7 @@ static enum err_kind trim_runs(struct trim *t, int64_t model, struct err *e)
     while (!rc && !(rc = query_row(&q, &row, e)) && row) {
         pack_clear(&t->left);
         t->cut = false;
-        rc = each_of_run(&q, model, &seq, trim_change, t, e);
+        rc = each_of_run(&q, model, 0, &seq, trim_change, t, e);
     }
     query_end(&q);
     return !rc && seq > t->upto && t->cut ? put_run(t->db, model, seq, &t->left, e) : rc;
@@ -397,7 +397,7 @@ static enum err_kind load_settled(struct loading *l, struct err *e)
     query_put_i64(&q, w->next);
     query_put_i64(&q, JOURNAL_END);
     while (!rc && !w->more && seq < w->last && !(rc = query_row(&q, &row, e)) && row)
-        rc = each_of_run(&q, w->model, &seq, load_packed, l, e);
+        rc = each_of_run(&q, w->model, w->next, &seq, load_packed, l, e);
     query_end(&q);
     return rc;
 }
@@ -411,7 +411,7 @@ static enum err_kind load_some(struct db *db, void *arg, struct err *e)
     arena_reset(&w->arena);
     enum err_kind rc = load_settled(&l, e);
     if (!rc && !w->more)
-        rc = front_each(db, w->model, load_packed, &l, e);
+        rc = front_each(db, w->model, w->next, load_packed, &l, e);
     if (rc == ERR_IO && atomic_load(&db->healthy)) { /* what is before it is still sound */
         model_wrap(db, w->model, e, "its journal");
         w->why = *e;
@@ -490,9 +490,9 @@ static enum err_kind list_changes(struct db *db, struct places *p, struct err *e
     query_put_i64(&q, p->model);
     query_put_i64(&q, JOURNAL_END);
     while (!rc && !(rc = query_row(&q, &row, e)) && row)
-        rc = each_of_run(&q, p->model, &seq, add_packed, p, e);
+        rc = each_of_run(&q, p->model, 0, &seq, add_packed, p, e);
     query_end(&q);
-    return rc ? rc : front_each(db, p->model, add_packed, p, e);
+    return rc ? rc : front_each(db, p->model, 0, add_packed, p, e);
 }
 
 static enum err_kind list_checkpoints(struct db *db, struct places *p, struct err *e)

@@ -80,7 +80,7 @@ void journal_table_open(sqlite3 *handle)
     query_put_i64(&q, JOURNAL_END);
     while (assert_int_equal(query_row(&q, &row, &e), ERR_OK), row) {
         int64_t model = query_i64(&q), seq = query_i64(&q);
-        assert_int_equal(pack_each(&q, key_of(model, seq), model, add_change, &db, &e), ERR_OK);
+        assert_int_equal(pack_each(&q, key_of(model, seq), model, 0, add_change, &db, &e), ERR_OK);
     }
     query_end(&q);
     forget(&db);
