@@ -85,7 +85,7 @@ static enum err_kind start(struct db *db, int64_t last_group, struct err *e)
 {
     struct settling *s = db->front.settling = mem_array(1, sizeof *s);
     if (!s)
-        return err_set(e, ERR_NOMEM, "", "no memory to settle the journal");
+        return no_memory(e);
     s->last_group = last_group;
     enum err_kind rc = front_each_of_all(db, collect, s, e);
     if (s->rows) /* qsort takes no NULL, even for nothing */
