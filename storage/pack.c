@@ -209,7 +209,7 @@ static bool get_body(struct row *row, struct reader *r, size_t bytes)
     size_t words = body_words(bytes) * WORD;
     if (bytes - words > left(r)) /* it has so many at least */
         return false;
-    row->no_memory = !reserve(&row->body, &row->room, 0, bytes, 1);
+    row->no_memory = !reserve(&row->body, &row->room, 0, bytes + 1, 1); /* no NULL */
     if (row->no_memory || !get_words(r, row->body, words / WORD) || bytes - words > left(r))
         return false;
     put_bytes(row->body + words, r->at, bytes - words);

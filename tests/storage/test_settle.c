@@ -13,7 +13,7 @@
 #include "storage/writer.h"
 
 #define MODELS  3
-#define CHANGES 1800 /* of each: together enough to be settled, in many slices */
+#define CHANGES 1400 /* of each: together just enough to be settled, in several slices */
 
 static void sleep_us(long us)
 {
