@@ -53,6 +53,10 @@ MUST_USE enum err_kind sgd_need_momentum(struct sgd *o, const struct module *m, 
 /* The parameters or the momentum were written from outside. */
 void sgd_touch(struct sgd *o);
 
+/* Looks for the largest elements, if they are not known: so that what is safe, and with it how a
+ * norm is summed, is the same in a model that has just been loaded. */
+void sgd_know_reach(struct sgd *o, const struct module *m);
+
 /* Can no element leave the range of its type by a step with gradients of at most that norm, judging
  * by the largest elements alone? So no gradient is NaN or infinite either. */
 bool sgd_is_safe(const struct sgd *o, const struct module *m, double gradient_norm);

@@ -1,5 +1,6 @@
 /* With a journal a kill loses nothing that was answered: after each kind of change the model is as
  * a twin that was never killed, and both go on alike. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,6 +254,33 @@ static void test_data_in_chunks(void **state)
     free(steps);
 }
 
+/* A step's norm has the same bits in a model that was just loaded: its large gradient is deferred
+ * there, too. */
+static void test_norms_of_a_loaded_model(void **state)
+{
+    struct pair *p = *state;
+    struct client *both[] = {p->killed, p->twin};
+    char body[4096] = "{\"inputs\":[[", number[40];
+    for (int i = 0; i < 128; i++) {
+        snprintf(number, sizeof number, "%s%.7g",
+                 i == 64 ? "]],\"targets\":[["
+                 : i     ? ","
+                         : "",
+                 sin(i * 1.7) * 3);
+        strcat(body, number);
+    }
+    strcat(body, "]]}");
+    for (int i = 0; i < 2; i++)
+        expect(both[i], 201, "POST", "/models",
+               "{\"id\":\"a\",\"seed\":3,\"loss\":\"mse\",\"optimizer\":{\"lr\":0.02},\"layers\":"
+               "[{\"type\":\"linear\",\"in_features\":64,\"out_features\":64}]}");
+    for (int round = 0; round < 16; round++) {
+        deed(p, "POST", "/step", body, 200);
+        client_checkpoint(p->killed, "a"); /* behind which nothing is done again */
+        kill_and_compare(p);
+    }
+}
+
 /* ---- calls that are cut -------------------------------------------------------------------- */
 
 /* What the slices of a call did is kept; the rest never was. */
@@ -463,6 +491,7 @@ int main(void)
         ROW(test_expression),
         ROW(test_data_larger_than_the_model),
         ROW(test_data_in_chunks),
+        ROW(test_norms_of_a_loaded_model),
         ROW(test_cut_between_slices),
         ROW(test_diverged),
         ROW(test_infinities),
