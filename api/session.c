@@ -353,7 +353,8 @@ static enum err_kind measure_owed(struct session *s, struct tape *t, struct step
     if (!t->owed)
         return measure(s, r, e);
     r->grad_norm = module_gradient_bound(s->module, t);
-    sgd_know_reach(&s->sgd, s->module);
+    if (s->spec.on_divergence == DIVERGENCE_STOP)
+        sgd_know_reach(&s->sgd, s->module, s->api->kernels);
     bool safe = s->spec.on_divergence == DIVERGENCE_CONTINUE
                     ? isfinite(r->grad_norm)
                     : isfinite(r->loss) && sgd_is_safe(&s->sgd, s->module, r->grad_norm);

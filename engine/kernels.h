@@ -83,7 +83,8 @@ struct kernels {
     matmul_fn *matmul;
     /* Sum of squares in double, in fixed order; may overflow to infinity for float64. */
     double (*sum_squares)(enum dtype dtype, const void *x, size_t n);
-    bool (*all_finite)(enum dtype dtype, const void *x, size_t n);
+    /* The largest magnitude of n elements; NaN if any is one. */
+    double (*largest)(enum dtype dtype, const void *x, size_t n);
     /* y = y + x */
     void (*accumulate)(enum dtype dtype, void *y, const void *x, size_t n);
     /* dst = scale times the sum of x (times `times`) where dst is broadcast to x (op_reduce.h). */

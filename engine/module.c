@@ -380,7 +380,7 @@ bool module_gradients_are_finite(const struct module *m, const struct kernels *k
 {
     for (int i = 0; i < m->parameters; i++) {
         const struct tensor *g = m->parameter[i].tensor.grad;
-        if (g && !k->all_finite(m->dtype, tensor_data(g), (size_t)tensor_count(g)))
+        if (g && !isfinite(k->largest(m->dtype, tensor_data(g), (size_t)tensor_count(g))))
             return false;
     }
     return true;

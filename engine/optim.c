@@ -3,7 +3,6 @@
 #include <float.h>
 
 #include "engine/crew.h"
-#include "engine/vmath.h"
 
 const struct options optimizer_types[] = {
     {"sgd",
@@ -55,33 +54,12 @@ void sgd_close(struct sgd *o)
     *o = (struct sgd){.reach = INFINITY};
 }
 
-/* The bits of a magnitude have its order, NaN is above infinity. */
-static double largest(enum dtype dtype, const void *data, size_t n)
-{
-    uint64_t most = 0;
-    if (dtype == DTYPE_FLOAT64) {
-        const double *x = data;
-        for (size_t i = 0; i < n; i++) {
-            uint64_t bits = bits_of_f64(x[i]) & INT64_MAX;
-            most = bits > most ? bits : most;
-        }
-        return f64_of_bits(most);
-    }
-    const float *x = data;
-    uint32_t most32 = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = bits_of_f32(x[i]) & INT32_MAX;
-        most32 = bits > most32 ? bits : most32;
-    }
-    return (double)f32_of_bits(most32);
-}
-
-void sgd_know_reach(struct sgd *o, const struct module *m)
+void sgd_know_reach(struct sgd *o, const struct module *m, const struct kernels *k)
 {
     if (isfinite(o->reach))
         return;
-    double values = largest(m->dtype, m->values.data, (size_t)m->count);
-    double momentum = o->momentum ? largest(m->dtype, o->momentum, (size_t)m->count) : 0;
+    double values = k->largest(m->dtype, m->values.data, (size_t)m->count);
+    double momentum = o->momentum ? k->largest(m->dtype, o->momentum, (size_t)m->count) : 0;
     if (isfinite(values) && isfinite(momentum))
         o->reach = values > momentum ? values : momentum;
 }

@@ -55,7 +55,7 @@ void sgd_touch(struct sgd *o);
 
 /* Looks for the largest elements, if they are not known: so that what is safe, and with it how a
  * norm is summed, is the same in a model that has just been loaded. */
-void sgd_know_reach(struct sgd *o, const struct module *m);
+void sgd_know_reach(struct sgd *o, const struct module *m, const struct kernels *k);
 
 /* Can no element leave the range of its type by a step with gradients of at most that norm, judging
  * by the largest elements alone? So no gradient is NaN or infinite either. */

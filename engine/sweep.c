@@ -42,7 +42,6 @@ static double fold(double lane[LANES])
 #define BITS         int32_t
 #define MAGNITUDE(x) ((int32_t)(bits_of_f32(x) & 0x7fffffff))
 #define FROM_BITS(u) f32_of_bits((uint32_t)(u))
-#define INFINITE     0x7f800000
 #define FMA          fmaf
 #include "engine/sweep.inc"
 
@@ -50,7 +49,6 @@ static double fold(double lane[LANES])
 #define BITS         int64_t
 #define MAGNITUDE(x) ((int64_t)(bits_of_f64(x) & 0x7fffffffffffffff))
 #define FROM_BITS(u) f64_of_bits((uint64_t)(u))
-#define INFINITE     0x7ff0000000000000
 #define FMA          fma
 #include "engine/sweep.inc"
 
@@ -59,9 +57,10 @@ double ISA_FN(sum_squares)(enum dtype dtype, const void *x, size_t n)
     return dtype == DTYPE_FLOAT32 ? sum_squares_f32(x, n) : sum_squares_f64(x, n);
 }
 
-bool ISA_FN(all_finite)(enum dtype dtype, const void *x, size_t n)
+double ISA_FN(largest)(enum dtype dtype, const void *x, size_t n)
 {
-    return dtype == DTYPE_FLOAT32 ? all_finite_f32(x, n) : all_finite_f64(x, n);
+    return dtype == DTYPE_FLOAT32 ? (double)f32_of_bits((uint32_t)largest_f32(x, n))
+                                  : f64_of_bits((uint64_t)largest_f64(x, n));
 }
 
 void ISA_FN(accumulate)(enum dtype dtype, void *y, const void *x, size_t n)

@@ -12,7 +12,7 @@
 #include "engine/isa.h"
 
 double ISA_FN(sum_squares)(enum dtype dtype, const void *x, size_t n);
-bool ISA_FN(all_finite)(enum dtype dtype, const void *x, size_t n);
+double ISA_FN(largest)(enum dtype dtype, const void *x, size_t n);
 void ISA_FN(accumulate)(enum dtype dtype, void *y, const void *x, size_t n);
 double ISA_FN(sgd)(const struct sgd_sweep *sweep);
 uint64_t ISA_FN(digest)(size_t first_word, const void *x, size_t words);

@@ -59,12 +59,9 @@ static void await_next(const struct http *h, struct MHD_Connection *connection,
     struct spin *spin = watch_spin(watched);
     if (!h->shared.looks || !spin || !spin_end(spin, now) || !pool_is_quiet(h->shared.pool))
         return;
-    const union MHD_ConnectionInfo *of =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_DAEMON);
-    const union MHD_DaemonInfo *epoll =
-        of ? MHD_get_daemon_info(of->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
-    if (epoll)
-        spin_look(epoll->epoll_fd);
+    int epoll = request_epoll(connection);
+    if (epoll >= 0)
+        spin_look(epoll);
 }
 
 static void on_connection(void *arg, struct MHD_Connection *connection, void **watched,

@@ -305,13 +305,18 @@ static enum MHD_Result run(struct request *r)
     return MHD_YES;
 }
 
-static bool epoll_has_news(struct MHD_Connection *connection)
+int request_epoll(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *of =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_DAEMON);
     const union MHD_DaemonInfo *epoll =
         of ? MHD_get_daemon_info(of->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
-    struct pollfd event = {.fd = epoll ? epoll->epoll_fd : -1, .events = POLLIN};
+    return epoll ? epoll->epoll_fd : -1;
+}
+
+static bool has_news(int epoll)
+{
+    struct pollfd event = {.fd = epoll, .events = POLLIN};
     return poll(&event, 1, 0) > 0;
 }
 
@@ -320,7 +325,7 @@ static bool epoll_has_news(struct MHD_Connection *connection)
 static bool has_company(struct request *r)
 {
     r->rounds++;
-    return r->rounds == 1 || (r->rounds < ROUNDS_MAX && epoll_has_news(r->connection));
+    return r->rounds == 1 || (r->rounds < ROUNDS_MAX && has_news(request_epoll(r->connection)));
 }
 
 /* libmicrohttpd has been round all connections that had something to say since this one's change

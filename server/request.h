@@ -40,6 +40,8 @@ MUST_USE struct request *request_new(struct transport *t, struct MHD_Connection 
  * all is there, and once more after the connection slept. MHD_NO: close it. */
 enum MHD_Result request_continue(struct request *r, const char *method, const char *version,
                                  const char *data, size_t *bytes);
+/* The epoll of the connection's thread; -1: it is not told. */
+int request_epoll(struct MHD_Connection *connection);
 /* It was answered, or its connection is gone: logs it and frees it. NULL is fine. */
 void request_end(struct request *r, enum MHD_RequestTerminationCode how);
 

@@ -6,8 +6,7 @@
 #include "storage/front.h"
 #include "storage/store_journal.h"
 
-/* A run gets so many changes, or bytes of them. */
-#define RUN_ROWS  256
+/* A run gets not many more bytes than that. */
 #define RUN_BYTES ((size_t)256 << 10)
 
 static uint32_t end_seal(int64_t model)
@@ -73,7 +72,7 @@ static enum err_kind add_row(struct db *db, struct query *q, struct pack *run, s
     struct blob blob = blob_get(q);
     uint32_t seal = (uint32_t)query_i64(q);
     enum err_kind rc = query_check(q, e);
-    bool full = run->heads == RUN_ROWS || run->bytes > RUN_BYTES;
+    bool full = run->heads == JOURNAL_RUN || run->bytes > RUN_BYTES;
     if (!rc && run->heads && (full || run->head->model != model))
         rc = end_run(db, run, e);
     if (!rc && !pack_add_sealed(run, model, &c, &blob, seal))

@@ -26,7 +26,8 @@
  *              ends
  *   answers    by Idempotency-Key; serial is their age
  *   journal    until version 4: what is in runs (journal_rows.h)
- *   runs       changes and each model's end (store_journal.h)
+ *   runs       changes and each model's end (store_journal.h); with rowids, since large rows would
+ *              stand in the inner pages of a tree of their own, four on each
  *   front      the newest changes, in groups (front.h)
  *   jobs       of the models that id names, which need not be there any more (store_job.c)
  *   garbage    chunks that nobody owns any more, waiting to be deleted piece by piece */
@@ -173,7 +174,6 @@ static const struct {
      "PRAGMA user_version = 5;",
      journal_rows_to_runs},
 };
-/* A run is no row WITHOUT ROWID: its bytes would stand in the tree's inner pages, four on each. */
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))
 
 /* ---- opening ------------------------------------------------------------------------------- */

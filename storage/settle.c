@@ -10,11 +10,9 @@
 /* So many changes, or bytes of them, are settled … */
 #define DUE_ROWS  4096
 #define DUE_BYTES ((size_t)2 << 20)
-/* … so many at a time: about half a millisecond, … */
+/* … so many at a time: about half a millisecond. */
 #define SLICE_ROWS  1024
 #define SLICE_BYTES ((size_t)256 << 10)
-/* … and so many of one model in a row, which is read as a whole. */
-#define RUN_ROWS 256
 
 /* The changes of the groups up to one, in the order of their places. */
 struct settling {
@@ -117,7 +115,7 @@ static size_t next_run(const struct settling *s, size_t *rows, size_t *bytes)
 {
     const struct settled *row = &s->row[s->done];
     size_t n = 0, left = s->rows - s->done;
-    left = left < RUN_ROWS ? left : RUN_ROWS;
+    left = left < JOURNAL_RUN ? left : JOURNAL_RUN;
     for (; n < left && row[n].model == row->model && *rows; n++, --*rows) {
         size_t size = row[n].bytes;
         *bytes -= size < *bytes ? size : *bytes;

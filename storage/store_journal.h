@@ -11,6 +11,8 @@
 #include "storage/pack.h"
 
 #define JOURNAL_END INT64_MAX
+/* Changes of a run, which is read as a whole. */
+#define JOURNAL_RUN 256
 
 /* The end of a model without changes. */
 MUST_USE enum err_kind journal_begin(struct db *db, int64_t model, struct err *e);

@@ -269,11 +269,9 @@ static void test_of_rows(void **state)
         assert_json(expect_of(c, 200, "GET", "fresh", "", NULL), "/step", "1");
         client_kill(c);
     }
-    for (int step = 10; step >= 1; step--) {
+    for (int step = 10; step > 5; step--) { /* 5 is the checkpoint */
         char body[40];
         snprintf(body, sizeof body, "{\"step\":%d}", step);
-        if (step <= 5)
-            break; /* what lies before the checkpoint is tested elsewhere */
         expect_of(c, 200, "POST", "net", "/restore", body);
         client_kill(c);
         char text[24];

@@ -1,6 +1,5 @@
 /* bench_bare BYTES - the floor of what a POST costs here: libmicrohttpd with the daemon's own
- * options, which reads any body and answers BYTES bytes of it unread. On one thread: a pool of two
- * answered a quarter to a third less on two cores.
+ * options, which reads any body and answers BYTES bytes of it unread. On one thread.
  *
  * Prints its port, and serves until it is ended. */
 #include <arpa/inet.h>
