@@ -7,7 +7,6 @@ within a round. The load shares the cores with the servers. Before anything is t
 all must agree. Prints rows (rows.py).
 """
 import contextlib
-import io
 import json
 import random
 import sys
@@ -18,12 +17,12 @@ import peers
 from daemon import Connection, Daemon, request_bytes
 from load import loaded
 from models import classifier
+from npy import NPY, npy
 from rows import print_row, spread
 
 CONNECTIONS = 16
 MODELS = 4  # that are trained at a time
 MODEL = classifier("mlp", 784, 128, 10)
-NPY = "application/x-npy"
 FLOATS = "application/octet-stream"
 
 
@@ -89,12 +88,6 @@ def compare(what, contenders, program, pace, connections=CONNECTIONS):
 def picture():
     """As float32 is written: eight digits or so."""
     return [[round(random.random(), 8) for _ in range(784)]]
-
-
-def npy(rows):
-    file = io.BytesIO()
-    numpy.save(file, numpy.array(rows, dtype=numpy.float32))
-    return file.getvalue()
 
 
 def present(*contenders):
