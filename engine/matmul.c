@@ -22,12 +22,12 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "engine/simd.h"
+#include "engine/update.h"
 
 /* Over so many rows of a a panel that is one already is packed all the same. */
 #define IN_PLACE_ROWS (2 * BLOCK_ROWS)
 
-#define DEPTH       256  /* of a block of k; */
+#define DEPTH       MATMUL_DEPTH /* of a block of k; */
 #define DEPTH_APART 1024 /* where c's columns lie apart, so that each block costs more to store */
 #define BLOCK_ROWS  192
 #define A_BYTES     ((size_t)256 << 10)

@@ -26,6 +26,18 @@ struct matrix {
 /* Bytes of workspace that any product may use, whatever its shape; aligned to MEM_ALIGN. */
 #define MATMUL_WORKSPACE_BYTES ((size_t)1 << 20)
 
+/* A product that is a gradient may update the parameters itself, tile by tile while the next one is
+ * multiplied: c holds them, dense in rows (column stride 1), and becomes what sgd (kernels.h) would
+ * make of it. k is at most MATMUL_DEPTH, nothing is added, and no chain continues. */
+struct sgd_options;
+struct matmul_update {
+    const struct sgd_options *options;
+    void *momentum; /* with c's strides; NULL without momentum */
+    bool first;     /* no momentum yet: it is set, not blended (nor read) */
+    double largest; /* set: the largest magnitude written, NaN if any is */
+};
+#define MATMUL_DEPTH 256
+
 /* c (m,n) = a (m,k) b (k,n) [+ add (m,n)]. c overlaps nothing, itself neither, and is fastest dense
  * in rows or in columns (one stride is 1); add.data NULL: nothing is added. */
 struct matmul_args {
@@ -33,7 +45,8 @@ struct matmul_args {
     int64_t m, n, k;  /* each may be 0 */
     bool continues;   /* c holds the chains of earlier k's, which go on: not from 0 */
     struct matrix a, b, add, c;
-    struct matrix beside; /* data NULL, or what is used with c next: is fetched meanwhile */
+    struct matrix beside;         /* data NULL, or what is used with c next: is fetched meanwhile */
+    struct matmul_update *update; /* NULL, or: c is not set but updated */
     void *workspace;
 };
 typedef void matmul_fn(const struct matmul_args *args);

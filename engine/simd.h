@@ -62,6 +62,8 @@ typedef float simd_f32 __attribute__((vector_size(SIMD_BYTES)));
 typedef double simd_f64 __attribute__((vector_size(SIMD_BYTES)));
 typedef uint32_t simd_u32 __attribute__((vector_size(SIMD_BYTES)));
 typedef uint64_t simd_u64 __attribute__((vector_size(SIMD_BYTES)));
+typedef int32_t simd_bits_f32 __attribute__((vector_size(SIMD_BYTES)));
+typedef int64_t simd_bits_f64 __attribute__((vector_size(SIMD_BYTES)));
 
 /* x from here on is what no compiler knows: so it does not compute ahead of a loop, and then spill,
  * what addresses would give for nothing. */
@@ -94,6 +96,110 @@ SIMD_INLINE void simd_store_f32(float *p, simd_f32 x)
 SIMD_INLINE void simd_store_f64(double *p, simd_f64 x)
 {
     memcpy(p, &x, sizeof x);
+}
+
+/* The first n lanes, all of them at most; the others are 0, and what would be theirs in memory is
+ * neither read nor written. */
+SIMD_INLINE simd_f32 simd_load_part_f32(const float *p, size_t n)
+{
+    if (n == SIMD_LANES_f32)
+        return simd_load_f32(p);
+#if defined(__AVX512F__)
+    return (simd_f32)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#else
+    simd_f32 x = {0};
+    for (size_t i = 0; i < n; i++)
+        x[i] = p[i];
+    return x;
+#endif
+}
+
+SIMD_INLINE simd_f64 simd_load_part_f64(const double *p, size_t n)
+{
+    if (n == SIMD_LANES_f64)
+        return simd_load_f64(p);
+#if defined(__AVX512F__)
+    return (simd_f64)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#else
+    simd_f64 x = {0};
+    for (size_t i = 0; i < n; i++)
+        x[i] = p[i];
+    return x;
+#endif
+}
+
+SIMD_INLINE void simd_store_part_f32(float *p, simd_f32 x, size_t n)
+{
+    if (n == SIMD_LANES_f32) {
+        simd_store_f32(p, x);
+        return;
+    }
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)x);
+#else
+    for (size_t i = 0; i < n; i++)
+        p[i] = x[i];
+#endif
+}
+
+SIMD_INLINE void simd_store_part_f64(double *p, simd_f64 x, size_t n)
+{
+    if (n == SIMD_LANES_f64) {
+        simd_store_f64(p, x);
+        return;
+    }
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)x);
+#else
+    for (size_t i = 0; i < n; i++)
+        p[i] = x[i];
+#endif
+}
+
+/* The larger of each lane, most being the bits of magnitudes. */
+SIMD_INLINE simd_bits_f32 simd_farther_f32(simd_bits_f32 most, simd_f32 x)
+{
+    simd_bits_f32 bits = (simd_bits_f32)x & INT32_MAX;
+#if defined(__AVX512F__)
+    return (simd_bits_f32)_mm512_max_epi32((__m512i)most, (__m512i)bits);
+#elif defined(__AVX2__)
+    return (simd_bits_f32)_mm256_max_epi32((__m256i)most, (__m256i)bits);
+#else
+    simd_bits_f32 above = most > bits;
+    return (most & above) | (bits & ~above);
+#endif
+}
+
+SIMD_INLINE simd_bits_f64 simd_farther_f64(simd_bits_f64 most, simd_f64 x)
+{
+    simd_bits_f64 bits = (simd_bits_f64)x & INT64_MAX;
+#if defined(__AVX512F__)
+    return (simd_bits_f64)_mm512_max_epi64((__m512i)most, (__m512i)bits);
+#else
+    simd_bits_f64 above = most > bits;
+    return (most & above) | (bits & ~above);
+#endif
+}
+
+/* The magnitude of the largest lane. */
+SIMD_INLINE double simd_farthest_f32(simd_bits_f32 most)
+{
+    int32_t largest = 0;
+    float x;
+    for (int i = 0; i < SIMD_LANES_f32; i++)
+        largest = most[i] > largest ? most[i] : largest;
+    memcpy(&x, &largest, sizeof x);
+    return (double)x;
+}
+
+SIMD_INLINE double simd_farthest_f64(simd_bits_f64 most)
+{
+    int64_t largest = 0;
+    double x;
+    for (int i = 0; i < SIMD_LANES_f64; i++)
+        largest = most[i] > largest ? most[i] : largest;
+    memcpy(&x, &largest, sizeof x);
+    return x;
 }
 
 /* Has what lies so many bytes behind p brought to the second-level cache; there need not be

@@ -5,9 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "engine/optim.h"
-#include "engine/simd.h"
-#include "engine/vmath.h"
+#include "engine/update.h"
 
 /* Partial sums of a reduction, whatever the vectors' width: element i goes to lane i % LANES. */
 #define LANES 16
@@ -16,12 +14,9 @@
  */
 #define CHUNK 512
 
-/* Of an update: there is no momentum; it is set; it is blended. */
-enum momentum { MOMENTUM_NONE, MOMENTUM_FIRST, MOMENTUM_GOES_ON };
-
-static enum momentum momentum_of(const struct sgd_sweep *s)
+static struct form sweep_form(const struct sgd_sweep *s)
 {
-    return !s->momentum ? MOMENTUM_NONE : s->first ? MOMENTUM_FIRST : MOMENTUM_GOES_ON;
+    return form_of(s->options, s->momentum, s->first);
 }
 
 static size_t smaller(size_t a, size_t b)
@@ -38,19 +33,15 @@ static double fold(double lane[LANES])
     return lane[0];
 }
 
-#define REAL         float
-#define BITS         int32_t
-#define MAGNITUDE(x) ((int32_t)(bits_of_f32(x) & 0x7fffffff))
-#define FROM_BITS(u) f32_of_bits((uint32_t)(u))
-#define FMA          fmaf
+#define REAL float
+#define FMA  fmaf
 #include "engine/sweep.inc"
+#undef REAL
 
-#define REAL         double
-#define BITS         int64_t
-#define MAGNITUDE(x) ((int64_t)(bits_of_f64(x) & 0x7fffffffffffffff))
-#define FROM_BITS(u) f64_of_bits((uint64_t)(u))
-#define FMA          fma
+#define REAL double
+#define FMA  fma
 #include "engine/sweep.inc"
+#undef REAL
 
 double ISA_FN(sum_squares)(enum dtype dtype, const void *x, size_t n)
 {
@@ -59,8 +50,7 @@ double ISA_FN(sum_squares)(enum dtype dtype, const void *x, size_t n)
 
 double ISA_FN(largest)(enum dtype dtype, const void *x, size_t n)
 {
-    return dtype == DTYPE_FLOAT32 ? (double)f32_of_bits((uint32_t)largest_f32(x, n))
-                                  : f64_of_bits((uint64_t)largest_f64(x, n));
+    return dtype == DTYPE_FLOAT32 ? largest_f32(x, n) : largest_f64(x, n);
 }
 
 void ISA_FN(accumulate)(enum dtype dtype, void *y, const void *x, size_t n)

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "engine/mem.h"
+#include "engine/optim.h"
 
 /* How a matrix lies in memory. */
 enum layout {
@@ -283,6 +284,124 @@ static void a_chain_may_come_in_parts(void **state)
             }
 }
 
+/* ---- a product that updates ---------------------------------------------------------------- */
+
+static void *copy_of(const void *x, size_t bytes)
+{
+    void *copy = malloc(bytes + 1);
+    assert_non_null(copy);
+    return memcpy(copy, x, bytes);
+}
+
+/* The product, and then the update by it. Returns the largest magnitude written. */
+static double multiply_and_step(const struct kernels *k, const struct matmul_args *p,
+                                const struct matmul_update *u, void *parameter, void *momentum)
+{
+    struct matmul_args plain = *p;
+    plain.c = make(p->dtype, ROWS, p->m, p->n);
+    k->matmul(&plain);
+    struct sgd_sweep s = {.dtype = p->dtype,
+                          .n = (size_t)p->n,
+                          .rows = (size_t)p->m,
+                          .next = (size_t)p->c.row_stride,
+                          .next_gradient = (size_t)p->n,
+                          .options = u->options,
+                          .first = u->first,
+                          .gradient = plain.c.data,
+                          .momentum = momentum,
+                          .parameter = parameter};
+    double largest = k->sgd(&s);
+    free(plain.c.data);
+    return largest;
+}
+
+/* On parameters with gaps between the rows, in which nothing may change, as behind the last. */
+static void check_update(enum dtype dtype, int64_t m, int64_t n, int64_t k,
+                         const struct sgd_options *o, bool first)
+{
+    enum layout layout = next() % 2 ? ROWS : PADDED_ROWS;
+    struct matmul_args p = {.dtype = dtype,
+                            .m = m,
+                            .n = n,
+                            .k = k,
+                            .a = make(dtype, of_input[next() % COUNT(of_input)], m, k),
+                            .b = make(dtype, of_input[next() % COUNT(of_input)], k, n),
+                            .c = make(dtype, layout, m, n),
+                            .workspace = workspace};
+    struct matrix buffer = make(dtype, layout, m, n);
+    size_t bytes = (size_t)extent(p.c, m, n) * dtype_bytes(dtype);
+    for (const char *const *isa = kernels_names; *isa; isa++) {
+        const struct kernels *kernels = kernels_find(*isa);
+        if (!kernels)
+            continue;
+        struct matmul_args fused = p;
+        struct matmul_update u = {.options = o, .first = first};
+        void *want = copy_of(p.c.data, bytes), *momentum = copy_of(buffer.data, bytes);
+        void *is = copy_of(p.c.data, bytes), *is_momentum = copy_of(buffer.data, bytes);
+        bool has = o->momentum != 0;
+        double largest = multiply_and_step(kernels, &p, &u, want, has ? momentum : NULL);
+        u.momentum = has ? is_momentum : NULL;
+        fused.update = &u;
+        fused.c.data = is;
+        memset(workspace, 0xff, MATMUL_WORKSPACE_BYTES / 8); /* NaN, where a panel is padded */
+        kernels->matmul(&fused);
+        assert_memory_equal(is, want, bytes);
+        assert_memory_equal(is_momentum, momentum, bytes);
+        assert_true(same(u.largest, largest));
+        free(want), free(momentum), free(is), free(is_momentum);
+    }
+    free(p.a.data), free(p.b.data), free(p.c.data), free(buffer.data);
+}
+
+static void an_update_is_as_behind_the_product(void **state)
+{
+    (void)state;
+    static const struct sgd_options options[] = {
+        {.lr = 0.1},
+        {.lr = 0.1, .maximize = true},
+        {.lr = 0.03, .weight_decay = 0.7},
+        {.lr = 0.07, .momentum = 0.9, .dampening = 0.3},
+        {.lr = 0.01, .momentum = 0.95, .weight_decay = 0.1, .nesterov = true},
+    };
+    static const int64_t shapes[][3] = {
+        {1, 1, 1},   {1, 16, 2},   {13, 1, 5},    {5, 7, 0},    {12, 32, 32},
+        {14, 37, 3}, {3, 300, 20}, {2, 128, 256}, {33, 65, 17}, {400, 70, MATMUL_DEPTH}};
+    seed = 7;
+    for (size_t s = 0; s < COUNT(shapes); s++)
+        for (size_t o = 0; o < COUNT(options); o++)
+            for (int kind = 0; kind < 4; kind++)
+                check_update(kind & 1 ? DTYPE_FLOAT64 : DTYPE_FLOAT32, shapes[s][0], shapes[s][1],
+                             shapes[s][2], &options[o], kind & 2);
+}
+
+/* Wherever the odd one is. */
+static void an_update_tells_of_what_is_not_finite(void **state)
+{
+    (void)state;
+    enum { M = 3, N = 35, K = 2 };
+    const struct sgd_options plain = {.lr = 0.1};
+    float a[M * K] = {1, 1, 1, 1, 1, 1}, b[K * N] = {0}, c[M * N] = {0};
+    for (const char *const *isa = kernels_names; *isa; isa++)
+        for (int i = 0; kernels_find(*isa) && i < M * N; i++) {
+            struct matmul_update u = {.options = &plain};
+            struct matmul_args p = {.dtype = DTYPE_FLOAT32, .m = M, .n = N, .k = K};
+            p.update = &u;
+            p.workspace = workspace;
+            p.a = (struct matrix){a, K, 1};
+            p.b = (struct matrix){b, N, 1};
+            p.c = (struct matrix){c, N, 1};
+            c[i] = NAN;
+            kernels_find(*isa)->matmul(&p);
+            assert_true(isnan(u.largest));
+            c[i] = -INFINITY;
+            kernels_find(*isa)->matmul(&p);
+            assert_true(isinf(u.largest));
+            c[i] = 0;
+        }
+}
+
+/* -------------------------------------------------------------------------------------------- */
+
 /* One NaN and one infinity in each operand, and a row of zeros that must not hide them. */
 static void nan_and_infinity_spread_as_in_the_chain(void **state)
 {
@@ -391,6 +510,8 @@ int main(void)
         cmocka_unit_test(every_layout_is_the_chain),
         cmocka_unit_test(blocks_continue_the_chain),
         cmocka_unit_test(a_chain_may_come_in_parts),
+        cmocka_unit_test(an_update_is_as_behind_the_product),
+        cmocka_unit_test(an_update_tells_of_what_is_not_finite),
         cmocka_unit_test(nan_and_infinity_spread_as_in_the_chain),
         cmocka_unit_test(edges_of_the_range_are_kept),
         cmocka_unit_test(a_row_is_the_same_alone_and_in_a_batch),

@@ -288,6 +288,34 @@ static void sgd_tells_of_infinity_and_nan(void **state)
     }
 }
 
+/* Wherever in a row the odd one is, and in whichever row. */
+static void sgd_sees_each_element(void **state)
+{
+    (void)state;
+    enum { ROWS = 2, ROW = 37 };
+    const struct sgd_options plain = {.lr = 0.1};
+    const float odd[] = {NAN, -NAN, INFINITY, -INFINITY, 0x1p100f};
+    float p[ROWS * ROW] = {0}, g[ROWS * ROW];
+    fill_f32(g, ROWS * ROW, 17);
+    for (size_t v = 0; variant(v); v++)
+        for (size_t i = 0; i < ROWS * ROW; i++)
+            for (size_t o = 0; o < COUNT(odd); o++)
+                for (size_t rows = 1; rows <= ROWS; rows++) {
+                    struct sgd_sweep s = {.dtype = DTYPE_FLOAT32,
+                                          .options = &plain,
+                                          .n = ROWS * ROW / rows,
+                                          .rows = rows,
+                                          .next = ROW,
+                                          .next_gradient = ROW,
+                                          .gradient = g,
+                                          .parameter = p};
+                    p[i] = odd[o];
+                    double most = variant(v)->sgd(&s);
+                    assert_true(isnan(odd[o]) ? isnan(most) : most == (double)fabsf(odd[o]));
+                    p[i] = 0;
+                }
+}
+
 /* ---- the digest ---------------------------------------------------------------------------- */
 
 /* The definition, letter by letter. */
@@ -459,6 +487,7 @@ int main(void)
         cmocka_unit_test(sgd_equals_pytorch_to_the_bit),
         cmocka_unit_test(sgd_covers_its_run_and_says_the_largest),
         cmocka_unit_test(sgd_tells_of_infinity_and_nan),
+        cmocka_unit_test(sgd_sees_each_element),
         cmocka_unit_test(digest_is_the_weighted_sum),
         cmocka_unit_test(digests_of_pieces_add_up),
         cmocka_unit_test(digest_sees_each_bit),
