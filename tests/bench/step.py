@@ -16,7 +16,9 @@ THREADS = 2 if LARGE else 1
 os.environ.update({name + "_NUM_THREADS": str(THREADS) for name in ("OPENBLAS", "BLIS", "OMP")},
                   OMP_WAIT_POLICY="passive")
 
+import json
 import statistics
+import subprocess
 import time
 
 import torch
@@ -156,13 +158,25 @@ def median_of_block(call, block):
     return lambda: statistics.median(elapsed(call) for _ in range(count))
 
 
-def compare(what, ours, peer, rounds, target):
-    """In turns, each beginning every other round; ratios are taken within a round."""
-    mine, theirs = [], []
+def hop(program):
+    """How long a cache line takes from a core to another now, in nanoseconds."""
+    done = subprocess.run([program], capture_output=True, check=True, encoding="utf-8")
+    return json.loads(done.stdout)["figure"][1]
+
+
+def compare(what, ours, peer, rounds, target, hopper=None):
+    """In turns, each beginning every other round; ratios are taken within a round. hopper: the
+    program that says how near the cores are to each other, which changes by the second."""
+    mine, theirs, hops = [], [], []
     for n in range(rounds):
         for timer, times in ((ours, mine), (peer, theirs))[::-1 if n % 2 else 1]:
             times.append(timer())
+            if hopper and timer is ours:
+                hops.append(hop(hopper))
     ratios = [b / a for a, b in zip(mine, theirs)]
+    if hopper:
+        print_row("step", f"{what}: a cache line's way between cores meanwhile", None, "ns",
+                  spread(hops), None, None, None)
     print_row("step", what, PEER, "µs", spread(mine), spread(theirs), spread(ratios),
               ["ratio", ">=", target] if target else None)
 
@@ -174,21 +188,22 @@ def warn_of_another_blas():
                   file=sys.stderr)
 
 
-def measure(case, connection, rounds, block):
+def measure(case, connection, rounds, block, hopper):
     what, model, make_batch, inside, requested, forward = case
     torch.manual_seed(1)
     batch = make_batch()
     ours, peer = Gradd(connection, model, batch), Torch(model, batch)
     check(what, ours, peer)
     compare(f"step inside, {what}", mean_of_block(ours, block), mean_of_block(peer, block),
-            rounds, inside)
+            rounds, inside, hopper)
+
     def compare_requests(request, call, peer_call, target):
         compare(f"one POST …/{request}, {what}", median_of_block(call, block),
                 median_of_block(peer_call, block), rounds, target)
 
     if requested:
         compare_requests("step", ours.step, peer.step, requested)
-    if forward: # the peer has its numbers as numbers, as has a client who sends an .npy
+    if forward:  # the peer has its numbers as numbers, as has a client who sends an .npy
         compare_requests("forward of an .npy", ours.forward_npy, peer.forward, forward)
         compare_requests("forward", ours.forward, peer.forward, None)
     ours.delete()
@@ -200,11 +215,14 @@ def main():
     rounds, block = (9, 1e5) if quick else (21, 2.5e5)  # microseconds
     if LARGE:
         rounds = 5 if quick else 9
+    hopper = os.path.join(os.path.dirname(binary), "tests", "bench", "bench_hop")
+    if len(os.sched_getaffinity(0)) < 2:
+        hopper = None
     warn_of_another_blas()
     with Daemon(binary, folder) as daemon:
         connection = Connection(daemon.port)
         for case in CASES:
-            measure(case, connection, rounds, block)
+            measure(case, connection, rounds, block, hopper)
         connection.close()
 
 
