@@ -83,18 +83,32 @@ static bool collect(void *arg, int64_t first, const double *loss, size_t count)
     return true;
 }
 
-/* What is not in the store for certain, as it is now: a copy, so that no lock is held later. */
-static enum err_kind copy_tail(struct session *s, double **tail, int64_t *first, int64_t *last,
-                               struct err *e)
+/* What is not in the store for certain begins with step `begin`; of that the steps [first, last].
+ */
+struct tail {
+    int64_t begin, first, last;
+    double *loss;
+};
+
+/* Sets k's steps, and copies what the tail has of them as it is now, so that no lock is held later.
+ * *newest: the model's step. */
+static enum err_kind copy_tail(struct session *s, int64_t after, int64_t limit, struct collector *k,
+                               struct tail *t, int64_t *newest, struct err *e)
 {
     pthread_rwlock_rdlock(&s->lock);
-    *tail = mem_array(s->tail_count, sizeof **tail);
-    if (*tail && s->tail_count)
-        memcpy(*tail, s->tail, s->tail_count * sizeof **tail);
-    *first = s->tail_first;
-    *last = s->step;
+    *newest = s->step;
+    after = after < *newest ? after : *newest;
+    k->first = after + 1;
+    k->last = *newest - after > limit ? after + limit : *newest;
+    *t = (struct tail){.begin = s->tail_first, .first = s->tail_first, .last = k->last};
+    if (t->first < k->first)
+        t->first = k->first;
+    size_t count = t->last < t->first ? 0 : (size_t)(t->last - t->first + 1);
+    t->loss = mem_array(count, sizeof *t->loss);
+    if (t->loss && count)
+        memcpy(t->loss, s->tail + (t->first - t->begin), count * sizeof *t->loss);
     pthread_rwlock_unlock(&s->lock);
-    return *tail ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for the losses");
+    return t->loss ? ERR_OK : err_set(e, ERR_NOMEM, "", "no memory for the losses");
 }
 
 void history_close(struct history *h)
@@ -105,17 +119,17 @@ void history_close(struct history *h)
 }
 
 /* From the store, and behind that from the tail. */
-static enum err_kind collect_all(struct collector *k, struct session *s, const double *tail,
-                                 int64_t tail_first, int64_t last_step, struct err *e)
+static enum err_kind collect_all(struct collector *k, struct session *s, const struct tail *t,
+                                 struct err *e)
 {
     enum err_kind rc = ERR_OK;
     /* The store may have more than this by now: what the tail had is taken from the tail. */
-    k->until = k->last < tail_first ? k->last : tail_first - 1;
+    k->until = k->last < t->begin ? k->last : t->begin - 1;
     if (k->first <= k->until)
         rc = store_each_loss(s->api->store, s->key, k->first, k->until, collect, k, e);
     k->until = k->last;
-    if (!rc && k->first <= k->last)
-        collect(k, tail_first, tail, (size_t)(last_step - tail_first + 1));
+    if (!rc && t->first <= t->last)
+        collect(k, t->first, t->loss, (size_t)(t->last - t->first + 1));
     if (!rc && k->buckets)
         close_bucket(k);
     return rc;
@@ -124,23 +138,22 @@ static enum err_kind collect_all(struct collector *k, struct session *s, const d
 enum err_kind history_read(struct session *s, int64_t after, int64_t limit, int64_t points,
                            struct history *out, struct err *e)
 {
-    struct collector k = {.number = -1, .first = after + 1};
-    int64_t tail_first = 0, last = 0;
-    double *tail = NULL;
+    struct collector k = {.number = -1};
+    struct tail tail;
+    int64_t newest;
     *out = (struct history){.step = NULL};
-    enum err_kind rc = copy_tail(s, &tail, &tail_first, &last, e);
+    enum err_kind rc = copy_tail(s, after, limit, &k, &tail, &newest, e);
     if (rc)
         return rc;
-    k.last = last - after > limit ? after + limit : last;
     int64_t steps = k.last < k.first ? 0 : k.last - k.first + 1;
     k.buckets = points > 0 && steps > points ? points / 2 : 0;
     size_t room = (size_t)(k.buckets ? 2 * k.buckets : steps);
     k.step = mem_array(room, sizeof *k.step);
     k.loss = mem_array(room, sizeof *k.loss);
-    rc = k.step && k.loss ? collect_all(&k, s, tail, tail_first, last, e)
+    rc = k.step && k.loss ? collect_all(&k, s, &tail, e)
                           : err_set(e, ERR_NOMEM, "", "no memory for the losses");
-    mem_free(tail);
-    *out = (struct history){k.step, k.loss, k.count, last};
+    mem_free(tail.loss);
+    *out = (struct history){k.step, k.loss, k.count, newest};
     if (rc)
         history_close(out);
     return rc;

@@ -170,8 +170,26 @@ static void test_losses_page(void **state)
     assert_json(r, "/step", "[]");
     r = expect_of(c, 200, "GET", "a", "/losses?after=100", NULL);
     assert_json(r, "/loss", "[]");
+    r = expect_of(c, 200, "GET", "a", "/losses?after=999999999999999999", NULL);
+    assert_json(r, "/loss", "[]");
     r = expect_of(c, 200, "GET", "a", "/losses?points=7", NULL);
     assert_json(r, "/step", "[1,2,3,4,5,6,7]");
+}
+
+/* Two steps from each on: of n steps, of which some are in the store, some in memory. */
+static void check_pages(struct client *c, int n)
+{
+    for (int after = 0; after < n; after++) {
+        char path[60], want[40];
+        snprintf(path, sizeof path, "/losses?after=%d&limit=2", after);
+        if (after + 2 <= n)
+            snprintf(want, sizeof want, "[%d,%d]", after + 1, after + 2);
+        else
+            snprintf(want, sizeof want, "[%d]", after + 1);
+        const struct reply *r = expect_of(c, 200, "GET", "a", path, NULL);
+        assert_json(r, "/step", want);
+        assert_int_equal(cJSON_GetArraySize(at(r, "/loss")), after + 2 <= n ? 2 : 1);
+    }
 }
 
 /* Part in the store, part in memory, and the part that is in both: each step once. */
@@ -199,6 +217,7 @@ static void test_losses_across_checkpoints(void **state)
         assert_json(r, "/step", want);
         assert_int_equal(cJSON_GetArraySize(at(r, "/loss")), i);
         want[strlen(want) - 1] = '\0';
+        check_pages(c, i);
     }
     /* The whole history is that of a model that was never written. */
     create_net(c, "b", "");
