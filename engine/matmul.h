@@ -52,8 +52,8 @@ struct matmul_args {
 typedef void matmul_fn(const struct matmul_args *args);
 
 struct crew;
-/* The same, on several threads where that is worth it; the workspace is a tape's (tape.h). crew
- * NULL: on this one. */
+/* The same but for an update, on several threads where that is worth it; the workspace is a tape's
+ * (tape.h). crew NULL: on this one. */
 void matmul_shared(matmul_fn *matmul, const struct matmul_args *args, struct crew *crew);
 /* The product that makes the elements [row, row + rows) x [col, col + cols) of c. */
 struct matmul_args matmul_part(const struct matmul_args *args, int64_t row, int64_t rows,
