@@ -83,8 +83,7 @@ static bool collect(void *arg, int64_t first, const double *loss, size_t count)
     return true;
 }
 
-/* What is not in the store for certain begins with step `begin`; of that the steps [first, last].
- */
+/* Steps [first, last] of what is not in the store for certain, which begins with step `begin`. */
 struct tail {
     int64_t begin, first, last;
     double *loss;
