@@ -51,8 +51,9 @@
 /* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a. With up to
  * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to
  * keep the multipliers busy. With up to THIN_ROWS rows a b that is dense in columns is not packed
- * but transposed on the way, beside whose cost the rows' own is small: up to THIN_PAIR rows over
- * two vectors in turn, so that one is transposed while the other's chains go on. */
+ * but transposed on the way, since one tile has all the rows (where there are registers for such a
+ * tile beside a square): up to THIN_PAIR rows over two vectors in turn, so that one is transposed
+ * while the other's chains go on. */
 #define WIDE 8
 #if SIMD_REGISTERS == 32
 #define TILE_ROWS 12
@@ -61,10 +62,9 @@
     TILES_6(X, vectors)                                                                            \
     X(7, vectors) X(8, vectors) X(9, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
 #define WIDE_TILES(X) X(1, 8) X(2, 8) X(3, 8)
-#define THIN_ROWS     8
+#define THIN_ROWS     TILE_ROWS
 #define THIN_PAIR     2
-#define THIN_TILES(X)                                                                              \
-    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(1, 2) X(2, 2)
+#define THIN_TILES(X) TILES(X, 1) X(1, 2) X(2, 2)
 #else
 #define TILE_ROWS         6
 #define WIDE_ROWS         1
@@ -86,8 +86,10 @@ static int64_t smaller(int64_t a, int64_t b)
 /* The size of the parts if n is cut into as few as possible, all about equal, none above most. */
 static int64_t even_part(int64_t n, int64_t most)
 {
+    if (n <= most)
+        return n > 0 ? n : 1;
     int64_t parts = (n + most - 1) / most;
-    return parts ? (n + parts - 1) / parts : 1;
+    return (n + parts - 1) / parts;
 }
 
 static struct matrix transposed(struct matrix x)
