@@ -38,8 +38,9 @@
 #define COPIED_COLUMNS 256
 
 /* With a few rows of a, a b of more than so many bytes comes from memory at the speed of that, if
- * it is read in the order in which it lies: so many of its rows side by side, from end to end. */
-#define STREAMED_LEAST (2 << 20)
+ * it is read in the order in which it lies: so many of its rows side by side, from end to end. One
+ * that the last-level cache holds comes sooner panel by panel. */
+#define STREAMED_LEAST (16 << 20)
 #define DEPTH_STREAMED 8
 
 /* A tile has the panel at its right fetched, which comes next, row by row as it reads its own: the
