@@ -9,6 +9,7 @@ all must agree. Prints rows (rows.py).
 import contextlib
 import json
 import random
+import subprocess
 import sys
 
 import numpy
@@ -34,7 +35,10 @@ class Contender:
         self.rates = []
 
     def run(self, program, seconds, connections):
-        return loaded(program, self.port, seconds, connections, self.requests)["rate"]
+        try:
+            return loaded(program, self.port, seconds, connections, self.requests)["rate"]
+        except subprocess.CalledProcessError:
+            sys.exit(f"{self.name} failed under {connections} connections")
 
     def answer(self):
         """To its first request."""
