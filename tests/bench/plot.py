@@ -15,7 +15,7 @@ MEDIAN = 1
 
 
 def draw_steps(axes, rows):
-    rows = [row for row in rows if row["bench"] == "step"]
+    rows = [row for row in rows if row["bench"] == "step" and row["peer"]]
     places = range(len(rows))
     axes.barh([p - 0.2 for p in places], [row["figure"][MEDIAN] for row in rows], 0.4, label="gradd")
     axes.barh([p + 0.2 for p in places], [row["peer"][MEDIAN] for row in rows], 0.4,
