@@ -226,7 +226,7 @@ static void blocks_continue_the_chain(void **state)
     static const int64_t shapes[][3] = {{200, 40, 300}, {40, 200, 300},  {1, 1100, 530},
                                         {3, 300, 600},  {1100, 1, 530},  {33, 33, 1030},
                                         {400, 33, 10},  {30, 1100, 260}, {30, 530, 1100},
-                                        {12, 10, 600},  {1, 4200, 1030}};
+                                        {12, 10, 600},  {1, 4200, 1030}, {3, 4200, 1030}};
     static const struct layouts layouts[] = {{ROWS, COLUMNS, ONE_ROW, ROWS},
                                              {ROWS, ROWS, NOTHING, ROWS},
                                              {COLUMNS, ROWS, ROWS, COLUMNS}};
