@@ -187,7 +187,7 @@ enum err_kind delete_checkpoint(struct call *c, struct err *e)
     if (!txn)
         return err_set(e, ERR_NOMEM, "", "no memory to delete the checkpoint");
     store_delete_checkpoint(txn, c->session->key, n);
-    if (c->session->spec.durability == DURABILITY_POWER)
+    if (c->session->spec.options.durability == DURABILITY_POWER)
         store_txn_sync(txn);
     rc = store_commit(txn, e);
     if (rc == ERR_NOT_FOUND)

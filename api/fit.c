@@ -260,7 +260,7 @@ static void change_rate(struct session *s, struct fit *f)
     if (lr == s->sgd.options.lr)
         return;
     session_begin_change(s);
-    s->sgd.options.lr = s->spec.optimizer.lr = lr;
+    s->sgd.options.lr = s->spec.options.optimizer.lr = lr;
     session_end_change(s);
 }
 

@@ -36,7 +36,7 @@ static enum err_kind keep_job(struct call *c, const struct job_view *v, struct e
     store_require_change(txn, s->key, s->seq);
     store_insert_job(txn, &job);
     call_keep_answer(c, txn);
-    if (s->spec.durability == DURABILITY_POWER)
+    if (s->spec.options.durability == DURABILITY_POWER)
         store_txn_sync(txn);
     return store_commit(txn, e);
 }

@@ -121,7 +121,7 @@ static enum err_kind cancel(struct call *c, const struct job_view *v, struct sto
     if (registry_get(&c->api->registry, v->model, c->scratch, &c->session, &ignored) != ERR_OK)
         c->session = NULL;
     store_finish_job(txn, v->n, job_verdict(txn, v, JOB_CANCELLED));
-    if (c->session && c->session->spec.durability == DURABILITY_POWER)
+    if (c->session && c->session->spec.options.durability == DURABILITY_POWER)
         store_txn_sync(txn);
     enum err_kind rc = store_commit(txn, e);
     if (rc)

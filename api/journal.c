@@ -224,7 +224,7 @@ enum err_kind journal_append(struct session *s, const struct change *change, str
     if (rc) {
         store_txn_drop(*out);
         *out = NULL;
-    } else if (s->spec.durability == DURABILITY_POWER) {
+    } else if (s->spec.options.durability == DURABILITY_POWER) {
         store_txn_sync(*out);
     }
     return rc;

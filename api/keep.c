@@ -44,8 +44,8 @@ static void write_options(struct json_out *w, const struct session *s)
 {
     json_key(w, "optimizer");
     spec_write_optimizer(w, &s->sgd.options);
-    json_key_string(w, "on_divergence", on_divergence_names[s->spec.on_divergence]);
-    json_key_string(w, "durability", durability_names[s->spec.durability]);
+    json_key_string(w, "on_divergence", on_divergence_names[s->spec.options.on_divergence]);
+    json_key_string(w, "durability", durability_names[s->spec.options.durability]);
     write_flags(w, "requires_grad", s, requires_grad);
 }
 
@@ -78,8 +78,8 @@ static void state_write(struct json_out *w, const struct session *s)
 
 /* What a state text says, checked, before any of it is put to use. */
 struct state {
-    struct spec spec; /* only what a patch may change */
-    int64_t *flags;   /* requires_grad, has_gradient, has_momentum: one list after the other */
+    struct spec_options options;
+    int64_t *flags; /* requires_grad, has_gradient, has_momentum: one list after the other */
     int64_t arithmetic, cursor, accumulated, updated_at;
     double loss_pending;
     int loss_dtype; /* enum dtype */
@@ -123,13 +123,13 @@ static enum err_kind state_read(const char *text, const struct session *s, struc
 {
     struct json j = {.root = NULL};
     *out = (struct state){
-        .spec = s->spec, .loss_pending = NAN, .loss_dtype = (int)session_loss_dtype(s)};
+        .options = s->spec.options, .loss_pending = NAN, .loss_dtype = (int)session_loss_dtype(s)};
     out->flags = mem_array((size_t)s->module->parameters * FLAGS_LISTS, sizeof *out->flags);
     if (!out->flags)
         return err_set(e, ERR_NOMEM, "", "no memory for the checkpoint's state");
     enum err_kind rc = json_parse(text, strlen(text), &j, e);
     if (!rc)
-        rc = spec_patch(&out->spec, j.root, e);
+        rc = spec_patch(&out->options, j.root, e);
     if (!rc)
         rc = flags_read(&j, FLAGS_LISTS, s->module->parameters, out->flags, e);
     if (!rc)
@@ -152,10 +152,11 @@ static enum err_kind state_read(const char *text, const struct session *s, struc
     return rc;
 }
 
-static void put_options(struct session *s, const struct spec *spec, const int64_t *requires_grad)
+static void put_options(struct session *s, const struct spec_options *options,
+                        const int64_t *requires_grad)
 {
-    s->spec = *spec;
-    s->sgd.options = spec->optimizer;
+    s->spec.options = *options;
+    s->sgd.options = options->optimizer;
     for (int i = 0; i < s->module->parameters; i++)
         s->module->parameter[i].tensor.requires_grad = requires_grad[i] != 0;
 }
@@ -163,17 +164,17 @@ static void put_options(struct session *s, const struct spec *spec, const int64_
 enum err_kind session_read_options(struct session *s, const char *text, struct err *e)
 {
     struct json j = {.root = NULL};
-    struct spec spec = s->spec;
+    struct spec_options options = s->spec.options;
     int64_t *flags = mem_array((size_t)s->module->parameters, sizeof *flags);
     enum err_kind rc = flags ? json_parse(text, strlen(text), &j, e)
                              : err_set(e, ERR_NOMEM, "", "no memory for the options");
     if (!rc)
-        rc = spec_patch(&spec, j.root, e);
+        rc = spec_patch(&options, j.root, e);
     if (!rc)
         rc = flags_read(&j, 1 + FLAGS_REQUIRES_GRAD, s->module->parameters, flags, e);
     if (!rc) {
         session_begin_change(s);
-        put_options(s, &spec, flags);
+        put_options(s, &options, flags);
         sgd_touch(&s->sgd);
         session_end_change(s);
     }
@@ -389,7 +390,7 @@ static enum err_kind fill(struct store_txn *txn, struct session *s, const struct
         store_insert_answer(txn, what->answer);
     if (what->job)
         store_finish_job(txn, what->job, what->verdict);
-    if (s->spec.durability == DURABILITY_POWER)
+    if (s->spec.options.durability == DURABILITY_POWER)
         store_txn_sync(txn);
     return ERR_OK;
 }
@@ -502,7 +503,7 @@ static enum err_kind put(struct session *s, const struct store_checkpoint *c, st
         m->parameter[i].tensor.grad = has_grad[i] ? &m->parameter[i].slot : NULL;
         s->sgd.has_momentum[i] = has_buffer[i] != 0;
     }
-    put_options(s, &state->spec, flags + FLAGS_REQUIRES_GRAD * m->parameters);
+    put_options(s, &state->options, flags + FLAGS_REQUIRES_GRAD * m->parameters);
     session_touch(s);
     s->step = c->step;
     s->loss_last = c->loss;
@@ -535,14 +536,14 @@ enum err_kind session_put(struct session *s, const struct store_checkpoint *c, s
 
 enum err_kind session_go_to(struct session *s, const struct store_checkpoint *c, struct err *e)
 {
-    int durability = s->spec.durability;
+    int durability = s->spec.options.durability;
     struct fit *fit = s->fit;
     s->fit = NULL;
     enum err_kind rc = session_put(s, c, e);
     fit_free(s->fit);
     pthread_rwlock_wrlock(&s->lock);
     s->fit = fit;
-    s->spec.durability = durability;
+    s->spec.options.durability = durability;
     pthread_rwlock_unlock(&s->lock);
     return rc;
 }

@@ -123,7 +123,7 @@ static enum err_kind make(struct call *c, const char *id, const char *spec, stru
     } else {
         store_insert_model(txn, &model);
         call_keep_answer(c, txn);
-        if (s->spec.durability == DURABILITY_POWER)
+        if (s->spec.options.durability == DURABILITY_POWER)
             store_txn_sync(txn);
         rc = store_commit(txn, e);
     }
@@ -261,12 +261,12 @@ enum err_kind patch_model(struct call *c, struct err *e)
     static const char *const names[] = {"optimizer", "requires_grad", "on_divergence", "durability",
                                         NULL};
     struct session *s = c->session;
-    struct spec spec = s->spec;
+    struct spec_options options = s->spec.options;
     const cJSON *frozen;
     bool thaw = cJSON_IsNull(field_find(c->in.root, "requires_grad")); /* removed: the default */
     enum err_kind rc = fields_check(c->in.root, names, e);
     if (!rc)
-        rc = spec_patch(&spec, c->in.root, e);
+        rc = spec_patch(&options, c->in.root, e);
     if (!rc)
         rc = field_object(c->in.root, "requires_grad", OPTIONAL, &frozen, e);
     if (!rc)
@@ -275,8 +275,8 @@ enum err_kind patch_model(struct call *c, struct err *e)
         return rc;
     bool was_journaled = session_is_journaled(s);
     session_begin_change(s);
-    s->spec = spec;
-    s->sgd.options = spec.optimizer;
+    s->spec.options = options;
+    s->sgd.options = options.optimizer;
     s->diverged = false;
     sgd_touch(&s->sgd);
     for (int i = 0; thaw && i < s->module->parameters; i++)
@@ -317,7 +317,7 @@ enum err_kind delete_model(struct call *c, struct err *e)
     }
     store_delete_model(txn, c->session->key);
     cancel_jobs(c, txn);
-    if (c->session->spec.durability == DURABILITY_POWER)
+    if (c->session->spec.options.durability == DURABILITY_POWER)
         store_txn_sync(txn);
     rc = store_commit(txn, e);
     if (!rc)

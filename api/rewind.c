@@ -211,7 +211,7 @@ static enum err_kind make(struct call *c, struct fork *f, const char *id, bool n
     fit_free(made->fit); /* a job is its model's */
     made->fit = NULL;
     snprintf(made->id, sizeof made->id, "%s", id);
-    made->spec.durability = s->spec.durability;
+    made->spec.options.durability = s->spec.options.durability;
     snprintf(f->model.id, sizeof f->model.id, "%s", id);
     made->created_at = made->updated_at = f->model.created_at = clock_millis();
     made->seq = made->proven_seq = made->base_seq = 0;
@@ -246,7 +246,7 @@ static enum err_kind keep(struct call *c, struct fork *f, struct err *e)
     call_location(c, "/models/%s", made->id);
     call_tag(c, model_write(&c->out, made));
     call_keep_answer(c, txn);
-    if (made->spec.durability == DURABILITY_POWER)
+    if (made->spec.options.durability == DURABILITY_POWER)
         store_txn_sync(txn);
     enum err_kind rc = store_commit(txn, e);
     if (rc == ERR_CONFLICT)

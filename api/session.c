@@ -84,7 +84,7 @@ static enum err_kind build(struct session *s, const char *text, struct err *e)
         return err_set(e, ERR_NOMEM, "", "no memory for the model \"%s\"", s->id);
     atomic_store(&s->loss_dtype, s->spec.dtype);
     rc = sgd_init(&s->sgd, s->module, e);
-    s->sgd.options = s->spec.optimizer;
+    s->sgd.options = s->spec.options.optimizer;
     return rc;
 }
 
@@ -337,7 +337,7 @@ static enum err_kind measure(struct session *s, struct step_result *r, struct er
 {
     const struct kernels *k = s->api->kernels;
     r->grad_norm = module_gradient_norm(s->module, k);
-    if (s->spec.on_divergence == DIVERGENCE_CONTINUE)
+    if (s->spec.options.on_divergence == DIVERGENCE_CONTINUE)
         return ERR_OK;
     if (!isfinite(r->loss))
         return diverged(s, "the loss", e);
@@ -353,9 +353,9 @@ static enum err_kind measure_owed(struct session *s, struct tape *t, struct step
     if (!t->owed)
         return measure(s, r, e);
     r->grad_norm = module_gradient_bound(s->module, t);
-    if (s->spec.on_divergence == DIVERGENCE_STOP)
+    if (s->spec.options.on_divergence == DIVERGENCE_STOP)
         sgd_know_reach(&s->sgd, s->module, s->api->kernels);
-    bool safe = s->spec.on_divergence == DIVERGENCE_CONTINUE
+    bool safe = s->spec.options.on_divergence == DIVERGENCE_CONTINUE
                     ? isfinite(r->grad_norm)
                     : isfinite(r->loss) && sgd_is_safe(&s->sgd, s->module, r->grad_norm);
     if (safe)
@@ -369,7 +369,7 @@ static enum err_kind measure_owed(struct session *s, struct tape *t, struct step
 static enum err_kind update(struct session *s, const struct tape *t, const struct step_result *r,
                             bool digest, struct err *e)
 {
-    bool stop = s->spec.on_divergence == DIVERGENCE_STOP;
+    bool stop = s->spec.options.on_divergence == DIVERGENCE_STOP;
     enum err_kind rc = reserve_loss(s, e);
     if (rc)
         return rc;

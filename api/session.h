@@ -44,7 +44,7 @@ struct session {
     char id[STORE_ID_BYTES]; /* [I] */
     int64_t key, created_at; /* [I] the store's number; ms */
     pthread_rwlock_t lock;
-    struct spec spec;        /* [l] layers, loss, dtype and seed [I] */
+    struct spec spec;        /* [I] but for its options [l] */
     struct module *module;   /* [l] parameters and requires_grad; gradients [L] */
     struct sgd sgd;          /* [l] */
     int64_t step;            /* [l] optimizer steps applied */
@@ -160,7 +160,7 @@ MUST_USE enum err_kind session_copy_tail(struct session *to, const struct sessio
 uint64_t session_digest(struct session *s);
 static inline bool session_is_journaled(const struct session *s)
 {
-    return s->spec.durability != DURABILITY_NONE;
+    return s->spec.options.durability != DURABILITY_NONE;
 }
 
 static inline enum dtype session_loss_dtype(const struct session *s)

@@ -122,7 +122,9 @@ enum err_kind spec_read(const struct json *j, size_t max_bytes, struct spec *out
         "dtype", "seed",   "on_divergence", "durability", NULL};
     const cJSON *root = j->root, *optimizer;
     int dtype = 0;
-    *out = (struct spec){.on_divergence = DIVERGENCE_STOP, .durability = DURABILITY_PROCESS};
+    struct spec_options *o = &out->options;
+    *out = (struct spec){.options = {.on_divergence = DIVERGENCE_STOP}};
+    o->durability = DURABILITY_PROCESS;
     enum err_kind rc = fields_check(root, names, e);
     if (!rc)
         rc = layers_read(root, out, e);
@@ -130,17 +132,17 @@ enum err_kind spec_read(const struct json *j, size_t max_bytes, struct spec *out
         rc = loss_read(field_find(root, "loss"), &out->loss, e);
     if (!rc)
         rc = field_object(root, "optimizer", OPTIONAL, &optimizer, e);
-    if (!rc && optimizer_read(optimizer, NULL, &out->optimizer, e) != ERR_OK)
+    if (!rc && optimizer_read(optimizer, NULL, &o->optimizer, e) != ERR_OK)
         rc = err_prefix(e, "/optimizer");
     if (!rc)
         rc = field_choice(root, "dtype", OPTIONAL, float_names, &dtype, e);
     if (!rc)
         rc = field_int(root, "seed", OPTIONAL, 0, SEED_MAX, &out->seed, e);
     if (!rc)
-        rc = field_choice(root, "on_divergence", OPTIONAL, on_divergence_names, &out->on_divergence,
+        rc = field_choice(root, "on_divergence", OPTIONAL, on_divergence_names, &o->on_divergence,
                           e);
     if (!rc)
-        rc = field_choice(root, "durability", OPTIONAL, durability_names, &out->durability, e);
+        rc = field_choice(root, "durability", OPTIONAL, durability_names, &o->durability, e);
     out->dtype = dtype == 0 ? DTYPE_FLOAT32 : DTYPE_FLOAT64;
     return rc ? rc : form_read(j, max_bytes, out, e);
 }
@@ -158,9 +160,9 @@ static bool is_removed(const cJSON *object, const char *name)
     return cJSON_IsNull(field_find(object, name));
 }
 
-enum err_kind spec_patch(struct spec *s, const cJSON *object, struct err *e)
+enum err_kind spec_patch(struct spec_options *o, const cJSON *object, struct err *e)
 {
-    struct spec next = *s;
+    struct spec_options next = *o;
     const cJSON *optimizer;
     bool reset = is_removed(object, "optimizer");
     if (is_removed(object, "on_divergence"))
@@ -169,7 +171,7 @@ enum err_kind spec_patch(struct spec *s, const cJSON *object, struct err *e)
         next.durability = DURABILITY_PROCESS;
     enum err_kind rc = field_object(object, "optimizer", OPTIONAL, &optimizer, e);
     if (!rc && (optimizer || reset) &&
-        optimizer_read(optimizer, reset ? NULL : &s->optimizer, &next.optimizer, e) != ERR_OK)
+        optimizer_read(optimizer, reset ? NULL : &o->optimizer, &next.optimizer, e) != ERR_OK)
         rc = err_prefix(e, "/optimizer");
     if (!rc)
         rc = field_choice(object, "on_divergence", OPTIONAL, on_divergence_names,
@@ -177,7 +179,7 @@ enum err_kind spec_patch(struct spec *s, const cJSON *object, struct err *e)
     if (!rc)
         rc = field_choice(object, "durability", OPTIONAL, durability_names, &next.durability, e);
     if (!rc)
-        *s = next;
+        *o = next;
     return rc;
 }
 
@@ -227,11 +229,11 @@ static void write_members(struct json_out *w, const struct spec *s, bool whole)
     json_key(w, "loss");
     options_write(w, &s->loss.type->options, s->loss.value);
     json_key(w, "optimizer");
-    spec_write_optimizer(w, &s->optimizer);
+    spec_write_optimizer(w, &s->options.optimizer);
     json_key_string(w, "dtype", dtype_name(s->dtype));
     json_key_int(w, "seed", s->seed);
-    json_key_string(w, "on_divergence", on_divergence_names[s->on_divergence]);
-    json_key_string(w, "durability", durability_names[s->durability]);
+    json_key_string(w, "on_divergence", on_divergence_names[s->options.on_divergence]);
+    json_key_string(w, "durability", durability_names[s->options.durability]);
 }
 
 void spec_write(struct json_out *w, const struct spec *s)

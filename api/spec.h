@@ -20,7 +20,15 @@ enum on_divergence { DIVERGENCE_STOP, DIVERGENCE_CONTINUE };
 enum durability { DURABILITY_PROCESS, DURABILITY_POWER, DURABILITY_NONE };
 extern const char *const on_divergence_names[], *const durability_names[];
 
-/* Either layers, or a program over parameters. Copies share what is owned. */
+/* What PATCH may change, under the session's lock. */
+struct spec_options {
+    struct sgd_options optimizer;
+    int on_divergence; /* enum on_divergence */
+    int durability;    /* enum durability */
+};
+
+/* Either layers, or a program over parameters. All but the options stays as it was read: forwards
+ * look at it without a lock. */
 struct spec {
     struct layer *layer; /* owned */
     int layers;
@@ -30,12 +38,9 @@ struct spec {
     int parameters;
     enum dtype parameter_dtype;
     struct loss loss;
-    struct sgd_options optimizer;
     enum dtype dtype;
     int64_t seed;
-    /* What PATCH may change beside the optimizer. */
-    int on_divergence; /* enum on_divergence */
-    int durability;    /* enum durability */
+    struct spec_options options;
 };
 
 /* Reads a whole spec; an "id" beside it is left to the caller.
@@ -53,7 +58,7 @@ void spec_write_whole(struct json_out *w, const struct spec *s);
 
 /* A merge patch of {"optimizer", "on_divergence", "durability"}; other fields are ignored.
  * Nothing is changed after an error. */
-MUST_USE enum err_kind spec_patch(struct spec *s, const cJSON *object, struct err *e);
+MUST_USE enum err_kind spec_patch(struct spec_options *o, const cJSON *object, struct err *e);
 /* Values of a list as an object, "type" first. */
 void options_write(struct json_out *w, const struct options *list, const double *value);
 void spec_write_optimizer(struct json_out *w, const struct sgd_options *o);
