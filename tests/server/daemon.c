@@ -152,6 +152,22 @@ void daemon_signal(struct daemon *d, int signal)
     assert_int_equal(kill(d->pid, signal), 0);
 }
 
+static int code_of(int status)
+{
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* A sanitizer's report, for one, is nowhere else. */
+static void show_end(const struct daemon *d, int code)
+{
+    char *log = daemon_log(d);
+    size_t bytes = strlen(log);
+    /* print_message cuts what is long */
+    printf("exit %d; the log ends:\n%s\n", code, log + (bytes > 16000 ? bytes - 16000 : 0));
+    fflush(stdout);
+    free(log);
+}
+
 static int wait_child(struct daemon *d)
 {
     int status = 0;
@@ -164,19 +180,14 @@ static int wait_child(struct daemon *d)
     if (ended != d->pid)
         fail_msg("process %d does not end", (int)d->pid);
     d->pid = 0;
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    return code_of(status);
 }
 
 int daemon_wait(struct daemon *d)
 {
     int code = wait_child(d);
-    /* A sanitizer's report, for one, is nowhere else; SIGKILL was ours. */
-    if (code != 0 && code != 128 + SIGKILL) {
-        char *log = daemon_log(d);
-        size_t bytes = strlen(log);
-        print_message("exit %d; the log ends:\n%s", code, log + (bytes > 4000 ? bytes - 4000 : 0));
-        free(log);
-    }
+    if (code != 0 && code != 128 + SIGKILL) /* which was ours */
+        show_end(d, code);
     return code;
 }
 
@@ -201,7 +212,10 @@ int daemon_run(struct daemon *d, const char *binary, const char *const *args)
 
 void daemon_remove(struct daemon *d)
 {
-    if (d->pid > 0) {
+    int status;
+    if (d->pid > 0 && waitpid(d->pid, &status, WNOHANG) == d->pid) {
+        show_end(d, code_of(status)); /* by itself: so a test saw it end, and failed */
+    } else if (d->pid > 0) {
         kill(d->pid, SIGKILL);
         waitpid(d->pid, NULL, 0);
     }

@@ -170,6 +170,7 @@ struct client {
     pthread_t thread;
     int model;
     int failed;                  /* answers that were not 2xx */
+    char failure[300];           /* the first of them */
     int stale;                   /* reads that came before an acknowledged step */
     char *kept[VIEWS][KEPT_MAX]; /* a reader's answers, those that differ from the one before */
     size_t count[VIEWS];
@@ -178,6 +179,13 @@ static const char *const id_of[MODELS] = {"m0", "m1", "m2", "m3"};
 static atomic_int acknowledged[MODELS]; /* the step that the writer's last answer told */
 static atomic_int writers;              /* still at work */
 
+static void note_failure(struct client *c, int i, const struct model_client *m)
+{
+    if (!c->failed++)
+        snprintf(c->failure, sizeof c->failure, "model %d, call %d: %ld %.200s", c->model, i,
+                 m->reply ? m->reply->status : 0L, m->reply ? m->reply->body : "no answer");
+}
+
 static void *run_writer(void *arg)
 {
     struct client *c = arg;
@@ -185,7 +193,8 @@ static void *run_writer(void *arg)
     model_client_open(&m, d.url);
     for (int i = 0; i < SCRIPT; i++) {
         long status = do_verb(&m, id_of[c->model], i, STEPS_AT_ONCE);
-        c->failed += status != 200 && status != 201;
+        if (status != 200 && status != 201)
+            note_failure(c, i, &m);
         const cJSON *step = member(m.json, "step");
         if (step)
             atomic_store(&acknowledged[c->model], step->valueint);
@@ -211,7 +220,8 @@ static void *run_reader(void *arg)
     for (int i = 0; (atomic_load(&writers) > 0 || i < VIEWS) && !c->failed; i++) {
         enum view view = (enum view)(i % VIEWS);
         int step = atomic_load(&acknowledged[c->model]);
-        c->failed += read_view(&m, id_of[c->model], view) != 200;
+        if (read_view(&m, id_of[c->model], view) != 200)
+            note_failure(c, i, &m);
         const cJSON *seen = member(m.json, "step");
         c->stale += !seen || seen->valueint < step;
         keep(c, view, m.reply ? m.reply->body : "no answer");
@@ -241,9 +251,15 @@ static char *run_alone(int model, struct history *h)
     return text;
 }
 
+static void assert_none_failed(const struct client *c)
+{
+    if (c->failed)
+        fail_msg("%d answers failed, the first: %s", c->failed, c->failure);
+}
+
 static void judge_reader(struct client *c, const struct history *h)
 {
-    assert_int_equal(c->failed, 0);
+    assert_none_failed(c);
     assert_int_equal(c->stale, 0);
     for (int v = 0; v < VIEWS; v++)
         for (size_t i = 0; i < c->count[v]; i++) {
@@ -274,7 +290,7 @@ static void run_together(struct client *writer, struct client *reader)
         pthread_join(reader[i].thread, NULL);
     }
     for (int i = 0; i < MODELS; i++)
-        assert_int_equal(writer[i].failed, 0);
+        assert_none_failed(&writer[i]);
 }
 
 static void test_together_as_alone(void **state)

@@ -1,4 +1,5 @@
-/* Races for one id and for one key: who creates, who deletes, what those behind them are told.
+/* Races for one id and for one key: who creates, who deletes, what those behind them are told. And
+ * every read beside every change of one model, which ThreadSanitizer looks at.
  *
  * Client threads count; what they have found is judged by the test's own thread. */
 #include <setjmp.h>
@@ -57,7 +58,7 @@ struct counts {
     pthread_t thread;
     int number; /* which of the clients this is */
     int made, refused, deleted, absent;
-    char strange[100]; /* the first answer that should not have been */
+    char strange[300]; /* the first answer that should not have been */
 };
 static atomic_int served; /* by all clients together */
 static atomic_int left;   /* how many clients are done */
@@ -281,15 +282,110 @@ static void test_one_effect_for_one_key(void **state)
     assert_int_equal(daemon_stop(&d), 0);
 }
 
+/* ---- every read beside every change ---------------------------------------------------------- */
+
+struct request {
+    const char *method, *body, *path;
+};
+
+static const struct request reads[] = {
+    {"POST", PROBE, "/forward"},
+    {"POST", BATCH, "/forward"},
+    {"GET", NULL, ""},
+    {"GET", NULL, "/parameters"},
+    {"GET", NULL, "/parameters/0.weight"},
+    {"GET", NULL, "/gradients"},
+    {"GET", NULL, "/gradients?summary=1"},
+    {"GET", NULL, "/graph"},
+    {"GET", NULL, "/losses"},
+    {"GET", NULL, "/batches"},
+    {"GET", NULL, "/batches/1"},
+    {"GET", NULL, "/checkpoints"},
+    {"GET", NULL, "/checkpoints/1"},
+};
+
+static const struct request changes[] = {
+    {"POST", "{}", "/step"},
+    {"POST", "{\"steps\":5}", "/step"},
+    {"PATCH", "{\"optimizer\":{\"lr\":0.01,\"momentum\":0.5},\"durability\":\"none\"}", ""},
+    {"PATCH", "{\"requires_grad\":{\"0.bias\":false},\"on_divergence\":\"continue\"}", ""},
+    {"POST", BATCH, "/batches"},
+    {"POST", "{\"batch\":1}", "/backward"},
+    {"POST", "{}", "/optimizer/step"},
+    {"PATCH", "{\"requires_grad\":null,\"durability\":\"power\"}", ""},
+    {"POST", "{}", "/zero_grad"},
+    {"PUT", "{\"parameters\":{\"0.bias\":{\"data\":[0.5,-1]}}}", "/parameters/0.bias"},
+    {"POST", "{\"label\":\"one\"}", "/checkpoints"},
+    {"PATCH", "{\"optimizer\":null,\"on_divergence\":null,\"durability\":null}", ""},
+    {"POST", "{}", "/checkpoints/1/restore"},
+};
+
+#define LENGTH(list) ((int)(sizeof(list) / sizeof *(list)))
+
+static void ask_in_turn(struct counts *c, const struct request *list, int length, int i,
+                        struct model_client *m)
+{
+    const struct request *r = &list[i % length];
+    long status = try_ask(m, r->method, r->body, "/models/seen%s", r->path);
+    if (status < 200 || status > 299)
+        note_strange(c, m->reply ? m->reply->body : r->path, status);
+}
+
+static void *read_on(void *arg)
+{
+    struct counts *c = arg;
+    struct model_client m;
+    model_client_open(&m, d.url);
+    for (int i = c->number; atomic_load(&left) == 0 && !c->strange[0]; i++)
+        ask_in_turn(c, reads, LENGTH(reads), i, &m);
+    model_client_close(&m);
+    return NULL;
+}
+
+static void *change_on(void *arg)
+{
+    struct counts *c = arg;
+    struct model_client m;
+    model_client_open(&m, d.url);
+    for (int i = 0; i < COUNT(40) * LENGTH(changes) && !c->strange[0]; i++)
+        ask_in_turn(c, changes, LENGTH(changes), i, &m);
+    atomic_fetch_add(&left, 1);
+    model_client_close(&m);
+    return NULL;
+}
+
+static void test_reads_beside_changes(void **state)
+{
+    enum { CLIENTS = 5 };
+    static struct counts c[CLIENTS];
+    struct model_client m;
+    (void)state;
+    daemon_start(&d, DAEMON_REAL, ARGS("--workers", "4", "--checkpoint-steps", "3"));
+    model_client_open(&m, d.url);
+    assert_int_equal(make_model(&m, "seen", 1), 201);
+    ask(&m, 201, "POST", BATCH, "/models/seen/batches");
+    ask(&m, 201, "POST", "{}", "/models/seen/checkpoints");
+    atomic_store(&left, 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        c[i] = (struct counts){.number = 4 * i};
+        start_thread(&c[i].thread, i ? read_on : change_on, &c[i]);
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        pthread_join(c[i].thread, NULL);
+    for (int i = 0; i < CLIENTS; i++)
+        assert_string_equal(c[i].strange, "");
+    model_client_close(&m);
+    assert_int_equal(daemon_stop(&d), 0);
+}
+
 #define RACE_TEST(f) cmocka_unit_test_teardown(f, clean_up)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RACE_TEST(test_delete_under_load),
-        RACE_TEST(test_create_and_delete_storm),
-        RACE_TEST(test_one_creates),
-        RACE_TEST(test_one_effect_for_one_key),
+        RACE_TEST(test_delete_under_load),    RACE_TEST(test_create_and_delete_storm),
+        RACE_TEST(test_one_creates),          RACE_TEST(test_one_effect_for_one_key),
+        RACE_TEST(test_reads_beside_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
