@@ -26,15 +26,20 @@ int fixture_setup(void **state)
     return 0;
 }
 
-int fixture_teardown(void **state)
+static void remove_files(const struct fixture *f)
 {
-    struct fixture *f = *state;
-    fixture_close(f);
     DIR *folder = opendir(f->folder);
     for (struct dirent *entry; folder && (entry = readdir(folder));)
         unlinkat(dirfd(folder), entry->d_name, 0);
     if (folder)
         closedir(folder);
+}
+
+int fixture_teardown(void **state)
+{
+    struct fixture *f = *state;
+    fixture_close(f);
+    remove_files(f);
     int rc = rmdir(f->folder);
     free(f);
     return rc;
@@ -54,6 +59,13 @@ void fixture_close(struct fixture *f)
 void fixture_reopen(struct fixture *f)
 {
     fixture_close(f);
+    fixture_open(f);
+}
+
+void fixture_renew(struct fixture *f)
+{
+    fixture_close(f);
+    remove_files(f);
     fixture_open(f);
 }
 

@@ -27,6 +27,7 @@ int fixture_teardown(void **state);
 void fixture_open(struct fixture *f);
 void fixture_close(struct fixture *f);
 void fixture_reopen(struct fixture *f);
+void fixture_renew(struct fixture *f); /* empty again */
 
 /* What the latest call said; every call in the tests is given it. */
 extern struct err last;
