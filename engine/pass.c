@@ -16,7 +16,8 @@
 /* A sweep in so many parts at most, by several threads: of so many elements, or flops, at least.
  * A part is so many elements, or rows; or, of a weight that the threads' caches can hold, so many
  * columns: these are what a thread's parts of the product forward read (matmul_parts.c), and so the
- * weight need not go from one core to the other in every step. */
+ * weight need not go from one core to the other in every step. Not so where squares are summed, the
+ * last step of a call: sums over runs as short as that take longer than all else. */
 #define SHARED_ELEMENTS (1 << 18)
 #define SHARED_FLOPS    3e6
 #define PARTS_MAX       32
@@ -234,7 +235,7 @@ static double sweep_shared(const struct pass *p, const struct run *whole)
 {
     struct run run = *whole, *r = &run;
     struct sharing s = {.pass = p, .run = r};
-    r->by_columns = r->w && !is_flat(&r->w->product) && r->n <= CACHED_ELEMENTS &&
+    r->by_columns = !p->squares && r->w && !is_flat(&r->w->product) && r->n <= CACHED_ELEMENTS &&
                     r->w->product.n >= 2 * PART_COLUMNS &&
                     r->w->product.n <= PARTS_MAX * PART_COLUMNS;
     if (r->by_columns)
