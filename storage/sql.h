@@ -57,6 +57,7 @@ struct db {
     bool dirty;                  /* committed, but maybe not on the disk yet */
     sqlite3_file *syncing;       /* the log, while it is synced aside (upkeep.h) */
     int sync_code;               /* … what SQLite said of that */
+    bool synced;                 /* it was, and the next round goes on from there */
     int wal_pages;
     struct timespec settle_at; /* CLOCK_MONOTONIC: no slice of settling before */
     int64_t new_model;         /* key of the one inserted last (STORE_NEW_MODEL) */

@@ -68,10 +68,9 @@ static sqlite3_file *find_log(struct db *db, int *code)
     return !*code && log && log->pMethods ? log : NULL;
 }
 
-static void end_sync(struct db *db, int code)
+static void judge(struct db *db, int code)
 {
     struct err e;
-    db->syncing = NULL;
     if (code)
         (void)db_fail(db, code, &e);
 }
@@ -83,19 +82,19 @@ void upkeep_sync(struct db *db)
     if (log)
         code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
     db->dirty = false;
-    end_sync(db, code);
+    judge(db, code);
 }
 
 bool upkeep_begin_sync(struct db *db)
 {
     bool due = is_long(db) || (db->dirty && is_past(sync_time(db)));
-    if (!due || !atomic_load(&db->healthy))
+    if (!due || db->syncing || !atomic_load(&db->healthy))
         return false;
     db->syncing = find_log(db, &db->sync_code);
     db->dirty = false;  /* what is committed from here on is dirty anew */
     if (!db->syncing) { /* there is no log, so nothing is in it */
         db->wal_pages = 0;
-        end_sync(db, db->sync_code);
+        judge(db, db->sync_code);
     }
     return db->syncing;
 }
@@ -105,6 +104,13 @@ bool upkeep_begin_sync(struct db *db)
 void upkeep_sync_aside(struct db *db)
 {
     db->sync_code = db->syncing->pMethods->xSync(db->syncing, SQLITE_SYNC_NORMAL);
+}
+
+void upkeep_end_sync(struct db *db)
+{
+    db->syncing = NULL;
+    db->synced = true;
+    judge(db, db->sync_code);
 }
 
 /* Syncs the log, copies it to the main file and syncs that; the next commit starts the log anew.
@@ -143,9 +149,8 @@ static enum err_kind settle(struct db *db, struct err *e)
 void upkeep_run(struct db *db)
 {
     struct err e;
-    bool synced = db->syncing;
-    if (synced)
-        end_sync(db, db->sync_code);
+    bool synced = db->synced;
+    db->synced = false;
     if (!atomic_load(&db->healthy))
         return;
     if (synced && is_long(db)) /* which syncs again, but there is little left */
@@ -170,7 +175,7 @@ void upkeep_finish(struct db *db)
     /* a log in doubt is left for the next start to judge */
     struct err e;
     if (db->syncing)
-        end_sync(db, db->sync_code);
+        upkeep_end_sync(db);
     if (!atomic_load(&db->healthy))
         return;
     if (settle_now(db, &e) && !atomic_load(&db->healthy))

@@ -20,10 +20,11 @@ void upkeep_watch(struct db *db);
 void upkeep_restart_log(struct db *db);
 /* Syncs what was committed. A failure ends the db's health. */
 void upkeep_sync(struct db *db);
-/* The same aside, while others own the connection and commit: a sync takes milliseconds. Its owner
- * begins it, if it is time (true); the next round ends it. */
+/* The same aside, on another thread, while others own the connection and commit. Its owner begins
+ * it, if it is time (true), and ends it, before the next round. */
 bool upkeep_begin_sync(struct db *db);
 void upkeep_sync_aside(struct db *db);
+void upkeep_end_sync(struct db *db);
 /* One round; short. A failure that matters ends the db's health (db_fail). */
 void upkeep_run(struct db *db);
 /* Whether the next round has work at some time: *at (CLOCK_MONOTONIC, {0} is now). */

@@ -291,17 +291,22 @@ static enum err_kind push_and_wait(struct store *s, struct job *job, struct err 
     return job->err.kind;
 }
 
+static void call_syncer(struct store *s)
+{
+    lock_take(&s->lock);
+    s->sync = SYNC_DUE;
+    pthread_cond_signal(&s->sync_due);
+    lock_give(&s->lock);
+}
+
 /* Gives the connection away, waits until it is free and a job or the upkeep has come, and takes it
- * with all jobs there are. Between the two a sync is made that is due, and then the upkeep goes on.
- * false: closing, and nothing is left. */
+ * with all jobs there are. false: closing, and nothing is left. */
 static bool take_jobs(struct store *s, struct job **jobs)
 {
-    bool sync = upkeep_begin_sync(&s->db);
+    if (upkeep_begin_sync(&s->db))
+        call_syncer(s);
     disown(s);
-    if (sync)
-        upkeep_sync_aside(&s->db);
     lock_take(&s->lock);
-    s->wanted = s->wanted || sync;
     while (s->owned || !(s->wanted || s->called || s->closing || is_time(s))) {
         s->asleep = s->owned || !s->timed; /* until the connection comes back, or there is news */
         if (s->asleep)
@@ -315,7 +320,11 @@ static bool take_jobs(struct store *s, struct job **jobs)
     bool more = s->first || !s->closing;
     bool all = s->called || s->closing; /* else who put them off is about to see to them */
     *jobs = all ? take_queue_locked(s) : NULL;
+    bool synced = s->sync == SYNC_MADE;
+    s->sync = synced ? SYNC_NONE : s->sync;
     lock_give(&s->lock);
+    if (synced)
+        upkeep_end_sync(&s->db);
     return more;
 }
 
@@ -504,6 +513,47 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
+static void *syncer_main(void *arg)
+{
+    struct store *s = arg;
+    lock_take(&s->lock);
+    while (!s->closing) {
+        if (s->sync != SYNC_DUE) {
+            lock_wait(&s->lock, &s->sync_due);
+            continue;
+        }
+        lock_give(&s->lock);
+        upkeep_sync_aside(&s->db);
+        lock_take(&s->lock);
+        s->sync = SYNC_MADE;
+        s->wanted = true;
+        if (!s->owned)
+            pthread_cond_signal(&s->work);
+    }
+    lock_give(&s->lock);
+    return NULL;
+}
+
+/* ---- starting and stopping ----------------------------------------------------------------- */
+
+static void close_all(struct store *s)
+{
+    pthread_cond_destroy(&s->sync_due);
+    pthread_cond_destroy(&s->freed);
+    pthread_cond_destroy(&s->answered);
+    pthread_cond_destroy(&s->work);
+    lock_close(&s->lock);
+}
+
+static void say_closing(struct store *s)
+{
+    lock_take(&s->lock);
+    s->closing = true;
+    pthread_cond_signal(&s->work);
+    pthread_cond_signal(&s->sync_due);
+    lock_give(&s->lock);
+}
+
 enum err_kind writer_start(struct store *s, struct err *e)
 {
     pthread_condattr_t monotonic;
@@ -514,25 +564,22 @@ enum err_kind writer_start(struct store *s, struct err *e)
     pthread_cond_init(&s->freed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&s->answered, NULL);
-    s->owned = true; /* the thread's, until it first waits */
-    if (pthread_create(&s->thread, NULL, writer_main, s) == 0)
-        return ERR_OK;
-    pthread_cond_destroy(&s->freed);
-    pthread_cond_destroy(&s->answered);
-    pthread_cond_destroy(&s->work);
-    lock_close(&s->lock);
+    pthread_cond_init(&s->sync_due, NULL);
+    s->owned = true; /* the writer's, until it first waits */
+    if (pthread_create(&s->syncer, NULL, syncer_main, s) == 0) {
+        if (pthread_create(&s->thread, NULL, writer_main, s) == 0)
+            return ERR_OK;
+        say_closing(s);
+        pthread_join(s->syncer, NULL);
+    }
+    close_all(s);
     return err_set(e, ERR_NOMEM, "", "no thread for the storage");
 }
 
 void writer_stop(struct store *s)
 {
-    lock_take(&s->lock);
-    s->closing = true;
-    pthread_cond_signal(&s->work);
-    lock_give(&s->lock);
+    say_closing(s);
     pthread_join(s->thread, NULL);
-    pthread_cond_destroy(&s->freed);
-    pthread_cond_destroy(&s->answered);
-    pthread_cond_destroy(&s->work);
-    lock_close(&s->lock);
+    pthread_join(s->syncer, NULL);
+    close_all(s);
 }

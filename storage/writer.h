@@ -1,4 +1,4 @@
-/* storage/writer.h - the thread that writes, and the queue before it.
+/* storage/writer.h - the thread that writes, the queue before it, and the thread that syncs.
  *
  * Whoever wants something queues a job. The thread takes all that wait: the commits among them
  * become one transaction of SQLite, each in a savepoint of its own (group commit), then the reads
@@ -7,11 +7,15 @@
  *
  * The connection is one thread's at a time: its owner's. That is the writer, or a caller who found
  * nobody owning it, nothing queued and no upkeep due, and so need not wake another thread to be
- * served. When the writer's own turn has come (the upkeep is due, or it is back from a sync aside)
+ * served. When the writer's own turn has come (the upkeep is due, or the log has been synced)
  * the connection is wanted: whoever has it finishes, and nobody takes it before the writer. That
- * ends in any case: it is said by the writer itself before it waits for the connection, or by who
- * wakes it while nobody has that; and a writer that looks and finds it wanted and free takes it,
+ * ends in any case: who says it wakes the writer if nobody has the connection, and who gives that
+ * back wakes it else; and a writer that looks and finds it wanted and free takes it,
  * whether the upkeep is still due, the store healthy or closing, and unsays it.
+ *
+ * The log is synced by a thread of its own, the syncer, which then says that the writer is wanted.
+ * The writer would keep all waiting who need it meanwhile, and a sync, of milliseconds mostly,
+ * takes half a second when the disk has much to do.
  *
  * Lock: store.lock, a leaf; not held while SQLite or a callback runs.
  */
@@ -30,12 +34,14 @@ struct job;
  * What waits is bounded by the callers: each has its own limit of calls in flight. */
 struct store {
     struct lock lock;
-    pthread_cond_t work;       /* [q] CLOCK_MONOTONIC: a job came, the owner left, or closing */
-    pthread_cond_t answered;   /* [q] some job was */
-    pthread_cond_t freed;      /* [q] CLOCK_MONOTONIC: the connection was given back */
-    size_t patient;            /* [q] who wait for that */
-    struct job *first;         /* [q] */
-    struct job *last;          /* [q] of no meaning while first is NULL */
+    pthread_cond_t work;     /* [q] CLOCK_MONOTONIC: a job came, the owner left, or closing */
+    pthread_cond_t answered; /* [q] some job was */
+    pthread_cond_t freed;    /* [q] CLOCK_MONOTONIC: the connection was given back */
+    size_t patient;          /* [q] who wait for that */
+    pthread_cond_t sync_due; /* [q] the syncer is to sync, or closing */
+    enum { SYNC_NONE, SYNC_DUE, SYNC_MADE } sync; /* [q] */
+    struct job *first;                            /* [q] */
+    struct job *last;                             /* [q] of no meaning while first is NULL */
     atomic_size_t for_writer;  /* [l] of the queued jobs, those that may take long */
     bool called;               /* [q] the writer is to do what is queued */
     atomic_bool owned;         /* [l] somebody has the connection */
@@ -45,15 +51,15 @@ struct store {
     struct timespec upkeep_at; /* [q] … then, CLOCK_MONOTONIC */
     bool closing;              /* [q] */
     struct db db;              /* [w], but for db.healthy [a] */
-    pthread_t thread;          /* [I] */
+    pthread_t thread, syncer;  /* [I] */
     int lock_file;             /* [I] */
     /* [q] the one that is open, see store_backup.c; NULL: none */
     struct store_backup *backup;
 };
 
-/* Starts the thread. errors: NOMEM */
+/* Starts the threads. errors: NOMEM */
 MUST_USE enum err_kind writer_start(struct store *s, struct err *e);
-/* Finishes the queue and ends the thread. */
+/* Finishes the queue and ends the threads. */
 void writer_stop(struct store *s);
 
 /* Something done by the owner of the connection. */
