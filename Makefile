@@ -195,6 +195,11 @@ bench bench-quick:
 	$(build) VARIANT=release build/release/gradd benches
 	@tests/bench/bench.py $(if $(filter bench-quick,$@),--quick) build/release build/bench
 benches: $(BENCHES)
+bench-why: ## where the daemon's time goes meanwhile, by perf, and what this machine can do at most
+	@docker/install.sh build bench-why
+	$(build) VARIANT=release build/release/gradd benches
+	@build/release/tests/bench/bench_limits
+	@tests/bench/why.py build/release build/bench
 bench-plot: ## draw what the last bench found: pictures in build/bench/
 	@docker/install.sh bench-plot
 	@test -f build/bench/bench.json || { echo "make bench first" >&2; exit 1; }
@@ -224,6 +229,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: FORCE all run test crash power-loss faults bitflips fuzz-smoke fuzzers parity bench bench-quick bench-plot benches soak lint image install clean help
+.PHONY: FORCE all run test crash power-loss faults bitflips fuzz-smoke fuzzers parity bench bench-quick bench-why bench-plot benches soak lint image install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -24,7 +24,7 @@
 #include "engine/attr.h"
 
 #define SECOND     1000000000
-#define ANSWER_MAX 16384
+#define ANSWER_MAX 32768
 #define EVENTS     64
 
 struct request {
