@@ -37,16 +37,16 @@
 #define PAGE_BYTES     4096
 #define COPIED_COLUMNS 256
 
-/* With a few rows of a, a b of more than so many bytes comes from memory at the speed of that, if
- * it is read in the order in which it lies: so many of its rows side by side, from end to end. One
- * that the last-level cache holds comes sooner panel by panel. */
+/* With a few rows of a, a b of more than so many bytes comes from memory, and as fast as that gives
+ * it if it is read in the order in which it lies: so many of its rows side by side, from end to
+ * end, while the next ones are fetched. One that the last-level cache holds comes sooner panel by
+ * panel. */
 #define STREAMED_LEAST (16 << 20)
 #define DEPTH_STREAMED 8
 
 /* A tile has the panel at its right fetched, which comes next, row by row as it reads its own: the
  * processor does not see that by itself where the rows lie apart, and memory is faster where it is
- * read on. With fewer rows of a than so many a tile is over before that, or reads b from end to
- * end. */
+ * read on. With fewer rows of a than so many a tile is over before that. */
 #define FETCHING_ROWS 4
 
 /* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a. With up to

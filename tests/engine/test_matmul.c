@@ -223,10 +223,9 @@ static void every_layout_is_the_chain(void **state)
 static void blocks_continue_the_chain(void **state)
 {
     (void)state;
-    static const int64_t shapes[][3] = {{200, 40, 300}, {40, 200, 300},  {1, 1100, 530},
-                                        {3, 300, 600},  {1100, 1, 530},  {33, 33, 1030},
-                                        {400, 33, 10},  {30, 1100, 260}, {30, 530, 1100},
-                                        {12, 10, 600},  {1, 4200, 1030}, {3, 4200, 1030}};
+    static const int64_t shapes[][3] = {
+        {200, 40, 300}, {40, 200, 300}, {1, 1100, 530},  {3, 300, 600},   {1100, 1, 530},
+        {33, 33, 1030}, {400, 33, 10},  {30, 1100, 260}, {30, 530, 1100}, {12, 10, 600}};
     static const struct layouts layouts[] = {{ROWS, COLUMNS, ONE_ROW, ROWS},
                                              {ROWS, ROWS, NOTHING, ROWS},
                                              {COLUMNS, ROWS, ROWS, COLUMNS}};
@@ -283,6 +282,23 @@ static void a_chain_may_come_in_parts(void **state)
                 check_in_parts(DTYPE_FLOAT32, sizes[m], sizes[n], 300, first);
                 check_in_parts(DTYPE_FLOAT64, sizes[m], sizes[n], 300, first);
             }
+}
+
+/* A b of more than 16 MB, with a few rows of a, and last columns and k's that are no whole vectors
+ * and blocks. */
+static void a_large_b_is_streamed(void **state)
+{
+    (void)state;
+    static const struct layouts layouts[] = {{ROWS, PADDED_ROWS, ONE_ROW, ROWS},
+                                             {COLUMNS, ROWS, NOTHING, PADDED_ROWS},
+                                             {ROWS, ROWS, ROWS, COLUMNS}};
+    seed = 9;
+    for (int64_t m = 1; m <= 4; m++)
+        for (size_t l = 0; l < COUNT(layouts); l++) {
+            check_product(DTYPE_FLOAT32, m, 4203, 1030, layouts[l]);
+            check_product(DTYPE_FLOAT64, m, 2101, 1029, layouts[l]);
+            check_in_parts(DTYPE_FLOAT32, m, 4203, 1030, 1003);
+        }
 }
 
 /* ---- a product that updates ---------------------------------------------------------------- */
@@ -511,6 +527,7 @@ int main(void)
         cmocka_unit_test(every_layout_is_the_chain),
         cmocka_unit_test(blocks_continue_the_chain),
         cmocka_unit_test(a_chain_may_come_in_parts),
+        cmocka_unit_test(a_large_b_is_streamed),
         cmocka_unit_test(an_update_is_as_behind_the_product),
         cmocka_unit_test(an_update_tells_of_what_is_not_finite),
         cmocka_unit_test(nan_and_infinity_spread_as_in_the_chain),
