@@ -147,7 +147,9 @@ static void receive(struct connection *c)
     int64_t at = now();
     load.busy--;
     load.answered++;
-    if (at >= load.from && at < load.until)
+    if (load.measured == 0 && at > load.until)
+        load.until = at; /* nothing was answered in the time: it is as long as that took */
+    if (at >= load.from && at <= load.until)
         note(at - c->sent_at);
     if (at < load.until)
         send_request(c, at);
