@@ -123,8 +123,8 @@ enum err_kind spec_read(const struct json *j, size_t max_bytes, struct spec *out
     const cJSON *root = j->root, *optimizer;
     int dtype = 0;
     struct spec_options *o = &out->options;
-    *out = (struct spec){.options = {.on_divergence = DIVERGENCE_STOP}};
-    o->durability = DURABILITY_PROCESS;
+    *out = (struct spec){
+        .options = {.on_divergence = DIVERGENCE_STOP, .durability = DURABILITY_PROCESS}};
     enum err_kind rc = fields_check(root, names, e);
     if (!rc)
         rc = layers_read(root, out, e);
