@@ -446,7 +446,8 @@ static enum err_kind begin_slice(struct call *c, struct scratch *scratch, int64_
 /* All that comes behind it. rc, e: what it said, or what kept it from running. */
 static enum call_progress end_slice(struct call *c, enum err_kind rc, const struct err *e)
 {
-    if (c->session && c->route->mode != CALL_READ)
+    /* one that the call has made is another line's, and was counted when it was made */
+    if (c->session && c->route->mode != CALL_READ && !strcmp(c->session->id, call_model(c)))
         registry_measure(&c->api->registry, c->session);
     c->again = c->again && !rc;
     if (rc)

@@ -9,7 +9,8 @@
  *     query_end(&q);
  * What fails in between is remembered and told by the next query_row, query_check or query_run.
  *
- * Threads: a db belongs to one thread, the store's writer; `healthy` may be read by all.
+ * Threads: a db belongs to one thread at a time, its owner (writer.h); `healthy` may be read by
+ * all.
  */
 #ifndef STORAGE_SQL_H
 #define STORAGE_SQL_H

@@ -163,11 +163,12 @@ void upkeep_run(struct db *db)
 
 bool upkeep_next(const struct db *db, struct timespec *at)
 {
-    bool at_once = db->has_garbage || is_long(db), settles = settle_is_due(db);
+    bool syncs = db->dirty && !db->syncing; /* once at a time */
+    bool at_once = db->has_garbage || (is_long(db) && !db->syncing), settles = settle_is_due(db);
     *at = at_once ? (struct timespec){0} : sync_time(db);
-    if (settles && (!(at_once || db->dirty) || is_before(db->settle_at, *at)))
+    if (settles && (!(at_once || syncs) || is_before(db->settle_at, *at)))
         *at = db->settle_at;
-    return atomic_load(&db->healthy) && !db->syncing && (at_once || settles || db->dirty);
+    return atomic_load(&db->healthy) && (at_once || settles || syncs);
 }
 
 void upkeep_finish(struct db *db)

@@ -21,7 +21,8 @@ void upkeep_restart_log(struct db *db);
 /* Syncs what was committed. A failure ends the db's health. */
 void upkeep_sync(struct db *db);
 /* The same aside, on another thread, while others own the connection and commit. Its owner begins
- * it, if it is time (true), and ends it, before the next round. */
+ * it, if it is time (true), and ends it, before the next round; in between db->syncing stays as it
+ * is, and db->sync_code is the other thread's. */
 bool upkeep_begin_sync(struct db *db);
 void upkeep_sync_aside(struct db *db);
 void upkeep_end_sync(struct db *db);

@@ -165,13 +165,29 @@ static bool wants_sync(const struct job *job, size_t count)
     return false;
 }
 
-/* Whoever asked for it gets no answer before the log is on the disk. A sync that fails leaves
- * everything in doubt, and is not tried again. */
-static void sync_group(struct db *db, struct job *job, size_t count)
+/* Takes what the syncer has found; if it is at work, when it is done. */
+static void await_syncer(struct store *s)
 {
+    lock_take(&s->lock);
+    while (s->sync == SYNC_DUE)
+        lock_wait(&s->lock, &s->sync_news);
+    bool made = s->sync == SYNC_MADE;
+    s->sync = SYNC_NONE;
+    lock_give(&s->lock);
+    if (made)
+        upkeep_end_sync(&s->db);
+}
+
+/* Whoever asked for it gets no answer before the log is on the disk. A sync that fails leaves
+ * everything in doubt, and is not tried again. The system tells a failure once, to the first who
+ * syncs behind it, and that may be the syncer. */
+static void sync_group(struct store *s, struct job *job, size_t count)
+{
+    struct db *db = &s->db;
     if (!wants_sync(job, count))
         return;
     upkeep_sync(db);
+    await_syncer(s);
     for (; count > 0 && !atomic_load(&db->healthy); job = job->next, count--)
         if (!job->err.kind)
             err_set(&job->err, ERR_IO, "", "syncing the log failed");
@@ -179,8 +195,9 @@ static void sync_group(struct db *db, struct job *job, size_t count)
 
 /* Fills job->err of each. A group that is lost as a whole is tried again one by one, so that one
  * transaction too large for the disk does not take the others with it. */
-static void commit_group(struct db *db, struct job *job, size_t count)
+static void commit_group(struct store *s, struct job *job, size_t count)
 {
+    struct db *db = &s->db;
     struct err e;
     bool alone = count == 1;
     enum err_kind rc =
@@ -192,7 +209,7 @@ static void commit_group(struct db *db, struct job *job, size_t count)
     for (; rc && count > 0; job = job->next, count--)
         if (alone || !atomic_load(&db->healthy) || commit_together(db, job, 1, &e))
             job->err = e;
-    sync_group(db, first, all);
+    sync_group(s, first, all);
 }
 
 /* ---- the queue ----------------------------------------------------------------------------- */
@@ -295,7 +312,7 @@ static void call_syncer(struct store *s)
 {
     lock_take(&s->lock);
     s->sync = SYNC_DUE;
-    pthread_cond_signal(&s->sync_due);
+    pthread_cond_broadcast(&s->sync_news);
     lock_give(&s->lock);
 }
 
@@ -409,7 +426,7 @@ static void run_commits(struct store *s, const struct chain *commits)
     struct chain waiting = {.end = &waiting.first};
     if (commits->count == 0)
         return;
-    commit_group(&s->db, commits->first, commits->count);
+    commit_group(s, commits->first, commits->count);
     for (struct job *job = commits->first, *next; job; job = next) {
         next = job->next;
         if (!job->txn->done) {
@@ -517,9 +534,9 @@ static void *syncer_main(void *arg)
 {
     struct store *s = arg;
     lock_take(&s->lock);
-    while (!s->closing) {
+    while (s->sync == SYNC_DUE || !s->syncs_over) {
         if (s->sync != SYNC_DUE) {
-            lock_wait(&s->lock, &s->sync_due);
+            lock_wait(&s->lock, &s->sync_news);
             continue;
         }
         lock_give(&s->lock);
@@ -527,6 +544,7 @@ static void *syncer_main(void *arg)
         lock_take(&s->lock);
         s->sync = SYNC_MADE;
         s->wanted = true;
+        pthread_cond_broadcast(&s->sync_news);
         if (!s->owned)
             pthread_cond_signal(&s->work);
     }
@@ -538,20 +556,20 @@ static void *syncer_main(void *arg)
 
 static void close_all(struct store *s)
 {
-    pthread_cond_destroy(&s->sync_due);
+    pthread_cond_destroy(&s->sync_news);
     pthread_cond_destroy(&s->freed);
     pthread_cond_destroy(&s->answered);
     pthread_cond_destroy(&s->work);
     lock_close(&s->lock);
 }
 
-static void say_closing(struct store *s)
+static void end_syncer(struct store *s)
 {
     lock_take(&s->lock);
-    s->closing = true;
-    pthread_cond_signal(&s->work);
-    pthread_cond_signal(&s->sync_due);
+    s->syncs_over = true;
+    pthread_cond_broadcast(&s->sync_news);
     lock_give(&s->lock);
+    pthread_join(s->syncer, NULL);
 }
 
 enum err_kind writer_start(struct store *s, struct err *e)
@@ -564,13 +582,12 @@ enum err_kind writer_start(struct store *s, struct err *e)
     pthread_cond_init(&s->freed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&s->answered, NULL);
-    pthread_cond_init(&s->sync_due, NULL);
+    pthread_cond_init(&s->sync_news, NULL);
     s->owned = true; /* the writer's, until it first waits */
     if (pthread_create(&s->syncer, NULL, syncer_main, s) == 0) {
         if (pthread_create(&s->thread, NULL, writer_main, s) == 0)
             return ERR_OK;
-        say_closing(s);
-        pthread_join(s->syncer, NULL);
+        end_syncer(s);
     }
     close_all(s);
     return err_set(e, ERR_NOMEM, "", "no thread for the storage");
@@ -578,8 +595,11 @@ enum err_kind writer_start(struct store *s, struct err *e)
 
 void writer_stop(struct store *s)
 {
-    say_closing(s);
+    lock_take(&s->lock);
+    s->closing = true;
+    pthread_cond_signal(&s->work);
+    lock_give(&s->lock);
     pthread_join(s->thread, NULL);
-    pthread_join(s->syncer, NULL);
+    end_syncer(s);
     close_all(s);
 }

@@ -29,19 +29,22 @@
 
 struct job;
 
+enum syncing { SYNC_NONE, SYNC_DUE, SYNC_MADE };
+
 /* [I] immutable after store_open   [a] atomic   [q] guarded by lock   [w] the owner's
  * [l] changed under lock, looked at by all.
  * What waits is bounded by the callers: each has its own limit of calls in flight. */
 struct store {
     struct lock lock;
-    pthread_cond_t work;     /* [q] CLOCK_MONOTONIC: a job came, the owner left, or closing */
-    pthread_cond_t answered; /* [q] some job was */
-    pthread_cond_t freed;    /* [q] CLOCK_MONOTONIC: the connection was given back */
-    size_t patient;          /* [q] who wait for that */
-    pthread_cond_t sync_due; /* [q] the syncer is to sync, or closing */
-    enum { SYNC_NONE, SYNC_DUE, SYNC_MADE } sync; /* [q] */
-    struct job *first;                            /* [q] */
-    struct job *last;                             /* [q] of no meaning while first is NULL */
+    pthread_cond_t work;       /* [q] CLOCK_MONOTONIC: a job came, the owner left, or closing */
+    pthread_cond_t answered;   /* [q] some job was */
+    pthread_cond_t freed;      /* [q] CLOCK_MONOTONIC: the connection was given back */
+    size_t patient;            /* [q] who wait for that */
+    pthread_cond_t sync_news;  /* [q] sync has changed, or syncs_over */
+    enum syncing sync;         /* [q] of the log, by the syncer */
+    bool syncs_over;           /* [q] none will be due any more */
+    struct job *first;         /* [q] */
+    struct job *last;          /* [q] of no meaning while first is NULL */
     atomic_size_t for_writer;  /* [l] of the queued jobs, those that may take long */
     bool called;               /* [q] the writer is to do what is queued */
     atomic_bool owned;         /* [l] somebody has the connection */
@@ -50,7 +53,7 @@ struct store {
     bool timed;                /* [q] there is upkeep to do … */
     struct timespec upkeep_at; /* [q] … then, CLOCK_MONOTONIC */
     bool closing;              /* [q] */
-    struct db db;              /* [w], but for db.healthy [a] */
+    struct db db;              /* [w], but for db.healthy [a]; see upkeep_sync_aside */
     pthread_t thread, syncer;  /* [I] */
     int lock_file;             /* [I] */
     /* [q] the one that is open, see store_backup.c; NULL: none */

@@ -388,6 +388,57 @@ static void commits_go_on_during_a_sync(void **state)
     assert_true(store_is_healthy(f->store));
 }
 
+/* The system tells a failed sync once, to whichever thread comes first. */
+static void a_failed_sync_beside_one_aside_is_told(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 3; i++) {
+        const char id[] = {(char)('a' + i), '\0'};
+        int64_t model = put_model(f->store, id);
+        fault_vfs_slow_syncs(true);
+        for (int k = 0; k < 500 && !fault_vfs_is_syncing(); k++)
+            sleep_ms(10);
+        static atomic_int kept;
+        atomic_store(&kept, 0);
+        struct store_txn *txn = change_txn(f->store, model, 1);
+        store_txn_sync(txn);
+        store_commit_then(txn, count_kept, &kept);
+        sleep_ms(20); /* mostly it syncs now, too */
+        fault_vfs_arm(FAULT_SYNC, 1, false, SQLITE_IOERR_FSYNC);
+        fault_vfs_slow_syncs(false);
+        store_wait(f->store);
+        assert_true(fault_vfs_disarm());
+        assert_int_equal(atomic_load(&kept), 0);
+        assert_false(store_is_healthy(f->store));
+        fixture_reopen(f);
+    }
+}
+
+static void *close_store(void *arg)
+{
+    fixture_close(arg);
+    return NULL;
+}
+
+/* What came during a sync is there, even if the store is closed meanwhile. */
+static void closing_awaits_a_sync(void **state)
+{
+    struct fixture *f = *state;
+    int64_t model = put_model(f->store, "a");
+    pthread_t thread;
+    fault_vfs_slow_syncs(true);
+    for (int i = 0; i < 500 && !fault_vfs_is_syncing(); i++)
+        sleep_ms(10);
+    assert_ok(commit_here(f->store, change_txn(f->store, model, 1)));
+    assert_int_equal(pthread_create(&thread, NULL, close_store, f), 0);
+    sleep_ms(20);
+    fault_vfs_slow_syncs(false);
+    pthread_join(thread, NULL);
+    fixture_open(f);
+    assert_true(store_is_healthy(f->store));
+    assert_int_equal(last_change(f->store, model), 1);
+}
+
 static void a_failed_sync_aside_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -468,6 +519,8 @@ int main(void)
         TEST(a_failed_sync_is_told),
         TEST(commits_go_on_during_a_sync),
         TEST(a_failed_sync_aside_is_told),
+        TEST(a_failed_sync_beside_one_aside_is_told),
+        TEST(closing_awaits_a_sync),
         TEST(here_is_synced_in_time_too),
         TEST(the_log_stays_short_here),
     };
