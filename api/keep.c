@@ -523,10 +523,14 @@ static enum err_kind put(struct session *s, const struct store_checkpoint *c, st
     return ERR_OK;
 }
 
-enum err_kind session_put(struct session *s, const struct store_checkpoint *c, struct err *e)
+/* as_now: as durable as the session is, not as it was. */
+static enum err_kind put_state(struct session *s, const struct store_checkpoint *c, bool as_now,
+                               struct err *e)
 {
     struct state state = {.flags = NULL};
     enum err_kind rc = state_read(c->state, s, &state, e);
+    if (as_now)
+        state.options.durability = s->spec.options.durability;
     if (!rc)
         rc = put(s, c, &state, e);
     fit_free(state.fit);
@@ -534,16 +538,19 @@ enum err_kind session_put(struct session *s, const struct store_checkpoint *c, s
     return rc;
 }
 
+enum err_kind session_put(struct session *s, const struct store_checkpoint *c, struct err *e)
+{
+    return put_state(s, c, false, e);
+}
+
 enum err_kind session_go_to(struct session *s, const struct store_checkpoint *c, struct err *e)
 {
-    int durability = s->spec.options.durability;
     struct fit *fit = s->fit;
     s->fit = NULL;
-    enum err_kind rc = session_put(s, c, e);
+    enum err_kind rc = put_state(s, c, true, e);
     fit_free(s->fit);
     pthread_rwlock_wrlock(&s->lock);
     s->fit = fit;
-    s->spec.options.durability = durability;
     pthread_rwlock_unlock(&s->lock);
     return rc;
 }
