@@ -112,19 +112,33 @@ static bool goes_on(struct acceptor *a, int reason)
     return false;
 }
 
+/* These two are functions by themselves, since tests/tsan.supp names them. */
+static NEVER_INLINE int take_connection(int listening, struct sockaddr_storage *from,
+                                        socklen_t *bytes)
+{
+    *bytes = sizeof *from;
+    return accept4(listening, (struct sockaddr *)from, bytes, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+static NEVER_INLINE bool hand_over(struct share *s, int fd, const struct sockaddr_storage *from,
+                                   socklen_t bytes)
+{
+    return MHD_add_connection(s->daemon, fd, (const struct sockaddr *)from, bytes) == MHD_YES;
+}
+
 /* false: nobody waits, or nobody can be let in. */
 static bool let_in(struct acceptor *a)
 {
     struct sockaddr_storage from;
-    socklen_t bytes = sizeof from;
+    socklen_t bytes;
     struct share *s = find_room(a);
     if (!s)
         return false;
-    int fd = accept4(a->fd, (struct sockaddr *)&from, &bytes, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = take_connection(a->fd, &from, &bytes);
     if (fd < 0)
         return goes_on(a, errno);
     s->given++; /* before it may begin */
-    if (MHD_add_connection(s->daemon, fd, (struct sockaddr *)&from, bytes) == MHD_YES)
+    if (hand_over(s, fd, &from, bytes))
         return true;
     s->given--; /* fd is closed, and the reason in the log: mostly, there was no memory */
     a->rests = true;

@@ -360,13 +360,17 @@ static void test_ipv6(void **state)
 
 /* ---- starting and stopping ----------------------------------------------------------------- */
 
+/* But for pipes: through two of them a sanitizer asks its helper for names, once it needs some. */
 static int open_files(void)
 {
     DIR *dir = opendir("/proc/self/fd");
     int files = 0;
     assert_non_null(dir);
-    while (readdir(dir))
-        files++;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        char what[16] = "";
+        ssize_t n = readlinkat(dirfd(dir), entry->d_name, what, sizeof what);
+        files += n > 0 && strncmp(what, "pipe:", 5) != 0;
+    }
     closedir(dir);
     return files;
 }
