@@ -1,4 +1,4 @@
-/* bench_limits [--quick]: what this machine can do at most, as the reasons in the README need it:
+/* bench_limits [--quick]: about the most that this machine can do, as the README's reasons need it:
  * multiplications in registers, the links of a chain of them, and reading what no cache holds, the
  * weights of 25088-4096, on one thread and on two. */
 #include <pthread.h>

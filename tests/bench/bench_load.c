@@ -44,8 +44,11 @@ static struct load {
     int epoll, connections, requests, busy; /* busy: with a request on its way */
     struct connection *connection;
     struct request *request;
-    int64_t from, until; /* when is measured */
-    uint32_t *took;      /* nanoseconds, of those measured */
+    int64_t start, from, until; /* when is measured */
+    /* Nothing was answered in that time: then it is all, until the last answer, that counts. */
+    bool late;
+    int64_t last;  /* answer came */
+    int64_t *took; /* nanoseconds, of those measured */
     size_t answered, measured, room;
 } load;
 
@@ -132,7 +135,7 @@ static void note(int64_t took)
         load.room = 2 * load.room + 65536;
         load.took = room_for(load.took, load.room, sizeof *load.took);
     }
-    load.took[load.measured++] = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
+    load.took[load.measured++] = took;
 }
 
 static void receive(struct connection *c)
@@ -147,10 +150,10 @@ static void receive(struct connection *c)
     int64_t at = now();
     load.busy--;
     load.answered++;
-    if (load.measured == 0 && at > load.until)
-        load.until = at; /* nothing was answered in the time: it is as long as that took */
-    if (at >= load.from && at <= load.until)
+    load.late = load.late || (load.measured == 0 && at >= load.until);
+    if (load.late || (at >= load.from && at < load.until))
         note(at - c->sent_at);
+    load.last = at;
     if (at < load.until)
         send_request(c, at);
 }
@@ -159,9 +162,9 @@ static void receive(struct connection *c)
 
 static void run(double seconds)
 {
-    int64_t start = now();
-    load.from = start + (int64_t)(0.1 * seconds * SECOND);
-    load.until = start + (int64_t)(seconds * SECOND);
+    load.start = now();
+    load.from = load.start + (int64_t)(0.1 * seconds * SECOND);
+    load.until = load.start + (int64_t)(seconds * SECOND);
     for (int i = 0; i < load.connections; i++)
         send_request(&load.connection[i], now());
     while (load.busy > 0) {
@@ -176,24 +179,23 @@ static void run(double seconds)
 
 static int compare(const void *a, const void *b)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
 }
 
 /* In microseconds. */
 static double quantile(double q)
 {
-    return load.took[(size_t)(q * (double)(load.measured - 1))] / 1e3;
+    return (double)load.took[(size_t)(q * (double)(load.measured - 1))] / 1e3;
 }
 
 static void print(void)
 {
-    if (load.measured == 0)
-        give_up("nothing was answered in the time");
     qsort(load.took, load.measured, sizeof *load.took, compare);
-    double seconds = (double)(load.until - load.from) / SECOND;
+    double seconds = (double)(load.late ? load.last - load.start : load.until - load.from) / SECOND;
+    double counted = (double)(load.late ? load.answered : load.measured);
     printf("{\"answered\": %zu, \"rate\": %.6g, \"p50\": %.6g, \"p99\": %.6g}\n", load.answered,
-           (double)load.measured / seconds, quantile(0.5), quantile(0.99));
+           counted / seconds, quantile(0.5), quantile(0.99));
 }
 
 int main(int argc, char **argv)

@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 from daemon import Connection, Daemon, request_bytes
@@ -26,12 +27,13 @@ SETTLE_SECONDS = 0.5  # that perf takes to attach itself
 CONNECTIONS = 16
 MODELS = 4
 SHOWN = 0.005  # of the whole, at least
+SAMPLED = 0.9  # of the CPU time that the kernel counts, at least
 
 LAYERS = ["engine", "storage", "api", "server"]
 # The object files of a part, by the first pattern that fits.
 PARTS = [
     ("products", r"engine/(matmul|op_matmul)"),
-    ("update, norm and digest", r"engine/(sweep|update|optim|pass|owed|deferred|sum)"),
+    ("update, norm and digest", r"engine/(sweep|update|optim|pass|owed|deferred)"),
     ("the rest of the engine", r"engine/"),
     ("api", r"api/"),
     ("storage", r"storage/"),
@@ -45,25 +47,26 @@ def text_of(*command):
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
 
 
-def files_of(build):
-    """The object file of each function, "engine/matmul.o". Of two with one name, of one of them:
-    mostly they are of one part, as each instruction set has its own."""
+def first_fit(patterns, text):
+    return next((part for part, pattern in patterns if re.search(pattern, text)), None)
+
+
+def parts_of(build):
+    """The part of each function of gradd."""
     found = {}
     for library in LAYERS:
         for line in text_of("nm", "-A", "--defined-only", f"{build}/{library}.a").splitlines():
             place, kind, name = line.split()[0], *line.split()[-2:]
             if kind in "tT":
-                found[name.split(".")[0]] = f"{library}/{place.split(':')[1]}"
+                part = first_fit(PARTS, f"{library}/{place.split(':')[1]}")
+                name = name.split(".")[0]
+                found[name] = part if found.get(name, part) == part else "names of several parts"
     return found
 
 
-def first_fit(patterns, text):
-    return next((part for part, pattern in patterns if re.search(pattern, text)), None)
-
-
-def part_of(shared_object, symbol, binary, files):
+def part_of(shared_object, symbol, binary, parts):
     if shared_object == os.path.basename(binary):
-        return first_fit(PARTS, files.get(symbol, "")) or "the rest of gradd"
+        return parts.get(symbol, "the rest of gradd")
     return first_fit(LIBRARIES, shared_object) or "other libraries"
 
 
@@ -71,31 +74,36 @@ class Profile:
     """As a context: samples a process. Afterwards, seconds of CPU by part."""
 
     def __init__(self, daemon, binary, data):
-        self.binary, self.data, self.pid = binary, data, daemon.process.pid
+        self.daemon, self.binary, self.data = daemon, binary, data
 
     def __enter__(self):
         self.perf = subprocess.Popen(
             ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(FREQUENCY), "-o", self.data,
-             "-p", str(self.pid)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+             "-p", str(self.daemon.process.pid)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(SETTLE_SECONDS)
+        self.cpu_seconds = -self.daemon.cpu_seconds()
         return self
 
     def __exit__(self, *_):
+        self.cpu_seconds += self.daemon.cpu_seconds()
         self.perf.send_signal(signal.SIGINT)
         self.perf.wait()
 
-    def parts(self, files):
-        if not os.path.exists(self.data):
-            sys.exit("perf cannot sample here (see kernel.perf_event_paranoid)")
-        report = text_of("perf", "report", "-i", self.data, "--stdio", "-q", "-n", "-F",
-                         "sample,dso,sym", "-t", "|")
+    def seconds(self, parts):
+        report = ""
+        if os.path.exists(self.data):
+            report = text_of("perf", "report", "-i", self.data, "--stdio", "-q", "-n", "-F",
+                             "sample,dso,sym", "-t", "|")
         seconds = collections.Counter()
         for line in report.splitlines():
             cells = [cell.strip() for cell in line.split("|")]
             if len(cells) < 3 or not cells[0].isdigit():
                 continue
             symbol = cells[2].split("] ")[-1].split(".")[0]  # without what the compiler adds
-            seconds[part_of(cells[1], symbol, self.binary, files)] += int(cells[0]) / FREQUENCY
+            seconds[part_of(cells[1], symbol, self.binary, parts)] += int(cells[0]) / FREQUENCY
+        if sum(seconds.values()) < SAMPLED * self.cpu_seconds:  # not the kernel's time, for one
+            sys.exit(f"perf saw {sum(seconds.values()):.2f} s of {self.cpu_seconds:.2f}: "
+                     "see kernel.perf_event_paranoid")
         return seconds
 
 
@@ -141,7 +149,7 @@ LOADS = [
 ]
 
 
-def measure(load, build, folder, files):
+def measure(load, build, folder, parts):
     what, model, count, rows, connections, request = load
     binary, program = f"{build}/gradd", f"{build}/tests/bench/bench_load"
     with contextlib.ExitStack() as stack:
@@ -149,19 +157,20 @@ def measure(load, build, folder, files):
         prepare(daemon, model, count, rows)
         requests = [request(n) for n in range(count)]
         loaded(program, daemon.port, 1, connections, requests)  # caches, and what is made once
-        with Profile(daemon, binary, os.path.join(folder, "perf.data")) as profile:
+        data = os.path.join(stack.enter_context(tempfile.TemporaryDirectory(dir=folder)), "data")
+        with Profile(daemon, binary, data) as profile:
             got = loaded(program, daemon.port, SECONDS, connections, requests)
-    show(what, len(os.sched_getaffinity(0)), got["answered"], got["rate"], profile.parts(files))
+        seconds = profile.seconds(parts)
+    show(what, len(os.sched_getaffinity(0)), got["answered"], got["rate"], seconds)
 
 
 def main():
     build, folder = sys.argv[1:3]
     os.makedirs(folder, exist_ok=True)
     random.seed(1)
-    files = files_of(build)
+    parts = parts_of(build)
     for load in LOADS:
-        measure(load, build, folder, files)
-    os.unlink(os.path.join(folder, "perf.data"))
+        measure(load, build, folder, parts)
 
 
 main()
