@@ -398,6 +398,7 @@ static void a_failed_sync_beside_one_aside_is_told(void **state)
         fault_vfs_slow_syncs(true);
         for (int k = 0; k < 500 && !fault_vfs_is_syncing(); k++)
             sleep_ms(10);
+        bool aside = fault_vfs_is_syncing();
         static atomic_int kept;
         atomic_store(&kept, 0);
         struct store_txn *txn = change_txn(f->store, model, 1);
@@ -407,6 +408,7 @@ static void a_failed_sync_beside_one_aside_is_told(void **state)
         fault_vfs_arm(FAULT_SYNC, 1, false, SQLITE_IOERR_FSYNC);
         fault_vfs_slow_syncs(false);
         store_wait(f->store);
+        assert_true(aside);
         assert_true(fault_vfs_disarm());
         assert_int_equal(atomic_load(&kept), 0);
         assert_false(store_is_healthy(f->store));
@@ -429,12 +431,14 @@ static void closing_awaits_a_sync(void **state)
     fault_vfs_slow_syncs(true);
     for (int i = 0; i < 500 && !fault_vfs_is_syncing(); i++)
         sleep_ms(10);
+    bool aside = fault_vfs_is_syncing();
     assert_ok(commit_here(f->store, change_txn(f->store, model, 1)));
     assert_int_equal(pthread_create(&thread, NULL, close_store, f), 0);
     sleep_ms(20);
     fault_vfs_slow_syncs(false);
     pthread_join(thread, NULL);
     fixture_open(f);
+    assert_true(aside);
     assert_true(store_is_healthy(f->store));
     assert_int_equal(last_change(f->store, model), 1);
 }

@@ -130,7 +130,7 @@ static void in_turns_with_everybody(void **state)
     end_callers(caller);
 }
 
-/* A sync aside lasts: they go on; and the writer, back from it, has its turn among them. */
+/* A sync aside lasts: they go on; and behind it the writer has its turn among them. */
 static void while_a_sync_lasts(void **state)
 {
     static struct caller caller[CALLERS];
