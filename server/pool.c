@@ -51,8 +51,9 @@ struct pool {
     size_t running;            /* [p] */
     /* answered, but their changes are on the way to the store; becomes 0 under the lock alone */
     atomic_size_t unkept;
-    uint64_t done; /* [p] */
-    bool stopping; /* [p] */
+    atomic_int_least64_t light_ns; /* when a light call last ran here; on clock_ns */
+    uint64_t done;                 /* [p] */
+    bool stopping;                 /* [p] */
 };
 
 /* ---- entering and leaving: the counts ------------------------------------------------------ */
@@ -192,6 +193,21 @@ static void refuse_if_stopping(struct pool *p) REQUIRES(p->lock)
 /* Long enough for a light call; what is not done then needs a worker. */
 #define HERE_SLICE_NS 50000
 
+/* Changes of some tenths of a millisecond are run here, too, if all who are at work want the like:
+ * so many of them at most, for some milliseconds, is what one who wants something light then waits
+ * for; and so long after such a one they go to the workers, which let others through. */
+#define LIKE_MAX    32
+#define LIKE_FOR_NS 1000000000
+
+/* Is there nobody whom it would keep waiting for long? Only if the threads here can have all cores
+ * busy: else the workers do more. */
+static bool is_among_its_like(struct pool *p, const struct job *job) REQUIRES(p->lock)
+{
+    return job->line && p->config.here >= p->config.workers &&
+           p->calls + atomic_load(&p->unkept) <= LIKE_MAX &&
+           clock_ns() - atomic_load(&p->light_ns) > LIKE_FOR_NS;
+}
+
 /* The line goes on with whoever waits in it. */
 static void pass_on(struct pool *p, struct line *line) REQUIRES(p->lock)
 {
@@ -227,9 +243,12 @@ static struct scratch *enter_here(struct pool *p, struct job *job) REQUIRES(p->l
     return p->spare[--p->spares];
 }
 
-static enum pool_here work_here(struct job *job, struct scratch *scratch, bool alone)
+static enum pool_here work_here(struct pool *p, struct job *job, struct scratch *scratch,
+                                bool unhurried)
 {
-    if (!call_is_light(job->call, alone))
+    if (call_is_light(job->call, false))
+        atomic_store(&p->light_ns, clock_ns());
+    else if (!unhurried || !call_is_light(job->call, true))
         return POOL_DECLINED;
     switch (call_work(job->call, scratch, HERE_SLICE_NS)) {
     case CALL_ANSWERED:
@@ -246,12 +265,12 @@ static enum pool_here work_here(struct job *job, struct scratch *scratch, bool a
 enum pool_here pool_run_here(struct pool *p, struct job *job, bool alone)
 {
     lock_take(&p->lock);
-    alone = alone && p->calls == 1;
+    bool unhurried = (alone && p->calls == 1) || is_among_its_like(p, job);
     struct scratch *scratch = enter_here(p, job);
     lock_give(&p->lock);
     if (!scratch)
         return POOL_DECLINED;
-    enum pool_here how = work_here(job, scratch, alone);
+    enum pool_here how = work_here(p, job, scratch, unhurried);
     lock_take(&p->lock);
     p->spare[p->spares++] = scratch;
     p->running--;
@@ -642,6 +661,7 @@ enum err_kind pool_new(struct api *a, const struct pool_config *config, struct p
         mem_free(worker);
         return err_set(e, ERR_NOMEM, "", "no memory for %zu workers", config->workers);
     }
+    p->light_ns = INT64_MIN / 2; /* never */
     p->crew.run = run_errand;
     p->api = a;
     p->config = *config;
