@@ -122,8 +122,9 @@ size_t call_bytes(const struct call *c);
 
 /* Is a slice of it over sooner than another thread could take it? Asked by who has its model's line
  * (a CALL_READ needs none), before the first call_work. Never blocks.
- *   alone  nobody else waits for this thread: some tenths of a millisecond are light then */
-bool call_is_light(struct call *c, bool alone);
+ *   unhurried  nobody waits for this thread whom some tenths of a millisecond would keep: these are
+ *              light then */
+bool call_is_light(struct call *c, bool unhurried);
 
 enum call_progress {
     CALL_ANSWERED,

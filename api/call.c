@@ -397,16 +397,16 @@ static enum err_kind prepare(struct call *c, bool *replayed, struct err *e)
     return rc ? rc : check_whole(c, e);
 }
 
-/* Some tens of microseconds, which is what a hand-over costs. Of who is alone some tenths of a
- * millisecond, for which a hand-over there and back is still felt; but none that could have to put
- * models away. */
-#define LIGHT_WORK  400000
-#define LIGHT_BYTES 20480 /* 784 numbers of 17 digits */
-#define ALONE_TIMES 30    /* as much */
+/* Some tens of microseconds, which is what a hand-over costs. Where nobody is in a hurry some
+ * tenths of a millisecond, for which a hand-over there and back is still felt; but none that could
+ * have to put models away. */
+#define LIGHT_WORK      400000
+#define LIGHT_BYTES     20480 /* 784 numbers of 17 digits */
+#define UNHURRIED_TIMES 30    /* as much */
 
-bool call_is_light(struct call *c, bool alone)
+bool call_is_light(struct call *c, bool unhurried)
 {
-    size_t times = alone ? ALONE_TIMES : 1;
+    size_t times = unhurried ? UNHURRIED_TIMES : 1;
     bool may_be = (c->route->traits & LIGHT) && !c->key[0] && c->bytes <= times * LIGHT_BYTES;
     if (may_be && !c->session)
         c->session = registry_peek(&c->api->registry, c->param[0]);
@@ -414,7 +414,7 @@ bool call_is_light(struct call *c, bool alone)
         return false;
     bool changes = c->route->mode == CALL_CHANGE;
     double work = session_work(c->session, call_numbers_most(c), changes);
-    c->light = work <= LIGHT_WORK || (alone && work <= ALONE_TIMES * LIGHT_WORK &&
+    c->light = work <= LIGHT_WORK || (unhurried && work <= UNHURRIED_TIMES * LIGHT_WORK &&
                                       registry_has_room(&c->api->registry, c->session));
     return c->light;
 }

@@ -240,6 +240,30 @@ SIMD_INLINE simd_f64 simd_fma_f64(simd_f64 a, simd_f64 b, simd_f64 c)
 #endif
 }
 
+/* sum + x * x of as many numbers as a vector has float64s, the square and the sum rounded: but no
+ * square of a float32 needs to be. */
+SIMD_INLINE simd_f64 simd_add_squares_f32(simd_f64 sum, const float *p)
+{
+#if defined(__AVX512F__)
+    simd_f64 x = (simd_f64)_mm512_cvtps_pd(_mm256_loadu_ps(p));
+    return simd_fma_f64(x, x, sum);
+#elif defined(__FMA__)
+    simd_f64 x = (simd_f64)_mm256_cvtps_pd(_mm_loadu_ps(p));
+    return simd_fma_f64(x, x, sum);
+#else
+    simd_f64 x;
+    for (int i = 0; i < SIMD_LANES_f64; i++)
+        x[i] = (double)p[i];
+    return sum + x * x;
+#endif
+}
+
+SIMD_INLINE simd_f64 simd_add_squares_f64(simd_f64 sum, const double *p)
+{
+    simd_f64 x = simd_load_f64(p);
+    return sum + x * x;
+}
+
 /* The product of the lanes' lower halves; the upper ones may be anything. */
 SIMD_INLINE simd_u64 simd_mul_halves_u64(simd_u64 a, simd_u64 b)
 {

@@ -193,19 +193,19 @@ static void refuse_if_stopping(struct pool *p) REQUIRES(p->lock)
 /* Long enough for a light call; what is not done then needs a worker. */
 #define HERE_SLICE_NS 50000
 
-/* Changes of some tenths of a millisecond are run here, too, if all who are at work want the like:
- * so many of them at most, for some milliseconds, is what one who wants something light then waits
- * for; and so long after such a one they go to the workers, which let others through. */
-#define LIKE_MAX    32
-#define LIKE_FOR_NS 1000000000
+/* Where nobody asks for something light, changes of some tenths of a millisecond are run here, too:
+ * the hand-over, and the workers beside these threads on the same cores, cost a quarter as much
+ * again. So many at most, which is some milliseconds of a thread: so long waits who does ask for
+ * something light then, once. */
+#define UNHURRIED_MAX 32
 
-/* Is there nobody whom it would keep waiting for long? Only if the threads here can have all cores
- * busy: else the workers do more. */
-static bool is_among_its_like(struct pool *p, const struct job *job) REQUIRES(p->lock)
+/* Would it keep nobody waiting who is in a hurry? With more workers than threads here these could
+ * not have all cores busy. */
+static bool is_unhurried(struct pool *p, const struct job *job) REQUIRES(p->lock)
 {
     return job->line && p->config.here >= p->config.workers &&
-           p->calls + atomic_load(&p->unkept) <= LIKE_MAX &&
-           clock_ns() - atomic_load(&p->light_ns) > LIKE_FOR_NS;
+           p->calls + atomic_load(&p->unkept) <= UNHURRIED_MAX &&
+           clock_ns() - atomic_load(&p->light_ns) > p->config.hurried_ns;
 }
 
 /* The line goes on with whoever waits in it. */
@@ -265,7 +265,7 @@ static enum pool_here work_here(struct pool *p, struct job *job, struct scratch 
 enum pool_here pool_run_here(struct pool *p, struct job *job, bool alone)
 {
     lock_take(&p->lock);
-    bool unhurried = (alone && p->calls == 1) || is_among_its_like(p, job);
+    bool unhurried = (alone && p->calls == 1) || is_unhurried(p, job);
     struct scratch *scratch = enter_here(p, job);
     lock_give(&p->lock);
     if (!scratch)
@@ -661,7 +661,7 @@ enum err_kind pool_new(struct api *a, const struct pool_config *config, struct p
         mem_free(worker);
         return err_set(e, ERR_NOMEM, "", "no memory for %zu workers", config->workers);
     }
-    p->light_ns = INT64_MIN / 2; /* never */
+    p->light_ns = INT64_MIN / 2; /* never; the time since then is a number */
     p->crew.run = run_errand;
     p->api = a;
     p->config = *config;

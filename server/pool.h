@@ -25,7 +25,8 @@ struct pool_config {
     size_t line_calls; /* of one model, waiting and running */
     size_t calls;      /* of all, waiting and running */
     int64_t slice_ns;
-    size_t here; /* threads that may be in pool_run_here at a time */
+    size_t here;        /* threads that may be in pool_run_here at a time */
+    int64_t hurried_ns; /* so long after a light call more of them are expected */
 };
 
 /* Starts the workers. errors: NOMEM · UNAVAILABLE a thread cannot be started */
@@ -42,7 +43,9 @@ enum pool_here {
 };
 /* Runs a reserved job here and now, for a short slice, if it is light and nobody is in its line.
  *   alone  its client waits for this one answer, and no other client seems to be at work: a call
- *          then need not be as light, if no other runs or waits */
+ *          then need not be as light, if no other runs or waits. Nor need a change, whoever else is
+ *          at work, where no light call has come for hurried_ns and there are as many threads here
+ *          as workers. */
 enum pool_here pool_run_here(struct pool *p, struct job *job, bool alone);
 /* Is no call running or waiting? */
 bool pool_is_quiet(struct pool *p);

@@ -15,6 +15,8 @@
 
 /* Long enough that a turn is worth its hand-over, short enough that nobody waits for his. */
 #define SLICE_NS (5 * CLOCK_SECOND / 1000)
+/* Who asked for something light a second ago may do so again. */
+#define HURRIED_NS CLOCK_SECOND
 /* Once nothing runs any more, the answers have this time to leave, … */
 #define FLUSH_SECONDS 1
 /* … and requests that were on their way this time to come and be refused. */
@@ -99,6 +101,7 @@ static enum err_kind start_pool(struct daemon *d, struct err *e)
         .calls = (size_t)d->config->max_connections,
         .slice_ns = SLICE_NS,
         .here = (size_t)d->config->http_threads,
+        .hurried_ns = HURRIED_NS,
     };
     return pool_new(d->api, &pool, &d->pool, e);
 }

@@ -131,15 +131,21 @@ static void finish(struct probe *p)
     p->job.call = NULL;
 }
 
-static void start_pool(size_t workers, size_t line_calls, size_t calls)
+static void start_pool_for(size_t workers, size_t line_calls, size_t calls, int64_t hurried_ns)
 {
     const struct pool_config config = {.workers = workers,
                                        .line_calls = line_calls,
                                        .calls = calls,
                                        .slice_ns = 5000000,
-                                       .here = 1};
+                                       .here = 1,
+                                       .hurried_ns = hurried_ns};
     struct err e;
     assert_int_equal(pool_new(api, &config, &pool, &e), ERR_OK);
+}
+
+static void start_pool(size_t workers, size_t line_calls, size_t calls)
+{
+    start_pool_for(workers, line_calls, calls, INT64_MAX); /* all are in a hurry */
 }
 
 static int set_up(void **state)
@@ -572,6 +578,79 @@ static void test_light_runs_here(void **state)
     assert_int_equal(pool_stats(pool).running + pool_stats(pool).queued, 0);
 }
 
+static void run_light(void)
+{
+    struct probe p;
+    make(&p, "/read/r?light=1&name=light");
+    assert_true(here(&p));
+    call_free(p.job.call);
+}
+
+/* Tries to run one here that is light only where nobody is in a hurry. */
+static void try_here(const char *target, bool runs)
+{
+    struct probe p;
+    make(&p, "%s", target);
+    assert_int_equal(here(&p), runs);
+    if (!runs) {
+        pool_commit(pool, &p.job);
+        finish(&p);
+        return;
+    }
+    call_free(p.job.call);
+}
+
+/* A heavier change where no light call has come of late; no read: those are run together. */
+static void test_unhurried_runs_here(void **state)
+{
+    (void)state;
+    start_pool_for(1, 4, 16, INT64_C(3600) * 1000000000);
+    try_here("/change/a?light=2&name=x", true);
+    try_here("/read/r?light=2&name=x", false);
+    try_here("/change/a?name=x", false); /* too heavy for that, too */
+    try_here("/change/a?light=2&name=x", true);
+    run_light();
+    try_here("/change/a?light=2&name=x", false);
+    assert_true(pool_is_quiet(pool));
+}
+
+/* The light call was longer ago than it counts. */
+static void test_no_longer_in_a_hurry(void **state)
+{
+    (void)state;
+    start_pool_for(1, 4, 16, 0);
+    run_light();
+    try_here("/change/a?light=2&name=x", true);
+}
+
+/* More workers than threads here do more with the cores than these. */
+static void test_workers_do_more(void **state)
+{
+    (void)state;
+    start_pool_for(2, 4, 16, 0);
+    try_here("/change/a?light=2&name=x", false);
+}
+
+/* So many that one who came in a hurry would have to wait for long. */
+static void test_many_are_not_run_here(void **state)
+{
+    struct probe waiting[32];
+    (void)state;
+    start_pool_for(1, 64, 64, 0);
+    for (int i = 0; i < 31; i++) {
+        make(&waiting[i], "/change/b?name=x");
+        assert_int_equal(reserve(&waiting[i]), ERR_OK);
+    }
+    try_here("/change/a?light=2&name=x", true); /* the 32nd */
+    make(&waiting[31], "/change/b?name=x");
+    assert_int_equal(reserve(&waiting[31]), ERR_OK);
+    try_here("/change/a?light=2&name=x", false);
+    for (int i = 0; i < 32; i++) {
+        pool_commit(pool, &waiting[i].job);
+        finish(&waiting[i]);
+    }
+}
+
 /* A heavier one only while nobody else is in the pool, and if its client is said to be alone. */
 static void test_alone_runs_here(void **state)
 {
@@ -962,6 +1041,10 @@ int main(void)
         POOL_TEST(test_stop_in_the_middle_of_a_long_call),
         POOL_TEST(test_many_at_once),
         POOL_TEST(test_light_runs_here),
+        POOL_TEST(test_unhurried_runs_here),
+        POOL_TEST(test_no_longer_in_a_hurry),
+        POOL_TEST(test_workers_do_more),
+        POOL_TEST(test_many_are_not_run_here),
         POOL_TEST(test_alone_runs_here),
         POOL_TEST(test_begun_here_goes_first),
         POOL_TEST(test_here_beside_workers),

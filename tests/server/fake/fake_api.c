@@ -32,7 +32,7 @@ struct call {
     bool ready_check;
     char model[65], name[33], id[65], group[33];
     int slices, ms, slice;
-    bool light, light_alone, sickens;
+    bool light, light_unhurried, sickens;
     int keep; /* ms that its change takes to be kept; 0: it has none */
     size_t out, body;
     char text[400], allow[16], retry[16];
@@ -207,7 +207,7 @@ static void read_query(struct call *c, const char *query)
 {
     c->slices = query_int(query, "slices=", 1);
     c->light = query_int(query, "light=", 0) == 1;
-    c->light_alone = query_int(query, "light=", 0) == 2;
+    c->light_unhurried = query_int(query, "light=", 0) == 2;
     c->sickens = query_int(query, "sick=", 0) != 0;
     c->ms = query_int(query, "ms=", 0);
     c->keep = query_int(query, "keep=", 0);
@@ -323,9 +323,9 @@ static void finish(struct call *c)
     c->answer.bytes = c->out;
 }
 
-bool call_is_light(struct call *c, bool alone)
+bool call_is_light(struct call *c, bool unhurried)
 {
-    return c->light || (alone && c->light_alone);
+    return c->light || (unhurried && c->light_unhurried);
 }
 
 const char *call_group(const struct call *c)

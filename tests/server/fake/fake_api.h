@@ -4,7 +4,7 @@
  *   /healthz  /readyz                 as the real ones
  *   /inline  /read/{m}  /between/{m}  /change/{m}        GET and POST, in that mode
  *     ?slices=N   takes N slices   ?ms=M      each lasts so long
- *     ?light=1    may be run where it was received; 2: if its client is alone
+ *     ?light=1    may be run where it was received; 2: if nobody is in a hurry
  *     ?sick=1     its answer given, the storage has failed
  *     ?group=G    may be run together with others of it; the first one's label then has their number
  *     ?out=N      answers N bytes  ?name=X    the label for fake_hook
