@@ -101,16 +101,24 @@ static const struct kernels *variant(size_t i)
     return NULL;
 }
 
-/* 16 lanes, then halves onto halves. */
-static double sum_in_lanes(const double *x, size_t n)
+/* 16 lanes, over all rows of n, first what fills them and then what is left of each; then halves
+ * onto halves. */
+static double sum_rows_in_lanes(const double *x, size_t rows, size_t next, size_t n)
 {
     double lane[16] = {0};
-    for (size_t i = 0; i < n; i++)
-        lane[i % 16] += x[i] * x[i];
+    for (int last = 0; last < 2; last++)
+        for (size_t row = 0; row < rows; row++)
+            for (size_t i = last ? n - n % 16 : 0; i < (last ? n : n - n % 16); i++)
+                lane[i % 16] += x[row * next + i] * x[row * next + i];
     for (int width = 8; width > 0; width /= 2)
         for (int i = 0; i < width; i++)
             lane[i] += lane[i + width];
     return lane[0];
+}
+
+static double sum_in_lanes(const double *x, size_t n)
+{
+    return sum_rows_in_lanes(x, 1, n, n);
 }
 
 static void sum_squares_adds_in_fixed_order(void **state)
@@ -431,6 +439,42 @@ static void sgd_sums_the_digests_of_what_it_writes(void **state)
                                kind & 1 ? DTYPE_FLOAT64 : DTYPE_FLOAT32, kind & 2, lengths[l]);
 }
 
+/* The squares of a sweep, by themselves and with digests. */
+static void check_squares(const struct kernels *k, const struct sgd_options *o, enum dtype dtype,
+                          size_t rows, size_t n)
+{
+    enum { NEXT = MOST / 5 };
+    static union block g, p, momentum;
+    static double wide[MOST];
+    fill_block(&g, dtype, 14), fill_block(&p, dtype, 15), fill_block(&momentum, dtype, 16);
+    for (size_t i = 0; i < MOST; i++)
+        wide[i] = dtype == DTYPE_FLOAT32 ? (double)g.narrow[i] : g.wide[i];
+    double expected = 0.5 + sum_rows_in_lanes(wide, rows, NEXT, n), squares[2] = {0.5, 0.5};
+    struct sgd_sums sums = {0};
+    struct sgd_sweep s = {.dtype = dtype, .n = n, .options = o, .gradient = &g, .parameter = &p};
+    s.momentum = o->momentum != 0 ? &momentum : NULL;
+    s.rows = rows, s.next = NEXT, s.next_gradient = NEXT;
+    s.squares = &squares[0];
+    k->sgd(&s);
+    s.squares = &squares[1], s.sums = &sums;
+    k->sgd(&s);
+    assert_true(squares[0] == expected);
+    assert_true(squares[1] == expected);
+}
+
+static void sgd_sums_the_squares_of_the_gradient(void **state)
+{
+    static const size_t runs[] = {1, 15, 16, 31, 250};
+    (void)state;
+    for (size_t v = 0; variant(v); v++)
+        for (size_t o = 0; o < GOLDEN; o++)
+            for (size_t n = 0; n < COUNT(runs); n++)
+                for (int kind = 0; kind < 4; kind++)
+                    check_squares(variant(v), &golden_options[o],
+                                  kind & 1 ? DTYPE_FLOAT64 : DTYPE_FLOAT32, kind & 2 ? 5 : 1,
+                                  runs[n]);
+}
+
 /* The sweep over 5 runs of n elements that lie apart, and one over each of them. */
 static void check_apart(const struct kernels *k, const struct sgd_options *o, enum dtype dtype,
                         size_t n, int kind)
@@ -492,6 +536,7 @@ int main(void)
         cmocka_unit_test(digests_of_pieces_add_up),
         cmocka_unit_test(digest_sees_each_bit),
         cmocka_unit_test(sgd_sums_the_digests_of_what_it_writes),
+        cmocka_unit_test(sgd_sums_the_squares_of_the_gradient),
         cmocka_unit_test(sgd_sweeps_over_runs_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
