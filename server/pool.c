@@ -193,18 +193,15 @@ static void refuse_if_stopping(struct pool *p) REQUIRES(p->lock)
 /* Long enough for a light call; what is not done then needs a worker. */
 #define HERE_SLICE_NS 50000
 
-/* Where nobody asks for something light, changes of some tenths of a millisecond are run here, too:
- * the hand-over, and the workers beside these threads on the same cores, cost a quarter as much
- * again. So many at most, which is some milliseconds of a thread: so long waits who does ask for
- * something light then, once. */
-#define UNHURRIED_MAX 32
-
-/* Would it keep nobody waiting who is in a hurry? With more workers than threads here these could
- * not have all cores busy. */
-static bool is_unhurried(struct pool *p, const struct job *job) REQUIRES(p->lock)
+/* Would it keep nobody waiting who wants something light? Then it need not be as light: a
+ * hand-over, and workers beside the threads here on the same cores, cost a quarter as much again.
+ * With more workers than threads here these could not have all cores busy. */
+static bool is_unhurried(struct pool *p, const struct job *job, enum pool_clients clients)
+    REQUIRES(p->lock)
 {
-    return job->line && p->config.here >= p->config.workers &&
-           p->calls + atomic_load(&p->unkept) <= UNHURRIED_MAX &&
+    if (clients == POOL_ALONE && p->calls == 1) /* that is the job itself */
+        return true;
+    return clients != POOL_MANY && job->line && p->config.here >= p->config.workers &&
            clock_ns() - atomic_load(&p->light_ns) > p->config.hurried_ns;
 }
 
@@ -261,11 +258,10 @@ static enum pool_here work_here(struct pool *p, struct job *job, struct scratch 
     return POOL_UNKEPT;
 }
 
-/* p->calls counts the job itself, too. */
-enum pool_here pool_run_here(struct pool *p, struct job *job, bool alone)
+enum pool_here pool_run_here(struct pool *p, struct job *job, enum pool_clients clients)
 {
     lock_take(&p->lock);
-    bool unhurried = (alone && p->calls == 1) || is_unhurried(p, job);
+    bool unhurried = is_unhurried(p, job, clients);
     struct scratch *scratch = enter_here(p, job);
     lock_give(&p->lock);
     if (!scratch)

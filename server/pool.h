@@ -41,12 +41,16 @@ enum pool_here {
     POOL_ANSWERED, /* it has its answer and left the pool, without a call of done */
     POOL_UNKEPT,   /* it has its answer, which may leave when its change is kept: pool_keep it */
 };
-/* Runs a reserved job here and now, for a short slice, if it is light and nobody is in its line.
- *   alone  its client waits for this one answer, and no other client seems to be at work: a call
- *          then need not be as light, if no other runs or waits. Nor need a change, whoever else is
- *          at work, where no light call has come for hurried_ns and there are as many threads here
- *          as workers. */
-enum pool_here pool_run_here(struct pool *p, struct job *job, bool alone);
+/* Whom else the thread has that runs a job here. */
+enum pool_clients {
+    POOL_ALONE, /* the job's client waits for this one answer, and no other seems to be at work */
+    POOL_FEW,   /* it is through with a call of each within some milliseconds */
+    POOL_MANY,
+};
+/* Runs a reserved job here and now, for a short slice, if it is light and nobody is in its line. Of
+ * who is alone it need not be as light, if no other call runs or waits; nor need a change among
+ * few, if no light call has come for hurried_ns and there are as many threads here as workers. */
+enum pool_here pool_run_here(struct pool *p, struct job *job, enum pool_clients clients);
 /* Is no call running or waiting? */
 bool pool_is_quiet(struct pool *p);
 /* After POOL_UNKEPT, soon: its line is held. done is called once the change is kept, which is with

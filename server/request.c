@@ -14,6 +14,9 @@
 #define SEND_BYTES_PER_SECOND 65536
 /* For a call that is answered at once: it has no slices, so this only bounds each piece. */
 #define INLINE_SLICE_NS (5 * CLOCK_SECOND / 1000)
+/* Connections of a thread: a call of some tenths of a millisecond of each takes it some
+ * milliseconds. */
+#define CLIENTS_FEW 32
 /* A change waits for company so long at most. */
 #define ROUNDS_MAX 8
 
@@ -272,6 +275,30 @@ static void wake(struct job *job, bool ran)
     /* from here on r may be gone */
 }
 
+/* Of the connection's thread, which has a daemon of its own; NULL: it is not told. */
+static const union MHD_DaemonInfo *thread_info(struct MHD_Connection *connection,
+                                               enum MHD_DaemonInfoType what)
+{
+    const union MHD_ConnectionInfo *of =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_DAEMON);
+    return of ? MHD_get_daemon_info(of->daemon, what) : NULL;
+}
+
+int request_epoll(struct MHD_Connection *connection)
+{
+    const union MHD_DaemonInfo *epoll = thread_info(connection, MHD_DAEMON_INFO_EPOLL_FD);
+    return epoll ? epoll->epoll_fd : -1;
+}
+
+static enum pool_clients clients_of(const struct request *r)
+{
+    if (r->alone)
+        return POOL_ALONE;
+    const union MHD_DaemonInfo *open =
+        thread_info(r->connection, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return open && open->num_connections <= CLIENTS_FEW ? POOL_FEW : POOL_MANY;
+}
+
 /* What is light and first in its line is done at once: waking another thread would take longer.
  * All else: reserve, sleep, commit: the pool can wake only who sleeps already, and a connection put
  * to sleep must be certain to be woken. A change that was made here is kept in the next round. */
@@ -290,7 +317,7 @@ static enum MHD_Result run(struct request *r)
         call_refuse(r->call, rc, 1, "%s", e.message);
         return send_answer(r);
     }
-    enum pool_here how = pool_run_here(r->shared->pool, &r->job, r->alone);
+    enum pool_here how = pool_run_here(r->shared->pool, &r->job, clients_of(r));
     if (how == POOL_ANSWERED)
         return send_answer(r);
     r->state = REQUEST_WAITING;
@@ -303,15 +330,6 @@ static enum MHD_Result run(struct request *r)
     MHD_suspend_connection(r->connection);
     pool_commit(r->shared->pool, &r->job);
     return MHD_YES;
-}
-
-int request_epoll(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *of =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_DAEMON);
-    const union MHD_DaemonInfo *epoll =
-        of ? MHD_get_daemon_info(of->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
-    return epoll ? epoll->epoll_fd : -1;
 }
 
 static bool has_news(int epoll)

@@ -555,7 +555,7 @@ static void test_many_at_once(void **state)
 static bool here(struct probe *p)
 {
     assert_int_equal(reserve(p), ERR_OK);
-    return pool_run_here(pool, &p->job, false) == POOL_ANSWERED;
+    return pool_run_here(pool, &p->job, POOL_FEW) == POOL_ANSWERED;
 }
 
 /* A light call whose line is free is done before pool_run_here returns. */
@@ -632,23 +632,16 @@ static void test_workers_do_more(void **state)
 }
 
 /* So many that one who came in a hurry would have to wait for long. */
-static void test_many_are_not_run_here(void **state)
+static void test_many_are_in_a_hurry(void **state)
 {
-    struct probe waiting[32];
+    struct probe p;
     (void)state;
-    start_pool_for(1, 64, 64, 0);
-    for (int i = 0; i < 31; i++) {
-        make(&waiting[i], "/change/b?name=x");
-        assert_int_equal(reserve(&waiting[i]), ERR_OK);
-    }
-    try_here("/change/a?light=2&name=x", true); /* the 32nd */
-    make(&waiting[31], "/change/b?name=x");
-    assert_int_equal(reserve(&waiting[31]), ERR_OK);
-    try_here("/change/a?light=2&name=x", false);
-    for (int i = 0; i < 32; i++) {
-        pool_commit(pool, &waiting[i].job);
-        finish(&waiting[i]);
-    }
+    start_pool_for(1, 4, 16, 0);
+    make(&p, "/change/a?light=2&name=x");
+    assert_int_equal(reserve(&p), ERR_OK);
+    assert_int_equal(pool_run_here(pool, &p.job, POOL_MANY), POOL_DECLINED);
+    pool_commit(pool, &p.job);
+    finish(&p);
 }
 
 /* A heavier one only while nobody else is in the pool, and if its client is said to be alone. */
@@ -665,14 +658,14 @@ static void test_alone_runs_here(void **state)
     finish(&alone);
     make(&alone, "/change/a?light=2&name=alone");
     assert_int_equal(reserve(&alone), ERR_OK);
-    assert_int_equal(pool_run_here(pool, &alone.job, true), POOL_ANSWERED);
+    assert_int_equal(pool_run_here(pool, &alone.job, POOL_ALONE), POOL_ANSWERED);
     call_free(alone.job.call);
 
     make(&other, "/change/b?name=other");
     make(&alone, "/change/a?light=2&name=third");
     assert_int_equal(reserve(&other), ERR_OK);
     assert_int_equal(reserve(&alone), ERR_OK);
-    assert_int_equal(pool_run_here(pool, &alone.job, true), POOL_DECLINED);
+    assert_int_equal(pool_run_here(pool, &alone.job, POOL_ALONE), POOL_DECLINED);
     pool_commit(pool, &other.job);
     pool_commit(pool, &alone.job);
     finish(&other);
@@ -714,7 +707,7 @@ static void *run_crowd(void *arg)
         make(&p[i], "/change/%c?light=%d&slices=%d&name=x", 'a' + i % 3, i % 2, 1 + i % 5 / 4);
         if (reserve(&p[i]) != ERR_OK)
             continue;
-        if (pool_run_here(pool, &p[i].job, false))
+        if (pool_run_here(pool, &p[i].job, POOL_FEW))
             p[i].ran++;
         else
             pool_commit(pool, &p[i].job);
@@ -1044,7 +1037,7 @@ int main(void)
         POOL_TEST(test_unhurried_runs_here),
         POOL_TEST(test_no_longer_in_a_hurry),
         POOL_TEST(test_workers_do_more),
-        POOL_TEST(test_many_are_not_run_here),
+        POOL_TEST(test_many_are_in_a_hurry),
         POOL_TEST(test_alone_runs_here),
         POOL_TEST(test_begun_here_goes_first),
         POOL_TEST(test_here_beside_workers),
