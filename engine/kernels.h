@@ -74,7 +74,7 @@ struct sgd_sweep {
     size_t at;             /* the index in its block of the run's first element */
     struct sgd_sums *sums; /* NULL, or where the digests of the new parameters and of the new
                               momentum are added, also in a dry sweep */
-    double *squares;       /* NULL, or where the squares of the gradient are added, in fixed order */
+    double *squares; /* NULL, or where the squares of the gradient are added, in fixed order */
 };
 
 struct kernels {
