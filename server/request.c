@@ -16,7 +16,7 @@
 #define INLINE_SLICE_NS (5 * CLOCK_SECOND / 1000)
 /* Connections of a thread: a call of some tenths of a millisecond of each takes it some
  * milliseconds. */
-#define CLIENTS_FEW 32
+#define CLIENTS_FEW 40
 /* A change waits for company so long at most. */
 #define ROUNDS_MAX 8
 
