@@ -916,7 +916,7 @@ static void *run_groups(void *arg)
             make(&p[i], "/change/%c?name=x", 'a' + i % 2);
         if (reserve(&p[i]) != ERR_OK)
             continue;
-        if (i % 5 == 0 && pool_run_here(pool, &p[i].job, i % 2))
+        if (i % 5 == 0 && pool_run_here(pool, &p[i].job, i % 2 ? POOL_ALONE : POOL_FEW))
             p[i].ran++;
         else
             pool_commit(pool, &p[i].job);
