@@ -44,6 +44,10 @@
 #define STREAMED_LEAST (16 << 20)
 #define DEPTH_STREAMED 8
 
+/* A c of more bytes than a second-level cache holds is fetched while its tiles are multiplied:
+ * writing what is not there takes longer. */
+#define FAR_BYTES (1 << 20)
+
 /* A tile has the panel at its right fetched, which comes next, row by row as it reads its own: the
  * processor does not see that by itself where the rows lie apart, and memory is faster where it is
  * read on. With fewer rows of a than so many a tile is over before that. */
@@ -51,11 +55,17 @@
 
 /* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a. With up to
  * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to
- * keep the multipliers busy. With up to THIN_ROWS rows a b that is dense in columns is not packed
- * but transposed on the way, since one tile has all the rows (where there are registers for such a
- * tile beside a square): up to THIN_PAIR rows over two vectors in turn, so that one is transposed
- * while the other's chains go on. */
+ * keep the multipliers busy: a chain has a link every CHAIN_LINK cycles.
+ * With up to THIN_ROWS rows a b that is dense in columns is not packed but transposed on the way,
+ * since one tile has all the rows. A tile is one vector wide; with up to THIN_PAIR rows two where
+ * vectors are short, for there are only half as many chains as with long ones, unless rows of b
+ * stand apart such that a set of the first-level cache cannot keep a line of each. */
 #define WIDE 8
+#ifdef __FMA__
+#define CHAIN_LINK 4
+#else
+#define CHAIN_LINK 1 /* calls into libm */
+#endif
 #if SIMD_REGISTERS == 32
 #define TILE_ROWS 12
 #define WIDE_ROWS 3
@@ -64,8 +74,8 @@
     X(7, vectors) X(8, vectors) X(9, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
 #define WIDE_TILES(X) X(1, 8) X(2, 8) X(3, 8)
 #define THIN_ROWS     TILE_ROWS
-#define THIN_PAIR     2
-#define THIN_TILES(X) TILES(X, 1) X(1, 2) X(2, 2)
+#define THIN_PAIR     0
+#define THIN_TILES(X) TILES(X, 1)
 #else
 #define TILE_ROWS         6
 #define WIDE_ROWS         1
@@ -78,6 +88,9 @@
 #define TILES_6(X, vectors)                                                                        \
     X(1, vectors) X(2, vectors) X(3, vectors) X(4, vectors) X(5, vectors) X(6, vectors)
 #define ALL_TILES(X) TILES(X, 1) TILES(X, 2) WIDE_TILES(X)
+
+/* How a matrix lies: dense in rows, dense in columns, or anyhow. */
+enum lies { IN_ROWS, IN_COLUMNS, ANYHOW };
 
 static int64_t smaller(int64_t a, int64_t b)
 {

@@ -73,6 +73,13 @@ typedef int64_t simd_bits_f64 __attribute__((vector_size(SIMD_BYTES)));
 #define SIMD_OPAQUE(x) ((void)0)
 #endif
 
+/* What the address p leads to is read after the vector x. */
+#if SIMD_BYTES == 64
+#define SIMD_AFTER(p, x) __asm__("" : "+r"(p) : "v"(x))
+#else
+#define SIMD_AFTER(p, x) ((void)0)
+#endif
+
 /* No alignment is asked for. */
 SIMD_INLINE simd_f32 simd_load_f32(const float *p)
 {
@@ -282,11 +289,11 @@ SIMD_INLINE simd_u64 simd_mul_halves_u64(simd_u64 a, simd_u64 b)
 #endif
 }
 
-/* x gets the columns of a square of lanes x lanes, whose rows stand `stride` apart. A row beyond
- * the last one is read as the last one.
- * A vector is put together of pieces of rows such that most of what is left to do stays within 16
- * bytes, where shuffles are cheap. A row is read whole before the next one: where they stand a
- * power of two apart, a set of the first-level cache cannot keep them all. */
+/* ---- squares of lanes x lanes ---------------------------------------------------------------
+ *
+ * Their columns are had a part at a time: SIMD_PART of them, of SIMD_PARTS parts. A vector is first
+ * put together of pieces of rows such that most of what is left to do stays within 16 bytes, where
+ * shuffles are cheap. */
 #if SIMD_BYTES == 64
 #define SIMD_LOW_f32(a, b)  (simd_f32) _mm512_unpacklo_ps((__m512)(a), (__m512)(b))
 #define SIMD_HIGH_f32(a, b) (simd_f32) _mm512_unpackhi_ps((__m512)(a), (__m512)(b))
@@ -304,8 +311,44 @@ SIMD_INLINE simd_u64 simd_mul_halves_u64(simd_u64 a, simd_u64 b)
 #define SIMD_HIGH_f64(a, b) __builtin_shufflevector(a, b, 1, 3)
 #endif
 
+#if SIMD_BYTES == 64
+#define SIMD_PARTS    2
+#define SIMD_PART_f32 8
+#define SIMD_PART_f64 4
+#else
+#define SIMD_PARTS    (SIMD_BYTES / 16)
+#define SIMD_PART_f32 4
+#define SIMD_PART_f64 2
+#endif
+#define SIMD_TURNS 3
+
+/* Rows that stand equally far apart; those beyond the last one are read as the last one. The
+ * processor adds to an address, as it reads, another register times 1, 2, 4 or 8. */
+struct simd_rows {
+    int64_t one, three, five, seven; /* bytes to the row that is so many further on */
+    int64_t last;
+};
+
+SIMD_INLINE struct simd_rows simd_rows(int64_t bytes, int64_t last)
+{
+    struct simd_rows rows = {bytes, 3 * bytes, 5 * bytes, 7 * bytes, last};
+    SIMD_OPAQUE(rows.one);
+    SIMD_OPAQUE(rows.three);
+    SIMD_OPAQUE(rows.five);
+    SIMD_OPAQUE(rows.seven);
+    return rows;
+}
+
+SIMD_INLINE const void *simd_row(const void *first, struct simd_rows rows, int i)
+{
+    int64_t bytes[] = {0,         rows.one,       2 * rows.one, rows.three, 4 * rows.one,
+                       rows.five, 2 * rows.three, rows.seven};
+    int64_t to = i <= rows.last ? i / 8 * 8 * rows.one + bytes[i % 8] : rows.last * rows.one;
+    return (const char *)first + to;
+}
+
 /* Squares of 4 x 4, each within 16 bytes. */
-SIMD_INLINE void simd_turn_f32(simd_f32 x[4])
+SIMD_INLINE void simd_turn_within_f32(simd_f32 x[4])
 {
     simd_f32 low02 = SIMD_LOW_f32(x[0], x[2]), high02 = SIMD_HIGH_f32(x[0], x[2]);
     simd_f32 low13 = SIMD_LOW_f32(x[1], x[3]), high13 = SIMD_HIGH_f32(x[1], x[3]);
@@ -315,13 +358,15 @@ SIMD_INLINE void simd_turn_f32(simd_f32 x[4])
     x[3] = SIMD_HIGH_f32(high02, high13);
 }
 
-SIMD_INLINE void simd_turn_f64(simd_f64 x[2])
+SIMD_INLINE void simd_turn_within_f64(simd_f64 x[2])
 {
     simd_f64 low = SIMD_LOW_f64(x[0], x[1]), high = SIMD_HIGH_f64(x[0], x[1]);
     x[0] = low;
     x[1] = high;
 }
 
+/* simd_piece: the i-th vector of pieces of the part that begins at p.
+ * simd_turn: of a part's pieces its columns, by the steps 0, 1 and 2. */
 #if SIMD_BYTES == 64
 /* 32 bytes of a row and of another: by a masked broadcast from memory, since an insertion would
  * take the units that the shuffles need. */
@@ -331,46 +376,36 @@ SIMD_INLINE __m512d simd_pair(const void *low, const void *high)
                                        _mm256_loadu_pd(high));
 }
 
-SIMD_INLINE void simd_columns_f32(simd_f32 x[16], const float *p, int64_t stride, int64_t last)
+SIMD_INLINE simd_f32 simd_piece_f32(const float *p, struct simd_rows rows, int i)
 {
+    int row = i % 4 + i / 4 * 8;
+    return (simd_f32)simd_pair(simd_row(p, rows, row), simd_row(p, rows, row + 4));
+}
+
+SIMD_INLINE simd_f64 simd_piece_f64(const double *p, struct simd_rows rows, int i)
+{
+    int row = i % 2 + i / 2 * 4;
+    return (simd_f64)simd_pair(simd_row(p, rows, row), simd_row(p, rows, row + 2));
+}
+
+SIMD_INLINE void simd_turn_f32(simd_f32 x[SIMD_PART_f32], int step)
+{
+    if (step < 2)
+        simd_turn_within_f32(x + 4 * step);
     SIMD_UNROLL
-    for (int i = 0; i < 8; i++) {
-        int64_t row = i % 4 + i / 4 * 8, other = row + 4;
-        const float *low = p + (row < last ? row : last) * stride;
-        const float *high = p + (other < last ? other : last) * stride;
-        x[i] = (simd_f32)simd_pair(low, high);
-        x[8 + i] = (simd_f32)simd_pair(low + 8, high + 8);
-    }
-    SIMD_UNROLL
-    for (int i = 0; i < 16; i += 4)
-        simd_turn_f32(x + i);
-    SIMD_UNROLL
-    for (int i = 0; i < 16; i += 8)
-        SIMD_UNROLL
-    for (int k = i; k < i + 4; k++) {
+    for (int k = 0; k < 4 && step == 2; k++) {
         __m512 a = (__m512)x[k], b = (__m512)x[k + 4];
         x[k] = (simd_f32)_mm512_shuffle_f32x4(a, b, 0x88);
         x[k + 4] = (simd_f32)_mm512_shuffle_f32x4(a, b, 0xdd);
     }
 }
 
-SIMD_INLINE void simd_columns_f64(simd_f64 x[8], const double *p, int64_t stride, int64_t last)
+SIMD_INLINE void simd_turn_f64(simd_f64 x[SIMD_PART_f64], int step)
 {
+    if (step < 2)
+        simd_turn_within_f64(x + 2 * step);
     SIMD_UNROLL
-    for (int i = 0; i < 4; i++) {
-        int64_t row = i % 2 + i / 2 * 4, other = row + 2;
-        const double *low = p + (row < last ? row : last) * stride;
-        const double *high = p + (other < last ? other : last) * stride;
-        x[i] = (simd_f64)simd_pair(low, high);
-        x[4 + i] = (simd_f64)simd_pair(low + 4, high + 4);
-    }
-    SIMD_UNROLL
-    for (int i = 0; i < 8; i += 2)
-        simd_turn_f64(x + i);
-    SIMD_UNROLL
-    for (int i = 0; i < 8; i += 4)
-        SIMD_UNROLL
-    for (int k = i; k < i + 2; k++) {
+    for (int k = 0; k < 2 && step == 2; k++) {
         __m512d a = (__m512d)x[k], b = (__m512d)x[k + 2];
         x[k] = (simd_f64)_mm512_shuffle_f64x2(a, b, 0x88);
         x[k + 2] = (simd_f64)_mm512_shuffle_f64x2(a, b, 0xdd);
@@ -379,9 +414,6 @@ SIMD_INLINE void simd_columns_f64(simd_f64 x[8], const double *p, int64_t stride
 #else
 typedef float simd_chunk_f32 __attribute__((vector_size(16)));
 typedef double simd_chunk_f64 __attribute__((vector_size(16)));
-#define SIMD_CHUNKS    (SIMD_BYTES / 16)
-#define SIMD_CHUNK_f32 4
-#define SIMD_CHUNK_f64 2
 #if SIMD_BYTES == 32
 #define SIMD_JOIN(type, x)                                                                         \
     (type) _mm256_insertf128_ps(_mm256_castps128_ps256((__m128)(x)[0]), (__m128)(x)[1], 1)
@@ -389,43 +421,82 @@ typedef double simd_chunk_f64 __attribute__((vector_size(16)));
 #define SIMD_JOIN(type, x) (x)[0]
 #endif
 
+SIMD_INLINE simd_f32 simd_piece_f32(const float *p, struct simd_rows rows, int i)
+{
+    simd_chunk_f32 x[SIMD_PARTS];
+    SIMD_UNROLL
+    for (int part = 0; part < SIMD_PARTS; part++)
+        memcpy(&x[part], simd_row(p, rows, i + part * SIMD_PART_f32), 16);
+    return SIMD_JOIN(simd_f32, x);
+}
+
+SIMD_INLINE simd_f64 simd_piece_f64(const double *p, struct simd_rows rows, int i)
+{
+    simd_chunk_f64 x[SIMD_PARTS];
+    SIMD_UNROLL
+    for (int part = 0; part < SIMD_PARTS; part++)
+        memcpy(&x[part], simd_row(p, rows, i + part * SIMD_PART_f64), 16);
+    return SIMD_JOIN(simd_f64, x);
+}
+
+SIMD_INLINE void simd_turn_f32(simd_f32 x[SIMD_PART_f32], int step)
+{
+    if (step == 0)
+        simd_turn_within_f32(x);
+}
+
+SIMD_INLINE void simd_turn_f64(simd_f64 x[SIMD_PART_f64], int step)
+{
+    if (step == 0)
+        simd_turn_within_f64(x);
+}
+#endif
+
+/* simd_pieces: those of all parts. A row is read whole before the next one: where they stand a
+ * power of two apart, a set of the first-level cache cannot keep them all. simd_columns: the whole
+ * square's, whose rows stand `stride` apart. */
+SIMD_INLINE void simd_pieces_f32(simd_f32 x[SIMD_LANES_f32], const float *p, struct simd_rows rows)
+{
+    SIMD_UNROLL
+    for (int i = 0; i < SIMD_PART_f32; i++) {
+        SIMD_UNROLL
+        for (int at = 0; at < SIMD_LANES_f32; at += SIMD_PART_f32)
+            x[at + i] = simd_piece_f32(p + at, rows, i);
+        SIMD_AFTER(p, x[SIMD_LANES_f32 - SIMD_PART_f32 + i]);
+    }
+}
+
+SIMD_INLINE void simd_pieces_f64(simd_f64 x[SIMD_LANES_f64], const double *p, struct simd_rows rows)
+{
+    SIMD_UNROLL
+    for (int i = 0; i < SIMD_PART_f64; i++) {
+        SIMD_UNROLL
+        for (int at = 0; at < SIMD_LANES_f64; at += SIMD_PART_f64)
+            x[at + i] = simd_piece_f64(p + at, rows, i);
+        SIMD_AFTER(p, x[SIMD_LANES_f64 - SIMD_PART_f64 + i]);
+    }
+}
+
 SIMD_INLINE void simd_columns_f32(simd_f32 x[SIMD_LANES_f32], const float *p, int64_t stride,
                                   int64_t last)
 {
+    simd_pieces_f32(x, p, simd_rows(stride * (int64_t)sizeof *p, last));
     SIMD_UNROLL
-    for (int k = 0; k < SIMD_LANES_f32; k += SIMD_CHUNK_f32) {
+    for (int at = 0; at < SIMD_LANES_f32; at += SIMD_PART_f32)
         SIMD_UNROLL
-        for (int r = 0; r < SIMD_CHUNK_f32; r++) {
-            simd_chunk_f32 part[SIMD_CHUNKS];
-            SIMD_UNROLL
-            for (int c = 0; c < SIMD_CHUNKS; c++) {
-                int64_t row = r + c * SIMD_CHUNK_f32;
-                memcpy(&part[c], p + (row < last ? row : last) * stride + k, 16);
-            }
-            x[k + r] = SIMD_JOIN(simd_f32, part);
-        }
-        simd_turn_f32(x + k);
-    }
+    for (int step = 0; step < SIMD_TURNS; step++)
+        simd_turn_f32(x + at, step);
 }
 
 SIMD_INLINE void simd_columns_f64(simd_f64 x[SIMD_LANES_f64], const double *p, int64_t stride,
                                   int64_t last)
 {
+    simd_pieces_f64(x, p, simd_rows(stride * (int64_t)sizeof *p, last));
     SIMD_UNROLL
-    for (int k = 0; k < SIMD_LANES_f64; k += SIMD_CHUNK_f64) {
+    for (int at = 0; at < SIMD_LANES_f64; at += SIMD_PART_f64)
         SIMD_UNROLL
-        for (int r = 0; r < SIMD_CHUNK_f64; r++) {
-            simd_chunk_f64 part[SIMD_CHUNKS];
-            SIMD_UNROLL
-            for (int c = 0; c < SIMD_CHUNKS; c++) {
-                int64_t row = r + c * SIMD_CHUNK_f64;
-                memcpy(&part[c], p + (row < last ? row : last) * stride + k, 16);
-            }
-            x[k + r] = SIMD_JOIN(simd_f64, part);
-        }
-        simd_turn_f64(x + k);
-    }
+    for (int step = 0; step < SIMD_TURNS; step++)
+        simd_turn_f64(x + at, step);
 }
-#endif
 
 #endif
