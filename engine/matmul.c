@@ -57,10 +57,11 @@
  * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to
  * keep the multipliers busy: a chain has a link every CHAIN_LINK cycles.
  * With up to THIN_ROWS rows a b that is dense in columns is not packed but transposed on the way,
- * since one tile has all the rows. A tile is one vector wide; with up to THIN_PAIR rows two where
- * vectors are short, for there are only half as many chains as with long ones, unless rows of b
- * stand apart such that a set of the first-level cache cannot keep a line of each. */
-#define WIDE 8
+ * since one tile has all the rows. A tile is one vector wide; with up to THIN_PAIR rows, which are
+ * few chains, two, unless b's rows stand apart such that a first-level cache of CACHE_WAYS pages
+ * cannot keep a line of each. */
+#define CACHE_WAYS 8
+#define WIDE       8
 #ifdef __FMA__
 #define CHAIN_LINK 4
 #else
@@ -74,8 +75,8 @@
     X(7, vectors) X(8, vectors) X(9, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
 #define WIDE_TILES(X) X(1, 8) X(2, 8) X(3, 8)
 #define THIN_ROWS     TILE_ROWS
-#define THIN_PAIR     0
-#define THIN_TILES(X) TILES(X, 1)
+#define THIN_PAIR     1
+#define THIN_TILES(X) TILES(X, 1) X(1, 2)
 #else
 #define TILE_ROWS         6
 #define WIDE_ROWS         1

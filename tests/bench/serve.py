@@ -6,11 +6,13 @@ All serve the same model with the same parameters on loopback, and are loaded by
 within a round. The load shares the cores with the servers. Before anything is timed, the outputs of
 all must agree. Prints rows (rows.py).
 """
+import concurrent.futures
 import contextlib
 import json
 import random
 import subprocess
 import sys
+import time
 
 import numpy
 
@@ -143,6 +145,37 @@ def steps(daemon, fastapi):
             Contender("FastAPI + PyTorch", fastapi.port, theirs, 6)]
 
 
+# ---- forwards while there is training -----------------------------------------------------------
+
+def latency(program, seconds, port, forward, training=None):
+    """The median of one client's forwards, in microseconds, beside so many steppers."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        if training:
+            pool.submit(loaded, program, port, 2 * seconds, CONNECTIONS, training)
+            time.sleep(seconds / 2)
+        return loaded(program, port, seconds, 1, [forward])["p50"]
+
+
+def beside_steps(contenders, program, pace):
+    """A forward's latency while contenders, the daemon and another, are trained; and while nothing
+    else is at work."""
+    ours, peer = contenders
+    body = {"inputs": picture()}
+    forward = ours.port, request_bytes("POST", "/models/mlp/forward", body)
+    loads = {ours.name: forward + (ours.requests,),
+             "the same, nothing else at work": forward,
+             peer.name: (peer.port, request_bytes("POST", "/forward-tuned", body), peer.requests)}
+    rounds, seconds = pace
+    taken = {name: [] for name in loads}
+    for _ in range(rounds):
+        for name, load in loads.items():
+            taken[name].append(latency(program, seconds, *load))
+    mine = taken.pop(ours.name)
+    for name, theirs in taken.items():
+        print_row("serve", f"median latency of a forward beside {CONNECTIONS} steppers", name, "µs",
+                  spread(mine), spread(theirs), spread([b / a for a, b in zip(mine, theirs)]), None)
+
+
 def main():
     build, folder = sys.argv[1:3]
     quick = "--quick" in sys.argv[3:]
@@ -171,8 +204,9 @@ def main():
         else:
             print("skipped: the daemon takes no binary body for forward", file=sys.stderr)
         if fastapi:
-            compare(f"POST …/step, 784-128-10 batch 32, {MODELS} models",
-                    steps(daemon, fastapi), program, pace)
+            contenders = steps(daemon, fastapi)
+            compare(f"POST …/step, 784-128-10 batch 32, {MODELS} models", contenders, program, pace)
+            beside_steps(contenders, program, pace)
 
 
 main()

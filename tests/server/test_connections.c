@@ -9,13 +9,16 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/server/daemon.h"
+#include "tests/server/model_client.h"
 #include "tests/server/raw_client.h"
 
 #define MOST 16 /* connections, the least that the daemon can be told */
@@ -36,7 +39,7 @@ static void stop(void)
     daemon_remove(&d);
 }
 
-static void ask(int fd)
+static void ask_inline(int fd)
 {
     assert_true(raw_send(fd, ASK, sizeof ASK - 1));
 }
@@ -97,7 +100,7 @@ static void test_two_threads_share_evenly(void **state)
     for (int i = 0; i < MOST; i++)
         fd[i] = raw_connect(d.port);
     for (int i = 0; i < MOST; i++)
-        ask(fd[i]);
+        ask_inline(fd[i]);
     for (int i = 0; i < MOST; i++)
         assert_answered(fd[i]);
     assert_int_equal(look_at_epolls(&least, &most), 2);
@@ -105,6 +108,93 @@ static void test_two_threads_share_evenly(void **state)
     assert_int_equal(most, MOST / 2 + 1);
     for (int i = 0; i < MOST; i++)
         close(fd[i]);
+    stop();
+}
+
+/* ---- whose a step is ----------------------------------------------------------------------- */
+
+/* The number in a file of a thread's. */
+static int64_t thread_number(const char *task, const char *file)
+{
+    char path[300];
+    long long n = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%s/%s", (int)d.pid, task, file);
+    FILE *f = fopen(path, "r");
+    if (f && fscanf(f, "%lld", &n) != 1)
+        n = 0;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+/* How long libmicrohttpd's threads, or all others, have run. */
+static int64_t busy_ns(bool http)
+{
+    char path[300];
+    int64_t sum = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)d.pid);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        char name[20] = "";
+        snprintf(path, sizeof path, "/proc/%d/task/%s/comm", (int)d.pid, entry->d_name);
+        FILE *f = fopen(path, "r");
+        if (!f)
+            continue;
+        if (fgets(name, sizeof name, f) && (strncmp(name, "MHD", 3) == 0) == http)
+            sum += thread_number(entry->d_name, "schedstat");
+        fclose(f);
+    }
+    closedir(dir);
+    return sum;
+}
+
+/* What part of the time of two clients' steps libmicrohttpd's thread takes. */
+static double http_part_of_steps(struct model_client client[2])
+{
+    nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 200000000}, NULL); /* nothing light */
+    int64_t http = busy_ns(true), others = busy_ns(false);
+    for (int i = 0; i < 200; i++) /* in turn: neither is alone */
+        ask(&client[i % 2], 200, "POST", "{}", "/models/m/step");
+    http = busy_ns(true) - http, others = busy_ns(false) - others;
+    return (double)http / (double)(http + others);
+}
+
+/* Steps of some tenths of a millisecond: made where they were received while the thread has few
+ * connections, by a worker when it has many. */
+static void test_steps_go_to_workers_when_connections_are_many(void **state)
+{
+    enum { IDLE = 60, INPUTS = 784, ROWS = 32 };
+    struct model_client client[2];
+    int idle[IDLE];
+    (void)state;
+    daemon_start(&d, DAEMON_REAL, (const char *[]){"--http-threads", "1", "--workers", "1", NULL});
+    for (int i = 0; i < 2; i++)
+        model_client_open(&client[i], d.url);
+    ask(&client[0], 201, "POST",
+        "{\"id\":\"m\",\"loss\":\"mse\",\"optimizer\":{\"type\":\"sgd\",\"lr\":0.01},\"layers\":["
+        "{\"type\":\"linear\",\"in_features\":784,\"out_features\":128}]}",
+        "/models");
+    char *row = text_repeat("[0", ",0.5", INPUTS - 1, "],"),
+         *target = text_repeat("[0", ",1", 127, "],");
+    char *rows = text_repeat("{\"inputs\":[", row, ROWS - 1, row),
+         *targets = text_repeat("", target, ROWS - 1, target);
+    rows[strlen(rows) - 1] = targets[strlen(targets) - 1] = ']';
+    struct text body = {0};
+    text_print(&body, "%s,\"targets\":[%s}", rows, targets);
+    ask(&client[0], 201, "POST", body.at, "/models/m/batches");
+    free(row), free(target), free(rows), free(targets), text_free(&body);
+
+    double few = http_part_of_steps(client);
+    for (int i = 0; i < IDLE; i++)
+        idle[i] = raw_connect(d.port);
+    double many = http_part_of_steps(client);
+    for (int i = 0; i < IDLE; i++)
+        close(idle[i]);
+    double few_again = http_part_of_steps(client);
+    assert_true(few > 0.6 && many < 0.4 && few_again > 0.6);
+    for (int i = 0; i < 2; i++)
+        model_client_close(&client[i]);
     stop();
 }
 
@@ -116,13 +206,13 @@ static void one_more_waits(const char *threads)
     start(threads);
     for (int i = 0; i < MOST; i++) {
         fd[i] = raw_connect(d.port);
-        ask(fd[i]);
+        ask_inline(fd[i]);
         assert_answered(fd[i]);
     }
     fd[MOST] = raw_connect(d.port);
-    ask(fd[MOST]);
+    ask_inline(fd[MOST]);
     assert_true(is_silent(fd[MOST], 300));
-    ask(fd[0]); /* the others are served meanwhile */
+    ask_inline(fd[0]); /* the others are served meanwhile */
     assert_answered(fd[0]);
     close(fd[5]);
     assert_false(is_silent(fd[MOST], 1000));
@@ -149,7 +239,7 @@ static void test_stops_while_one_waits(void **state)
     start("2");
     for (int i = 0; i <= MOST; i++) {
         fd[i] = raw_connect(d.port);
-        ask(fd[i]);
+        ask_inline(fd[i]);
     }
     for (int i = 0; i < MOST; i++)
         assert_answered(fd[i]);
@@ -184,18 +274,18 @@ static void test_no_descriptor_left(void **state)
     (void)state;
     start("2");
     int inside = raw_connect(d.port);
-    ask(inside);
+    ask_inline(inside);
     assert_answered(inside);
     assert_int_equal(prlimit(d.pid, RLIMIT_NOFILE, NULL, &limit), 0);
     none = limit;
     none.rlim_cur = 3;
     assert_int_equal(prlimit(d.pid, RLIMIT_NOFILE, &none, NULL), 0);
     int outside = raw_connect(d.port);
-    ask(outside);
+    ask_inline(outside);
     double before = cpu_seconds();
     assert_true(is_silent(outside, 1000));
     assert_true(cpu_seconds() - before < 0.3);
-    ask(inside);
+    ask_inline(inside);
     assert_answered(inside);
     assert_int_equal(prlimit(d.pid, RLIMIT_NOFILE, &limit, NULL), 0);
     assert_answered(outside);
@@ -211,6 +301,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_threads_share_evenly),
+        cmocka_unit_test(test_steps_go_to_workers_when_connections_are_many),
         cmocka_unit_test(test_one_more_waits),
         cmocka_unit_test(test_stops_while_one_waits),
         cmocka_unit_test(test_no_descriptor_left),
