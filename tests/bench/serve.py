@@ -150,10 +150,14 @@ def steps(daemon, fastapi):
 def latency(program, seconds, port, forward, training=None):
     """The median of one client's forwards, in microseconds, beside so many steppers."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
+        steppers = None
         if training:
-            pool.submit(loaded, program, port, 2 * seconds, CONNECTIONS, training)
+            steppers = pool.submit(loaded, program, port, 2 * seconds, CONNECTIONS, training)
             time.sleep(seconds / 2)
-        return loaded(program, port, seconds, 1, [forward])["p50"]
+        taken = loaded(program, port, seconds, 1, [forward])["p50"]
+        if steppers:
+            steppers.result()
+        return taken
 
 
 def beside_steps(contenders, program, pace):
