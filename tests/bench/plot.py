@@ -35,9 +35,10 @@ def draw_lines(axes, lines):
 
 
 def draw_rates(axes, rows):
-    rows = [row for row in rows if row["bench"] == "serve" and "forward" in row["what"]]
     lines = collections.defaultdict(dict)
     for row in rows:
+        if row["bench"] != "serve" or not row["point"] or "forward" not in row["what"]:
+            continue
         n, what = row["point"]
         lines["gradd, " + what.rpartition(", ")[2]][n] = row["figure"][MEDIAN]
         lines[row["beside"]][n] = row["peer"][MEDIAN]
