@@ -113,18 +113,17 @@ static void test_two_threads_share_evenly(void **state)
 
 /* ---- whose a step is ----------------------------------------------------------------------- */
 
-/* The number in a file of a thread's. */
-static int64_t thread_number(const char *task, const char *file)
+/* How long a thread has run. */
+static int64_t thread_ns(const char *task)
 {
     char path[300];
-    long long n = 0;
-    snprintf(path, sizeof path, "/proc/%d/task/%s/%s", (int)d.pid, task, file);
+    long long ns = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", (int)d.pid, task);
     FILE *f = fopen(path, "r");
-    if (f && fscanf(f, "%lld", &n) != 1)
-        n = 0;
-    if (f)
-        fclose(f);
-    return n;
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%lld", &ns), 1);
+    fclose(f);
+    return ns;
 }
 
 /* How long libmicrohttpd's threads, or all others, have run. */
@@ -142,7 +141,7 @@ static int64_t busy_ns(bool http)
         if (!f)
             continue;
         if (fgets(name, sizeof name, f) && (strncmp(name, "MHD", 3) == 0) == http)
-            sum += thread_number(entry->d_name, "schedstat");
+            sum += thread_ns(entry->d_name);
         fclose(f);
     }
     closedir(dir);
