@@ -148,7 +148,8 @@ def steps(daemon, fastapi):
 # ---- forwards while there is training -----------------------------------------------------------
 
 def latency(program, seconds, port, forward, training=None):
-    """The median of one client's forwards, in microseconds, beside so many steppers."""
+    """The median of one client's forwards, in microseconds; training: what as many others ask for
+    meanwhile as there are CONNECTIONS."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
         steppers = None
         if training:
