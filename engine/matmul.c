@@ -10,7 +10,8 @@
  *     as a tile, each row of a panel contiguous; one whose rows are contiguous already is used
  *     where it is, unless very many rows of a come to it;
  *     BLOCK_ROWS of a, which should stay in the second-level cache, go over these panels;
- *     a panel stays in the first-level cache while the tiles of these rows pass over it.
+ *     a panel stays there, too, while the tiles of these rows pass over it: the processor fetches
+ *     its rows in time, and each block of k costs c another way to memory and back.
  * Of a a tile reads the elements one by one, and any stride will do, but that of whole pages: such
  * rows share a few places of the first-level cache, and are copied to A_BYTES of the workspace.
  *
@@ -29,8 +30,8 @@
 
 #define DEPTH       MATMUL_DEPTH /* of a block of k; */
 #define DEPTH_APART 1024 /* where c's columns lie apart, so that each block costs more to store */
-#define BLOCK_ROWS  192
-#define A_BYTES     ((size_t)256 << 10)
+#define BLOCK_ROWS  144
+#define A_BYTES     ((size_t)320 << 10)
 #define BLOCK_BYTES (MATMUL_WORKSPACE_BYTES - A_BYTES)
 
 /* Rows of a so many bytes apart are copied for so many columns, beside which the copy is cheap. */

@@ -24,7 +24,7 @@ struct matrix {
 };
 
 /* Bytes of workspace that any product may use, whatever its shape; aligned to MEM_ALIGN. */
-#define MATMUL_WORKSPACE_BYTES ((size_t)1 << 20)
+#define MATMUL_WORKSPACE_BYTES ((size_t)2368 << 10)
 
 /* A product that is a gradient may update the parameters itself, tile by tile while the next one is
  * multiplied: c holds them, dense in rows (column stride 1), and becomes what sgd (kernels.h) would
@@ -36,7 +36,7 @@ struct matmul_update {
     bool first;     /* no momentum yet: it is set, not blended (nor read) */
     double largest; /* set: the largest magnitude written, NaN if any is */
 };
-#define MATMUL_DEPTH 256
+#define MATMUL_DEPTH 512
 
 /* c (m,n) = a (m,k) b (k,n) [+ add (m,n)]. c overlaps nothing, itself neither, and is fastest dense
  * in rows or in columns (one stride is 1); add.data NULL: nothing is added. */

@@ -223,10 +223,10 @@ static void every_layout_is_the_chain(void **state)
 static void blocks_continue_the_chain(void **state)
 {
     (void)state;
-    static const int64_t shapes[][3] = {{200, 40, 300}, {40, 200, 300},  {1, 1100, 530},
-                                        {3, 300, 600},  {1100, 1, 530},  {33, 33, 1030},
-                                        {400, 33, 10},  {30, 1100, 260}, {30, 530, 1100},
-                                        {12, 10, 600},  {2, 35, 1024}};
+    static const int64_t shapes[][3] = {{200, 40, 530},  {40, 200, 530},  {1, 2200, 530},
+                                        {3, 300, 1100},  {2200, 1, 530},  {33, 33, 1030},
+                                        {400, 33, 10},   {14, 2200, 520}, {30, 530, 1100},
+                                        {300, 40, 1030}, {12, 10, 600},   {2, 35, 1024}};
     static const struct layouts layouts[] = {{ROWS, COLUMNS, ONE_ROW, ROWS},
                                              {ROWS, ROWS, NOTHING, ROWS},
                                              {COLUMNS, ROWS, ROWS, COLUMNS}};
