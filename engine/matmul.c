@@ -13,7 +13,7 @@
  *     a panel stays there, too, while the tiles of these rows pass over it: the processor fetches
  *     its rows in time, and each block of k costs c another way to memory and back.
  * Of a a tile reads the elements one by one, and any stride will do, but that of whole pages: such
- * rows share a few places of the first-level cache, and are copied to A_BYTES of the workspace.
+ * lines share a few places of the caches, and are copied to A_BYTES of the workspace.
  *
  * A product may be computed as c^T = b^T a^T: then the columns above are c's rows. NAME(cost) says
  * which is cheaper; neither choice nor blocking changes a bit.
@@ -34,8 +34,11 @@
 #define A_BYTES     ((size_t)320 << 10)
 #define BLOCK_BYTES (MATMUL_WORKSPACE_BYTES - A_BYTES)
 
-/* Rows of a so many bytes apart are copied for so many columns, beside which the copy is cheap. */
+/* Lines of a (its rows, or the columns of one that is dense in columns) so many bytes apart are
+ * copied for so many columns, beside which the copy is cheap; more than CROWD_LEAST columns also
+ * where they are half as far apart. */
 #define PAGE_BYTES     4096
+#define CROWD_LEAST    256
 #define COPIED_COLUMNS 256
 
 /* With a few rows of a, a b of more than so many bytes comes from memory, and as fast as that gives
@@ -106,6 +109,13 @@ static int64_t even_part(int64_t n, int64_t most)
         return n > 0 ? n : 1;
     int64_t parts = (n + most - 1) / most;
     return (n + parts - 1) / parts;
+}
+
+/* Do lines that stand so far apart share too few places of a cache? */
+static bool is_crowded(int64_t lines, int64_t bytes_apart)
+{
+    return bytes_apart % PAGE_BYTES == 0 ||
+           (lines > CROWD_LEAST && bytes_apart % (PAGE_BYTES / 2) == 0);
 }
 
 static struct matrix transposed(struct matrix x)

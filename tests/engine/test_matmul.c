@@ -237,6 +237,20 @@ static void blocks_continue_the_chain(void **state)
                           shapes[s][2], layouts[l]);
 }
 
+/* Rows and columns of a that are whole pages apart, or half of one, are copied. */
+static void a_crowded_a_is_copied(void **state)
+{
+    (void)state;
+    static const struct layouts rows = {ROWS, ROWS, NOTHING, ROWS};
+    static const struct layouts columns = {COLUMNS, ROWS, ONE_ROW, ROWS};
+    seed = 11;
+    check_product(DTYPE_FLOAT32, 20, 260, 1024, rows);
+    check_product(DTYPE_FLOAT64, 20, 260, 512, rows);
+    check_product(DTYPE_FLOAT32, 1024, 260, 5, columns);
+    check_product(DTYPE_FLOAT64, 512, 260, 5, columns);
+    check_product(DTYPE_FLOAT32, 512, 260, 270, columns);
+}
+
 /* The k's in two calls give what they give in one, the summand coming with the last. */
 static void check_in_parts(enum dtype dtype, int64_t m, int64_t n, int64_t k, int64_t first,
                            struct layouts l)
@@ -528,6 +542,7 @@ int main(void)
         cmocka_unit_test(every_small_shape_is_the_chain),
         cmocka_unit_test(every_layout_is_the_chain),
         cmocka_unit_test(blocks_continue_the_chain),
+        cmocka_unit_test(a_crowded_a_is_copied),
         cmocka_unit_test(a_chain_may_come_in_parts),
         cmocka_unit_test(a_large_b_is_streamed),
         cmocka_unit_test(an_update_is_as_behind_the_product),
