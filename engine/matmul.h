@@ -23,7 +23,8 @@ struct matrix {
     int64_t row_stride, col_stride;
 };
 
-/* Bytes of workspace that any product may use, whatever its shape; aligned to MEM_ALIGN. */
+/* Bytes of workspace that any product may use, whatever its shape; aligned to MEM_ALIGN. 2 MiB are
+ * for b, 320 KiB for a (matmul.c). */
 #define MATMUL_WORKSPACE_BYTES ((size_t)2368 << 10)
 
 /* A product that is a gradient may update the parameters itself, tile by tile while the next one is
