@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "engine/attr.h"
 #include "engine/update.h"
 
 /* Over so many rows of a a panel that is one already is packed all the same. */
