@@ -30,9 +30,10 @@ const char *decimal_read_i64(const char *text, const char *end, int64_t *out);
 #define DECIMAL_F32_BYTES 16
 #define DECIMAL_I64_BYTES 20
 
-/* Writes a finite x and returns the number of bytes. Always valid JSON and always a JSON number
- * that Python and JavaScript read as the same value: 1, 0.1, -0, 1e+30 is written 1e30.
- * Plain digits for 1e-5 <= |x| < 1e16 (f64) or < 1e9 (f32), an exponent otherwise; 3.0 as "3". */
+/* Writes a finite x and returns the number of bytes; behind them, up to the longest text's,
+ * anything may be left. Always valid JSON and always a JSON number that Python and JavaScript read
+ * as the same value: 1, 0.1, -0, 1e+30 is written 1e30. Plain digits for 1e-5 <= |x| < 1e16 (f64)
+ * or < 1e9 (f32), an exponent otherwise; 3.0 as "3". */
 size_t decimal_write_f64(double x, char *out);
 size_t decimal_write_f32(float x, char *out);
 size_t decimal_write_i64(int64_t x, char *out);

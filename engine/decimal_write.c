@@ -23,6 +23,14 @@ static uint64_t multiply_odd(struct power g, uint64_t x)
     return (uint64_t)(p >> 64) | ((uint64_t)p > 1);
 }
 
+/* The same with 64 bits of g, cut upwards: of every float32 the same text comes out as with 128, so
+ * no fraction but 0 is that small. */
+static uint64_t multiply_odd_short(uint64_t g, uint64_t x)
+{
+    uint128 p = (uint128)g * x;
+    return (uint64_t)(p >> 64) | ((uint64_t)p >> 32 > 0);
+}
+
 /* floor(log10(2^q)), or floor(log10(3/4 * 2^q)), for |q| <= 1500: 1262611 / 2^22 is log10(2) and
  * 524031 / 2^22 is -log10(3/4). */
 static int log10_floor(int q, bool three_quarters)
@@ -30,11 +38,15 @@ static int log10_floor(int q, bool three_quarters)
     return (q * 1262611 - (three_quarters ? 524031 : 0)) >> 22;
 }
 
-/* The shortest decimal in the interval that rounds to c * 2^q, the closest one of those.
- *   near   the number below is only half as far as the one above: c is a power of two
- * Everything is counted in quarters of 10^power, so that the interval's ends and the middle of
- * two decimals are whole numbers. */
-static struct decimal find_shortest(uint64_t c, int q, bool near)
+/* What rounds to c * 2^q, in quarters of 10^power: so the interval's ends and the middle of two
+ * decimals are whole numbers. */
+struct interval {
+    int power;
+    uint64_t lower, value, upper;
+};
+
+/* near: the number below is only half as far as the one above: c is a power of two */
+static struct interval interval_f64(uint64_t c, int q, bool near)
 {
     int power = log10_floor(q, near);
     int shift = q + power_log2(-power) + 1; /* 1 .. 4 */
@@ -42,24 +54,33 @@ static struct decimal find_shortest(uint64_t c, int q, bool near)
     if (!power_is_exact(-power))
         g.low++;          /* rounded up; the low word is never all ones, see test_decimal */
     uint64_t odd = c & 1; /* the ends themselves round to an even c only */
-    uint64_t lower = multiply_odd(g, (4 * c - 2 + near) << shift) + odd;
-    uint64_t value = multiply_odd(g, (4 * c) << shift);
-    uint64_t upper = multiply_odd(g, (4 * c + 2) << shift) - odd;
+    return (struct interval){power, multiply_odd(g, (4 * c - 2 + near) << shift) + odd,
+                             multiply_odd(g, (4 * c) << shift),
+                             multiply_odd(g, (4 * c + 2) << shift) - odd};
+}
 
-    uint64_t s = value / 4;
-    if (s >= 10) { /* one digit less: at most one of the two neighbours is inside */
-        uint64_t tens = s / 10;
-        bool low_inside = lower <= 40 * tens;
-        bool high_inside = 40 * tens + 40 <= upper;
-        if (low_inside != high_inside)
-            return (struct decimal){tens + high_inside, power + 1};
-    }
-    bool low_inside = lower <= 4 * s;
-    bool high_inside = 4 * s + 4 <= upper;
-    if (low_inside != high_inside)
-        return (struct decimal){s + high_inside, power};
-    uint64_t middle = 4 * s + 2;
-    return (struct decimal){s + (value > middle || (value == middle && s & 1)), power};
+static struct interval interval_f32(uint64_t c, int q, bool near)
+{
+    int power = log10_floor(q, near);
+    int shift = q + power_log2(-power) + 1;
+    uint64_t g = power_get(-power).high + 1, odd = c & 1;
+    return (struct interval){power, multiply_odd_short(g, (4 * c - 2 + near) << shift) + odd,
+                             multiply_odd_short(g, (4 * c) << shift),
+                             multiply_odd_short(g, (4 * c + 2) << shift) - odd};
+}
+
+/* The shortest decimal in it, the closest one of those. Which case it is no processor can foresee:
+ * so all are computed, and none is a branch. */
+static struct decimal find_shortest(struct interval x)
+{
+    uint64_t s = x.value / 4, tens = s / 10, middle = 4 * s + 2;
+    bool low = x.lower <= 4 * s, high = 4 * s + 4 <= x.upper;
+    bool closer = (x.value > middle) | ((x.value == middle) & s);
+    uint64_t near = s + ((low ^ high) ? high : closer);
+    /* One digit less: at most one of the two neighbours is inside. */
+    bool low_ten = x.lower <= 40 * tens, high_ten = 40 * tens + 40 <= x.upper;
+    bool shorter = (s >= 10) & (low_ten ^ high_ten);
+    return (struct decimal){shorter ? tens + high_ten : near, x.power + shorter};
 }
 
 static const char pairs[] = "00010203040506070809101112131415161718192021222324"
@@ -79,11 +100,23 @@ static int count_digits(uint64_t x)
 static char *put_digits(char *out, uint64_t x, int n)
 {
     char *end = out + n;
+    for (; n >= 8; n -= 8, x /= 100000000)
+        digits_store(out + n - 8, digits_spread(x % 100000000) | DIGITS_TEXT);
     for (; n >= 2; n -= 2, x /= 100)
         memcpy(out + n - 2, pairs + 2 * (x % 100), 2);
     if (n)
         *out = (char)('0' + x % 10);
     return end;
+}
+
+/* e-nn */
+static char *put_exponent(char *out, int exponent)
+{
+    *out++ = 'e';
+    if (exponent < 0)
+        *out++ = '-';
+    uint64_t size = (uint64_t)(exponent < 0 ? -exponent : exponent);
+    return put_digits(out, size, count_digits(size));
 }
 
 /* d.ddde-nn, of n digits */
@@ -95,11 +128,7 @@ static char *put_scientific(char *out, uint64_t digits, int n, int exponent)
         *out++ = '.';
         out = put_digits(out, digits % unit, n - 1);
     }
-    *out++ = 'e';
-    if (exponent < 0)
-        *out++ = '-';
-    uint64_t size = (uint64_t)(exponent < 0 ? -exponent : exponent);
-    return put_digits(out, size, count_digits(size));
+    return put_exponent(out, exponent);
 }
 
 static struct decimal strip_zeros(struct decimal d)
@@ -111,13 +140,18 @@ static struct decimal strip_zeros(struct decimal d)
     return d;
 }
 
-/* Lays d (not 0) out; plain: up to how many digits before the point there is no exponent. */
-static char *put_decimal(char *out, struct decimal d, int plain)
+/* Up to how many digits before the point there is no exponent, and how many zeros behind it. */
+#define PLAIN_F64   16
+#define PLAIN_F32   9
+#define PLAIN_ZEROS 4
+
+/* Lays d (not 0) out. */
+static char *put_f64(char *out, struct decimal d)
 {
     d = strip_zeros(d);
     int n = count_digits(d.digits);
     int point = n + d.power; /* digits before the point */
-    if (point < -4 || point > plain)
+    if (point < -PLAIN_ZEROS || point > PLAIN_F64)
         return put_scientific(out, d.digits, n, point - 1);
     if (point <= 0) {
         memcpy(out, "0.0000", 6);
@@ -134,30 +168,67 @@ static char *put_decimal(char *out, struct decimal d, int plain)
     return put_digits(out, d.digits % unit, n - point);
 }
 
-/* c * 2^q, c not 0, of a format with `bits` bits of c; normal: there is a number below with the
- * next smaller exponent. */
-static char *put_binary(char *out, uint64_t c, int q, int bits, bool normal, int plain)
+/* The same of at most nine digits: a word of eight, and one that mostly is none. Zeros at the end
+ * count for nothing. Bytes up to DECIMAL_F32_BYTES are written, however long the text is. */
+static char *put_f32(char *out, struct decimal d)
 {
-    if (-bits < q && q <= 0 && (c & (((uint64_t)1 << -q) - 1)) == 0)
-        return put_digits(out, c >> -q, count_digits(c >> -q)); /* a whole number */
-    bool near = normal && c == (uint64_t)1 << (bits - 1);
-    return put_decimal(out, find_shortest(c, q, near), plain);
+    char ninth = '0';
+    if (d.digits >= 100000000) {
+        ninth = (char)('0' + d.digits % 10);
+        d = (struct decimal){d.digits / 10, d.power + 1};
+    }
+    uint64_t word = digits_spread(d.digits);
+    int leading = __builtin_ctzll(word) / 8;
+    word >>= 8 * leading;
+    int point = 8 - leading + d.power;
+    int n = ninth != '0' ? 9 : (71 - __builtin_clzll(word)) / 8;
+    word |= DIGITS_TEXT;
+    if (point < -PLAIN_ZEROS || point > PLAIN_F32) {
+        out[0] = (char)word;
+        out[1] = '.';
+        digits_store(out + 2, word >> 8 | (uint64_t)ninth << 56);
+        return put_exponent(out + (n > 1 ? n + 1 : 1), point - 1);
+    }
+    if (point <= 0) {
+        memcpy(out, "0.0000", 6);
+        out += 2 - point;
+    }
+    if (point <= 0 || point >= n) {
+        digits_store(out, word);
+        out[8] = ninth;
+        return out + (point > n ? point : n);
+    }
+    int shift = 8 * point; /* at most 7: from 2^23 on all are whole */
+    uint64_t whole = word & (((uint64_t)1 << shift) - 1);
+    digits_store(out, whole | (uint64_t)'.' << shift | (word - whole) << 8);
+    out[8] = (char)(word >> 56);
+    out[9] = ninth;
+    return out + n + 1;
+}
+
+/* Is c * 2^q, c having so many bits, a whole number that has no more of them? */
+static bool is_whole(uint64_t c, int q, int bits)
+{
+    return -bits < q && q <= 0 && (c & (((uint64_t)1 << -q) - 1)) == 0;
 }
 
 size_t decimal_write_f64(double x, char *out)
 {
     uint64_t pattern;
-    char *p = out;
     memcpy(&pattern, &x, sizeof pattern);
     uint64_t c = pattern & (((uint64_t)1 << 52) - 1);
-    int field = (int)(pattern >> 52 & 0x7FF);
+    int field = (int)(pattern >> 52 & 0x7FF), q = (field ? field : 1) - 1075;
     assert(field != 0x7FF);
-    if (pattern >> 63)
-        *p++ = '-';
+    char *p = out;
+    *p = '-';
+    p += pattern >> 63;
+    bool near = field > 1 && c == 0;
     if (field)
         c |= (uint64_t)1 << 52;
-    if (c)
-        p = put_binary(p, c, (field ? field : 1) - 1075, 53, field > 1, 16);
+    if (is_whole(c, q, 53))
+        p = put_digits(p, c >> -q, count_digits(c >> -q));
+    else if (c)
+        p = put_f64(p, find_shortest(interval_f64(c, q, near)));
     else
         *p++ = '0';
     return (size_t)(p - out);
@@ -166,17 +237,20 @@ size_t decimal_write_f64(double x, char *out)
 size_t decimal_write_f32(float x, char *out)
 {
     uint32_t pattern;
-    char *p = out;
     memcpy(&pattern, &x, sizeof pattern);
-    uint32_t c = pattern & (((uint32_t)1 << 23) - 1);
-    int field = (int)(pattern >> 23 & 0xFF);
+    uint64_t c = pattern & (((uint32_t)1 << 23) - 1);
+    int field = (int)(pattern >> 23 & 0xFF), q = (field ? field : 1) - 150;
     assert(field != 0xFF);
-    if (pattern >> 31)
-        *p++ = '-';
+    char *p = out;
+    *p = '-';
+    p += pattern >> 31;
+    bool near = field > 1 && c == 0;
     if (field)
-        c |= (uint32_t)1 << 23;
-    if (c)
-        p = put_binary(p, c, (field ? field : 1) - 150, 24, field > 1, 9);
+        c |= (uint64_t)1 << 23;
+    if (is_whole(c, q, 24))
+        p = put_f32(p, (struct decimal){c >> -q, 0});
+    else if (c)
+        p = put_f32(p, find_shortest(interval_f32(c, q, near)));
     else
         *p++ = '0';
     return (size_t)(p - out);

@@ -1,7 +1,8 @@
 /* engine/digits.h - many decimal digits at a time: eight in one 64-bit word, 16 in a vector, 32 as
  * a mask.
  *
- * For the readers of numbers (decimal_number.h, api/json_scan.c). Pure.
+ * For who reads numbers (decimal_number.h, api/json_scan.c), and who writes them (decimal_write.c).
+ * Pure.
  */
 #ifndef ENGINE_DIGITS_H
 #define ENGINE_DIGITS_H
@@ -54,6 +55,14 @@ static inline uint64_t digits_load(const char *text)
     return word;
 }
 
+static inline void digits_store(char *text, uint64_t word)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    memcpy(text, &word, sizeof word);
+}
+
 /* Are all eight bytes digits? '0'..'9' are 0x30..0x39: the high half of the byte is 3, and still
  * is after 6 was added. */
 static inline bool digits_are(uint64_t word)
@@ -71,6 +80,18 @@ static inline uint64_t digits_value(uint64_t word)
     word = (word * 100 + (word >> 16)) & 0x0000FFFF0000FFFF;
     return (word * 10000 + (word >> 32)) & 0xFFFFFFFF;
 }
+
+/* The eight digits of x < 10^8, a byte each, as numbers: the way back. 10486 / 2^20 is 1/100 and
+ * 103 / 2^10 is 1/10, near enough for four and two digits. */
+static inline uint64_t digits_spread(uint64_t x)
+{
+    uint64_t fours = x / 10000 | (x % 10000) << 32;
+    uint64_t hundreds = (fours * 10486 >> 20) & 0x0000007F0000007F;
+    uint64_t pairs = hundreds | (fours - hundreds * 100) << 16;
+    uint64_t tens = (pairs * 103 >> 10) & 0x000F000F000F000F;
+    return tens | (pairs - tens * 10) << 8;
+}
+#define DIGITS_TEXT 0x3030303030303030 /* makes text of them */
 
 /* The value of the first n of them, 0 to 8: what is left of the others are zeros in front. */
 static inline uint64_t digits_value_of(uint64_t word, unsigned n)

@@ -557,6 +557,15 @@ static void test_write_format(void **state)
     check_text_f32(1e-45F, "1e-45");
     check_text_f32(-FLT_MIN, "-1.1754944e-38");
     check_text_f32(8.5899346e9F, "8.589935e9");
+    check_text_f32(0.5F, "0.5");
+    check_text_f32(-100.5F, "-100.5");
+    check_text_f32(-8388607.5F, "-8388607.5");
+    check_text_f32(0x1.4f8b74p-17F, "0.0000100000125"); /* nine digits, which are rare */
+    check_text_f32(-0x1.9999aep-4F, "-0.100000076");
+    check_text_f32(0x1.400016p+3F, "10.0000105");
+    check_text_f32(-0x1.e84812p+19F, "-1000000.56");
+    check_text_f32(0x1.7d7846p+26F, "100000024");
+    check_text_f32(-0x1.5798f6p-27F, "-1.00000035e-8");
 }
 
 static void test_write_i64(void **state)
