@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "engine/attr.h"
 #include "engine/decimal.h"
 #include "engine/decimal_power.h"
 #include "engine/digits.h"
@@ -23,8 +24,10 @@ static uint64_t multiply_odd(struct power g, uint64_t x)
     return (uint64_t)(p >> 64) | ((uint64_t)p > 1);
 }
 
-/* The same with 64 bits of g, cut upwards: of every float32 the same text comes out as with 128, so
- * no fraction but 0 is that small. */
+/* The same with 64 bits of g, rounded up: enough for a float32, whose x is less than 2^31. The
+ * error is less than x / 2^64; what is exact comes out less than 2^-32 too large, and a float32
+ * that is not lies further off (test_shortest_ends has those that are exact; the texts of all
+ * float32 were compared with those of 128 bits). */
 static uint64_t multiply_odd_short(uint64_t g, uint64_t x)
 {
     uint128 p = (uint128)g * x;
@@ -45,8 +48,13 @@ struct interval {
     uint64_t lower, value, upper;
 };
 
+static inline uint64_t multiply(struct power g, uint64_t x, bool single)
+{
+    return single ? multiply_odd_short(g.high + 1, x) : multiply_odd(g, x);
+}
+
 /* near: the number below is only half as far as the one above: c is a power of two */
-static struct interval interval_f64(uint64_t c, int q, bool near)
+ALWAYS_INLINE static inline struct interval interval_of(uint64_t c, int q, bool near, bool single)
 {
     int power = log10_floor(q, near);
     int shift = q + power_log2(-power) + 1; /* 1 .. 4 */
@@ -54,19 +62,9 @@ static struct interval interval_f64(uint64_t c, int q, bool near)
     if (!power_is_exact(-power))
         g.low++;          /* rounded up; the low word is never all ones, see test_decimal */
     uint64_t odd = c & 1; /* the ends themselves round to an even c only */
-    return (struct interval){power, multiply_odd(g, (4 * c - 2 + near) << shift) + odd,
-                             multiply_odd(g, (4 * c) << shift),
-                             multiply_odd(g, (4 * c + 2) << shift) - odd};
-}
-
-static struct interval interval_f32(uint64_t c, int q, bool near)
-{
-    int power = log10_floor(q, near);
-    int shift = q + power_log2(-power) + 1;
-    uint64_t g = power_get(-power).high + 1, odd = c & 1;
-    return (struct interval){power, multiply_odd_short(g, (4 * c - 2 + near) << shift) + odd,
-                             multiply_odd_short(g, (4 * c) << shift),
-                             multiply_odd_short(g, (4 * c + 2) << shift) - odd};
+    return (struct interval){power, multiply(g, (4 * c - 2 + near) << shift, single) + odd,
+                             multiply(g, (4 * c) << shift, single),
+                             multiply(g, (4 * c + 2) << shift, single) - odd};
 }
 
 /* The shortest decimal in it, the closest one of those. Which case it is no processor can foresee:
@@ -198,7 +196,7 @@ static char *put_f32(char *out, struct decimal d)
         out[8] = ninth;
         return out + (point > n ? point : n);
     }
-    int shift = 8 * point; /* at most 7: from 2^23 on all are whole */
+    int shift = 8 * point; /* point is at most 7: from 2^23 on all are whole */
     uint64_t whole = word & (((uint64_t)1 << shift) - 1);
     digits_store(out, whole | (uint64_t)'.' << shift | (word - whole) << 8);
     out[8] = (char)(word >> 56);
@@ -228,7 +226,7 @@ size_t decimal_write_f64(double x, char *out)
     if (is_whole(c, q, 53))
         p = put_digits(p, c >> -q, count_digits(c >> -q));
     else if (c)
-        p = put_f64(p, find_shortest(interval_f64(c, q, near)));
+        p = put_f64(p, find_shortest(interval_of(c, q, near, false)));
     else
         *p++ = '0';
     return (size_t)(p - out);
@@ -250,7 +248,7 @@ size_t decimal_write_f32(float x, char *out)
     if (is_whole(c, q, 24))
         p = put_f32(p, (struct decimal){c >> -q, 0});
     else if (c)
-        p = put_f32(p, find_shortest(interval_f32(c, q, near)));
+        p = put_f32(p, find_shortest(interval_of(c, q, near, true)));
     else
         *p++ = '0';
     return (size_t)(p - out);
