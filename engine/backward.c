@@ -12,6 +12,7 @@ static void count_uses(struct node *newest, struct node *root)
     for (struct node *n = newest; n; n = n->older) {
         n->uses = 0;
         n->grad = NULL;
+        n->gated = false;
     }
     root->uses = 1;
     for (struct node *n = root; n; n = n->older)
@@ -270,6 +271,33 @@ static enum err_kind deliver_all(struct tape *t, struct node *n, const struct op
     return ERR_OK;
 }
 
+/* Did a ReLU make the product's i-th input, and is nobody but that given the gradient? */
+static bool is_for_relu(const struct tape *t, const struct node *n, int i)
+{
+    const struct node *r = n->next[i];
+    return !r->leaf && r->call.op == &t->kernels->ops[OP_RELU] && r->uses == 1 && !r->retained &&
+           !r->part && r->dtype == n->dtype && r->output == n->input[i];
+}
+
+/* A factor of a product, not a summand: its gradient is made of the other one. */
+static bool is_factor(const struct op *op, int i)
+{
+    return op->saves >> (SAVE_BITS * i) & ALL_SAVED;
+}
+
+/* A product hands the ReLU that made one of its factors the gradient that this would make of it. */
+static void gate(struct tape *t, const struct node *n, struct op_call *c)
+{
+    if (!(c->op->flags & MAY_GATE) || c->args.alpha != 1 || t->capturing)
+        return;
+    for (int i = 0; i < c->inputs && !c->gate; i++)
+        if (c->grad_in[i] && is_factor(c->op, i) && is_for_relu(t, n, i)) {
+            c->gate = n->next[i]->call.out;
+            c->gated = i;
+            n->next[i]->gated = true;
+        }
+}
+
 /* The row's gradients, but for those that may be owed. */
 static void compute(struct tape *t, const struct node *n, const struct op_call *c)
 {
@@ -300,6 +328,8 @@ static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
         return tape_no_memory(e);
     if (n->call.op->flags & NONE_AT_0 && n->call.args.alpha == 0)
         return ERR_OK;
+    if (n->gated)
+        return deliver(t, n->next[0], n->grad, n->dtype) ? ERR_OK : tape_no_memory(e);
     struct op_call c = n->call;
     struct slices s = {.part = n->grad};
     if (n->part && !slices_begin(t, n, &s))
@@ -317,6 +347,7 @@ static enum err_kind run_node(struct tape *t, struct node *n, struct err *e)
         if (!c.grad_in[i])
             return tape_no_memory(e);
     }
+    gate(t, n, &c);
     if (!t->dry || c.op->flags & REARRANGES)
         compute(t, n, &c);
     return deliver_all(t, n, &c, &s, e);

@@ -52,8 +52,8 @@ static enum err_kind as_rows(struct tape *t, struct tensor *x, struct tensor **y
     return op_apply(t, OP_VIEW, &args, (struct tensor *[]){x}, y, e);
 }
 
-static enum err_kind linear_forward(const struct layer *l, struct parameter *p, struct tape *t,
-                                    struct tensor *x, struct tensor **y, struct err *e)
+static enum err_kind linear(const struct layer *l, struct parameter *p, struct tape *t,
+                            struct tensor *x, bool relu, struct tensor **y, struct err *e)
 {
     struct op_args back = {.dim = 0};
     struct tensor *rows = x, *weight;
@@ -62,13 +62,25 @@ static enum err_kind linear_forward(const struct layer *l, struct parameter *p, 
         rc = as_rows(t, x, &rows, e);
     if (!rc)
         rc = op_apply(t, OP_T, NULL, (struct tensor *[]){&p[0].tensor}, &weight, e);
-    if (!rc && l->value[LINEAR_BIAS] != 0)
-        rc = op_apply(t, OP_ADDMM, NULL, (struct tensor *[]){&p[1].tensor, rows, weight}, y, e);
-    else if (!rc)
-        rc = op_apply(t, OP_MM, NULL, (struct tensor *[]){rows, weight}, y, e);
+    if (rc)
+        return rc;
+    bool bias = l->value[LINEAR_BIAS] != 0;
+    struct tensor *biased[] = {&p[1].tensor, rows, weight}, **in = bias ? biased : biased + 1;
+    enum op_id product = bias ? OP_ADDMM : OP_MM;
+    if (relu && rows == x)
+        return op_apply_relu(t, product, in, y, e);
+    rc = op_apply(t, product, NULL, in, y, e);
     if (!rc && rows != x)
         rc = op_apply(t, OP_VIEW, &back, (struct tensor *[]){*y}, y, e);
+    if (!rc && relu)
+        rc = op_apply(t, OP_RELU, NULL, (struct tensor *[]){*y}, y, e);
     return rc;
+}
+
+static enum err_kind linear_forward(const struct layer *l, struct parameter *p, struct tape *t,
+                                    struct tensor *x, struct tensor **y, struct err *e)
+{
+    return linear(l, p, t, x, false, y, e);
 }
 
 /* ---- activations: same shape, no parameters ------------------------------------------------ */
@@ -233,4 +245,15 @@ const struct layer_type *layer_find(const char *type)
         if (!strcmp(l->options.type, type))
             return l;
     return NULL;
+}
+
+bool layer_ends_in_relu(const struct layer *l, int layers)
+{
+    return layers > 1 && l[0].type->forward == linear_forward && l[1].type->forward == relu_forward;
+}
+
+enum err_kind layer_forward_relu(const struct layer *l, struct parameter *p, struct tape *t,
+                                 struct tensor *x, struct tensor **y, struct err *e)
+{
+    return linear(l, p, t, x, true, y, e);
 }

@@ -1,7 +1,7 @@
 /* engine/matmul.h - the matrix products, in fixed order.
  *
  * Every output element is one chain of fused multiply-adds in k order, starting from 0:
- *     s = 0;  for k: s = fma(a[i][k], b[k][j], s);  c[i][j] = s  (+ add[i][j])
+ *     s = 0;  for k: s = fma(a[i][k], b[k][j], s);  c[i][j] = s  (+ add[i][j], and gated)
  * whatever the blocking, the batch a row sits in, the threads or the instruction set. So a row's
  * result does not depend on its neighbours, and a replay gives the same bits on any CPU.
  * NaN and infinity propagate as that chain says: no zero is ever skipped.
@@ -29,7 +29,7 @@ struct matrix {
 
 /* A product that is a gradient may update the parameters itself, tile by tile while the next one is
  * multiplied: c holds them, dense in rows (column stride 1), and becomes what sgd (kernels.h) would
- * make of it. k is at most MATMUL_DEPTH, nothing is added, and no chain continues. */
+ * make of it. k is at most MATMUL_DEPTH, nothing is added or gated, and no chain continues. */
 struct sgd_options;
 struct matmul_update {
     const struct sgd_options *options;
@@ -40,12 +40,15 @@ struct matmul_update {
 #define MATMUL_DEPTH 512
 
 /* c (m,n) = a (m,k) b (k,n) [+ add (m,n)]. c overlaps nothing, itself neither, and is fastest dense
- * in rows or in columns (one stride is 1); add.data NULL: nothing is added. */
+ * in rows or in columns (one stride is 1); add.data NULL: nothing is added.
+ * gate (m,n), if its data is not NULL: last of all c becomes 0 where gate is <= 0, which no NaN is.
+ * It may be c itself: what a ReLU makes of the product. It may be what a ReLU has made, and the
+ * product the gradient of that: then c is the gradient of what the ReLU was given. */
 struct matmul_args {
     enum dtype dtype; /* FLOAT32 or FLOAT64, of all four */
     int64_t m, n, k;  /* each may be 0 */
     bool continues;   /* c holds the chains of earlier k's, which go on: not from 0 */
-    struct matrix a, b, add, c;
+    struct matrix a, b, add, gate, c;
     struct matrix beside;         /* data NULL, or what is used with c next: is fetched meanwhile */
     struct matmul_update *update; /* NULL, or: c is not set but updated */
     void *workspace;

@@ -35,6 +35,7 @@ struct matmul_args matmul_part(const struct matmul_args *args, int64_t row, int6
     x.a = matrix_from(x.a, x.dtype, row, 0);
     x.b = matrix_from(x.b, x.dtype, 0, col);
     x.add = matrix_from(x.add, x.dtype, row, col);
+    x.gate = matrix_from(x.gate, x.dtype, row, col);
     x.c = matrix_from(x.c, x.dtype, row, col);
     x.beside = matrix_from(x.beside, x.dtype, row, col);
     return x;

@@ -288,10 +288,13 @@ enum err_kind module_forward(struct module *m, struct tape *t, struct tensor *x,
         struct shape shape[2];
         const char *name[2];
         const struct layer *l = &m->layer[i];
-        enum err_kind rc = l->type->forward(l, p, t, *y, y, e);
+        bool relu = layer_ends_in_relu(l, m->layers - i);
+        enum err_kind rc =
+            relu ? layer_forward_relu(l, p, t, *y, y, e) : l->type->forward(l, p, t, *y, y, e);
         if (rc)
             return err_wrap(e, "layer %d (%s): ", i, l->type->options.type);
         p += l->type->parameters(l, shape, name);
+        i += relu; /* which is done */
     }
     return ERR_OK;
 }

@@ -102,20 +102,24 @@ static struct matrix matrix_at(const struct stack *s, enum dtype dtype, int64_t 
     return m;
 }
 
-/* y = a b [+ add]; add's data NULL: nothing is added. No integers. What is owed is only described.
- */
-static void multiply(const struct op_call *c, enum dtype dtype, const struct stack *y,
-                     const struct stack *a, const struct stack *b, const struct stack *add)
+/* y = a b [+ add] [gated]; of what there is not the data is NULL (matmul.h). */
+struct terms {
+    struct stack y, a, b, add, gate;
+};
+
+/* No integers. What is owed is only described. */
+static void multiply(const struct op_call *c, enum dtype dtype, const struct terms *x)
 {
-    for (int64_t i = 0; i < y->count; i++) {
+    for (int64_t i = 0; i < x->y.count; i++) {
         struct matmul_args args = {.dtype = dtype,
-                                   .m = y->rows,
-                                   .n = y->columns,
-                                   .k = a->columns,
-                                   .a = matrix_at(a, dtype, i),
-                                   .b = matrix_at(b, dtype, i),
-                                   .add = matrix_at(add, dtype, i),
-                                   .c = matrix_at(y, dtype, i),
+                                   .m = x->y.rows,
+                                   .n = x->y.columns,
+                                   .k = x->a.columns,
+                                   .a = matrix_at(&x->a, dtype, i),
+                                   .b = matrix_at(&x->b, dtype, i),
+                                   .add = matrix_at(&x->add, dtype, i),
+                                   .gate = matrix_at(&x->gate, dtype, i),
+                                   .c = matrix_at(&x->y, dtype, i),
                                    .workspace = c->workspace};
         if (c->owed)
             *c->owed = args;
@@ -124,22 +128,33 @@ static void multiply(const struct op_call *c, enum dtype dtype, const struct sta
     }
 }
 
-static const struct stack nothing = {{NULL, 0, 0}, 0, 0, 0, 0};
-
 static void product_forward(const struct op_call *c, const struct product *p)
 {
     enum dtype dtype = c->out->dtype;
-    struct stack y = stack_of(c->out, p->form_y);
-    struct stack a = stack_of(c->in[p->a], p->form_a), b = stack_of(c->in[p->a + 1], p->form_b);
-    struct stack add = p->a ? summand(c->in[0], c->out, p->form_y) : nothing;
+    struct terms x = {.y = stack_of(c->out, p->form_y),
+                      .a = stack_of(c->in[p->a], p->form_a),
+                      .b = stack_of(c->in[p->a + 1], p->form_b)};
+    struct stack add = {.count = 0};
+    if (p->a)
+        add = summand(c->in[0], c->out, p->form_y);
+    bool blends = p->a && (dtype == DTYPE_INT64 || c->args.alpha != 1 || c->args.beta != 1);
+    if (!blends)
+        x.add = add;
+    if (c->relu)
+        x.gate = x.y;
     if (dtype == DTYPE_INT64)
-        multiply_i64(&y, &a, &b);
-    else if (p->a && c->args.alpha == 1 && c->args.beta == 1)
-        multiply(c, dtype, &y, &a, &b, &add);
+        multiply_i64(&x.y, &x.a, &x.b);
     else
-        multiply(c, dtype, &y, &a, &b, &nothing);
-    if (p->a && (dtype == DTYPE_INT64 || c->args.alpha != 1 || c->args.beta != 1))
-        BY_NUMBER(dtype, blend, &y, &add, c->args.alpha, c->args.beta);
+        multiply(c, dtype, &x);
+    if (blends)
+        BY_NUMBER(dtype, blend, &x.y, &add, c->args.alpha, c->args.beta);
+}
+
+/* What the gradient of the i-th input goes through. */
+static struct stack gate_of(const struct op_call *c, int i, struct form f)
+{
+    struct stack none = {.count = 0};
+    return c->gate && c->gated == i ? stack_of(c->gate, f) : none;
 }
 
 /* y (m,n) = a (m,k) b (k,n):  da = g bᵀ,  db = aᵀ g */
@@ -147,20 +162,24 @@ static void product_backward(const struct op_call *c, const struct product *p)
 {
     enum dtype dtype = c->grad_out->dtype;
     double alpha = p->a ? c->args.alpha : 1;
-    struct stack g = stack_of(c->grad_out, p->form_y), grad;
+    struct stack g = stack_of(c->grad_out, p->form_y);
     if (p->a && c->grad_in[0])
         ISA_FN(sum_to)(c->grad_in[0], c->grad_out, NULL, c->args.beta);
     if (c->grad_in[p->a]) {
-        struct stack b = transposed(stack_of(c->in[p->a + 1], p->form_b));
-        grad = stack_of(c->grad_in[p->a], p->form_a);
-        multiply(c, dtype, &grad, &g, &b, &nothing);
-        BY_TYPE(dtype, scale, &grad, &grad, alpha); /* 1 where it is owed */
+        struct terms x = {.y = stack_of(c->grad_in[p->a], p->form_a),
+                          .a = g,
+                          .b = transposed(stack_of(c->in[p->a + 1], p->form_b)),
+                          .gate = gate_of(c, p->a, p->form_a)};
+        multiply(c, dtype, &x);
+        BY_TYPE(dtype, scale, &x.y, &x.y, alpha); /* 1 where it is owed or gated */
     }
     if (c->grad_in[p->a + 1]) {
-        struct stack a = transposed(stack_of(c->in[p->a], p->form_a));
-        grad = stack_of(c->grad_in[p->a + 1], p->form_b);
-        multiply(c, dtype, &grad, &a, &g, &nothing);
-        BY_TYPE(dtype, scale, &grad, &grad, alpha);
+        struct terms x = {.y = stack_of(c->grad_in[p->a + 1], p->form_b),
+                          .a = transposed(stack_of(c->in[p->a], p->form_a)),
+                          .b = g,
+                          .gate = gate_of(c, p->a + 1, p->form_b)};
+        multiply(c, dtype, &x);
+        BY_TYPE(dtype, scale, &x.y, &x.y, alpha);
     }
 }
 

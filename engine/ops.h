@@ -55,6 +55,9 @@
     131072u /* of at most OWING_INPUTS, with alpha 1: where call.owed is set, the gradient of the  \
                one input that asks is described there, not computed */
 #define OWING_INPUTS 3
+#define MAY_GATE                                                                                   \
+    262144u /* a product, which a ReLU before or behind it can be a part of: see call.relu and     \
+               call.gate; with alpha and beta 1 */
 
 /* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row; one
  * with - before it has no derivative at all, and so no place among the node's next_functions.
@@ -231,14 +234,14 @@
 
 #define OPS_MATMUL(X)                                                                              \
     X(MM, mm, "MmBackward0", "self mat2", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),               \
-      ANY_STRIDES | MAY_OWE)                                                                       \
+      ANY_STRIDES | MAY_OWE | MAY_GATE)                                                            \
     X(MV, mv, "MvBackward0", "self vec", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)), ANY_STRIDES)   \
     X(DOT, dot, "DotBackward0", "self tensor", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),          \
       ANY_STRIDES)                                                                                 \
     X(BMM, bmm, "BmmBackward0", "self mat2", GRAD(0, SAVE_IN(1)) | GRAD(1, SAVE_IN(0)),            \
       ANY_STRIDES)                                                                                 \
     X(ADDMM, addmm, "AddmmBackward0", "self mat1 mat2", GRAD(1, SAVE_IN(2)) | GRAD(2, SAVE_IN(1)), \
-      ANY_STRIDES | MAY_OWE)                                                                       \
+      ANY_STRIDES | MAY_OWE | MAY_GATE)                                                            \
     X(ADDMV, addmv, "AddmvBackward0", "self mat vec", GRAD(1, SAVE_IN(2)) | GRAD(2, SAVE_IN(1)),   \
       ANY_STRIDES)                                                                                 \
     X(BADDBMM, baddbmm, "BaddbmmBackward0", "self batch1 batch2",                                  \
@@ -409,6 +412,9 @@ struct op_call {
     struct tensor **grad_in;       /* backward: has the input's shape (WIDE_GRADS: the output's);
                                       NULL: not asked */
     struct matmul_args *owed;      /* backward, MAY_OWE: see there; NULL: computed as any */
+    bool relu;                     /* forward, MAY_GATE: out becomes what a ReLU makes of the sum */
+    const struct tensor *gate; /* backward, MAY_GATE: NULL, or an input that a ReLU has made, by */
+    int gated;                 /* its index: its grad_in becomes that of what the ReLU was given */
 };
 
 /* The numbers of its inputs may not be there yet (tape.h, `dry`): infer looks with tensor_data. */

@@ -400,9 +400,8 @@ static enum err_kind refresh_all(struct tape *t, const struct op *op, struct ten
     return rc;
 }
 
-enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args *args,
-                            struct tensor *const *in, int inputs, struct tensor **out,
-                            struct tensor **aux, struct err *e)
+static struct op_call call_of(const struct tape *t, enum op_id id, const struct op_args *args,
+                              struct tensor *const *in, int inputs)
 {
     struct op_call c = {.op = &t->kernels->ops[id],
                         .kernels = t->kernels,
@@ -410,25 +409,41 @@ enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args 
                         .inputs = inputs,
                         .given = (const struct tensor *const *)in};
     tape_lend(t, &c);
+    return c;
+}
+
+/* Computes and records; c->out and c->aux are there afterwards. */
+static enum err_kind apply(struct tape *t, struct op_call *c, struct tensor *const *in,
+                           struct err *e)
+{
     enum dtype common;
-    enum err_kind rc = refresh_all(t, c.op, in, inputs, e);
+    enum err_kind rc = refresh_all(t, c->op, in, c->inputs, e);
     if (!rc)
-        rc = check_differentiable(t, c.op, in, inputs, e);
+        rc = check_differentiable(t, c->op, in, c->inputs, e);
     if (!rc)
-        rc = prepare_inputs(t, &c, &common, e);
+        rc = prepare_inputs(t, c, &common, e);
     if (!rc)
-        rc = compute(t, &c, e);
+        rc = compute(t, c, e);
     if (rc)
         return rc;
-    if (common == DTYPE_BOOL && c.out->dtype == DTYPE_INT64 && c.op->flags & BOOL_AS_INT) {
-        c.out = (struct tensor *)tape_prepared(t, c.out, DTYPE_BOOL, true);
-        if (!c.out)
+    if (common == DTYPE_BOOL && c->out->dtype == DTYPE_INT64 && c->op->flags & BOOL_AS_INT) {
+        c->out = (struct tensor *)tape_prepared(t, c->out, DTYPE_BOOL, true);
+        if (!c->out)
             return tape_no_memory(e);
     }
-    if ((c.op->flags & (IS_VIEW | SOLE_VIEW)) == IS_VIEW && c.in[0]->storage == in[0]->storage)
-        note_base(t, c.out, in[0]);
-    if (wants_gradient(t, &c, in) && !record(t, &c, in, c.out))
-        return tape_no_memory(e);
+    if ((c->op->flags & (IS_VIEW | SOLE_VIEW)) == IS_VIEW && c->in[0]->storage == in[0]->storage)
+        note_base(t, c->out, in[0]);
+    return wants_gradient(t, c, in) && !record(t, c, in, c->out) ? tape_no_memory(e) : ERR_OK;
+}
+
+enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct op_args *args,
+                            struct tensor *const *in, int inputs, struct tensor **out,
+                            struct tensor **aux, struct err *e)
+{
+    struct op_call c = call_of(t, id, args, in, inputs);
+    enum err_kind rc = apply(t, &c, in, e);
+    if (rc)
+        return rc;
     *out = c.out;
     if (aux)
         *aux = c.aux;
@@ -439,4 +454,23 @@ enum err_kind op_apply(struct tape *t, enum op_id id, const struct op_args *args
                        struct tensor *const *in, struct tensor **out, struct err *e)
 {
     return op_apply_many(t, id, args, in, op_arity(&t->kernels->ops[id]), out, NULL, e);
+}
+
+enum err_kind op_apply_relu(struct tape *t, enum op_id id, struct tensor *const *in,
+                            struct tensor **out, struct err *e)
+{
+    struct op_call product = call_of(t, id, NULL, in, op_arity(&t->kernels->ops[id]));
+    product.relu = true;
+    enum err_kind rc = apply(t, &product, in, e);
+    if (rc)
+        return rc;
+    struct tensor *const sum[] = {product.out};
+    struct op_call relu = call_of(t, OP_RELU, NULL, sum, 1);
+    const struct tensor *seen[] = {product.out};
+    relu.in = seen;
+    relu.out = tape_alias(t, product.out);
+    if (!relu.out || (wants_gradient(t, &relu, sum) && !record(t, &relu, sum, relu.out)))
+        return tape_no_memory(e);
+    *out = relu.out;
+    return ERR_OK;
 }

@@ -37,6 +37,7 @@ struct node {
     struct tensor *grad;     /* backward: what has arrived at the output so far */
     struct node *older;      /* made before this one */
     unsigned uses;           /* backward: edges of the walk that lead here */
+    bool gated;              /* a ReLU's: grad is that of its input already */
     bool spent;              /* its saved tensors are given up */
 };
 
@@ -115,6 +116,10 @@ MUST_USE enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct
 /* The same for a row of a fixed number of inputs and one output. */
 MUST_USE enum err_kind op_apply(struct tape *t, enum op_id id, const struct op_args *args,
                                 struct tensor *const *in, struct tensor **out, struct err *e);
+/* A product (MAY_GATE) of floats, with alpha and beta 1, and a ReLU of it, in one pass. Both leave
+ * their nodes; what is between them is not kept, and nothing reads it. */
+MUST_USE enum err_kind op_apply_relu(struct tape *t, enum op_id id, struct tensor *const *in,
+                                     struct tensor **out, struct err *e);
 /* in[0] becomes what the row gives, as by PyTorch's `x.add_(y)`: its numbers are overwritten, its
  * version counts one more, and its history goes on with the row's node. Where in[0] is a view, that
  * node becomes its base's (CopySlices), and the view is one of what the base is now.

@@ -59,7 +59,7 @@ static bool is_linear(const struct op_call *forward, const struct op_call *backw
     const struct tensor *dw = backward->grad_in[2];
     return rows >= REGRESS_ROWS && features > 0 && features <= REGRESS_FEATURES &&
            is_matrix(x, rows, features) && is_matrix(w, features, 1) && is_matrix(y, rows, 1) &&
-           forward->args.alpha == 1 && forward->args.beta == 1 &&
+           forward->args.alpha == 1 && forward->args.beta == 1 && !forward->relu &&
            tensor_count(forward->in[0]) == 1 && !backward->grad_in[1] &&
            (!dw || is_matrix(dw, features, 1));
 }

@@ -107,6 +107,14 @@ static struct matrix make(enum dtype dtype, enum layout layout, int64_t rows, in
     return x;
 }
 
+static double gated(const struct matmul_args *p, int64_t i, int64_t j, double x)
+{
+    if (!p->gate.data)
+        return x;
+    double gate = p->gate.data == p->c.data ? x : at(p->dtype, p->gate, i, j);
+    return gate <= 0 ? 0 : x;
+}
+
 static double chain(const struct matmul_args *p, int64_t i, int64_t j)
 {
     double s = 0;
@@ -115,9 +123,9 @@ static double chain(const struct matmul_args *p, int64_t i, int64_t j)
         s = p->dtype == DTYPE_FLOAT32 ? (double)fmaf((float)a, (float)b, (float)s) : fma(a, b, s);
     }
     if (!p->add.data)
-        return s;
+        return gated(p, i, j, s);
     double add = at(p->dtype, p->add, i, j);
-    return p->dtype == DTYPE_FLOAT32 ? (double)((float)s + (float)add) : s + add;
+    return gated(p, i, j, p->dtype == DTYPE_FLOAT32 ? (double)((float)s + (float)add) : s + add);
 }
 
 static bool same(double x, double y)
@@ -163,6 +171,23 @@ struct layouts {
     enum layout a, b, add, c;
 };
 
+/* The product without a gate, with itself for one, and with one of that layout. */
+static void check_gates(const struct matmul_args *product, enum layout gate)
+{
+    struct matmul_args p = *product;
+    check_variants(&p);
+    p.gate = p.c;
+    check_variants(&p);
+    p.gate = make(p.dtype, gate, p.m, p.n);
+    if (extent(p.gate, p.m, p.n) > 2) {
+        set(p.dtype, p.gate.data, 0, NAN);
+        set(p.dtype, p.gate.data, 1, 0);
+        set(p.dtype, p.gate.data, 2, -0.0);
+    }
+    check_variants(&p);
+    free(p.gate.data);
+}
+
 static void check_product(enum dtype dtype, int64_t m, int64_t n, int64_t k, struct layouts l)
 {
     struct matmul_args p = {.dtype = dtype,
@@ -174,7 +199,7 @@ static void check_product(enum dtype dtype, int64_t m, int64_t n, int64_t k, str
                             .add = make(dtype, l.add, m, n),
                             .c = make(dtype, l.c, m, n),
                             .workspace = workspace};
-    check_variants(&p);
+    check_gates(&p, l.add != NOTHING ? l.add : l.c);
     free(p.a.data), free(p.b.data), free(p.add.data), free(p.c.data);
 }
 
