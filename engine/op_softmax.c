@@ -20,9 +20,19 @@ static struct lines lines_of(const struct shape *s, int dim)
     return l;
 }
 
-static int64_t line_start(const struct lines *l, int64_t i)
+/* Lines at a time, and elements of these, about. */
+#define LINES_MAX  32
+#define LINES_MOST 512
+
+/* The i-th line, and the next ones if they lie behind it: where they start. */
+static int64_t lines_from(const struct lines *all, int64_t i, struct lines *l)
 {
-    return i / l->step * l->step * l->n + i % l->step;
+    int64_t most = all->step == 1 ? LINES_MOST / all->n : 1, left = all->count - i;
+    *l = *all;
+    l->count = most < 1 ? 1 : most < LINES_MAX ? most : LINES_MAX;
+    if (l->count > left)
+        l->count = left;
+    return i / all->step * all->step * all->n + i % all->step;
 }
 
 #define REAL float
