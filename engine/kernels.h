@@ -21,6 +21,7 @@ struct op;
 struct tensor;
 struct sgd_options;
 struct regress;
+struct cross_entropy;
 
 /* The digest of a block of numbers: by it a replay knows whether it led to the same bits. The block
  * is seen as little-endian 32-bit words (a float64 is two, its low half first), and
@@ -93,8 +94,9 @@ struct kernels {
     /* The update (torch.optim.SGD). Returns the largest magnitude written to parameter and
      * momentum, NaN if any is NaN: whether the next state is finite. */
     double (*sgd)(const struct sgd_sweep *sweep);
-    /* regress.h */
+    /* regress.h, cross_entropy.h */
     void (*regress)(const struct regress *r);
+    void (*cross_entropy)(const struct cross_entropy *c);
     /* The digest of a piece of a block, whose first word is the first_word-th of the block's. */
     uint64_t (*digest)(size_t first_word, const void *x, size_t words);
     /* decimal_read_floats (decimal.h) */

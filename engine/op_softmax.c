@@ -1,4 +1,5 @@
 /* engine/op_softmax.c - softmax and its logarithm along a dimension. */
+#include "engine/cross_entropy.h"
 #include "engine/op_reduce.h"
 #include "engine/vmath.h"
 
@@ -86,4 +87,9 @@ void ISA_FN(log_softmax_forward)(const struct op_call *c)
 void ISA_FN(log_softmax_backward)(const struct op_call *c)
 {
     BY_TYPE(c->grad_out->dtype, log_softmax_slope, c);
+}
+
+void ISA_FN(cross_entropy)(const struct cross_entropy *c)
+{
+    BY_TYPE(c->softmax->out->dtype, cross_entropy, c);
 }

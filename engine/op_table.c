@@ -1,4 +1,5 @@
 /* engine/op_table.c - the rows and loops of one instruction set, as one table. */
+#include "engine/cross_entropy.h"
 #include "engine/op_reduce.h"
 #include "engine/regress.h"
 #include "engine/sweep.h"
@@ -31,6 +32,7 @@ const struct kernels ISA_FN(kernels) = {.isa = NAME_OF(ISA),
                                         .matmul = ISA_FN(matmul),
                                         .sum_squares = ISA_FN(sum_squares),
                                         .regress = ISA_FN(regress),
+                                        .cross_entropy = ISA_FN(cross_entropy),
                                         .largest = ISA_FN(largest),
                                         .accumulate = ISA_FN(accumulate),
                                         .sum_to = ISA_FN(sum_to),

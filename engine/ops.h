@@ -58,6 +58,7 @@
 #define MAY_GATE                                                                                   \
     262144u /* a product, which a ReLU before or behind it can be a part of: see call.relu and     \
                call.gate; with alpha and beta 1 */
+#define WITH_SLOPES 524288u /* a loss whose forward can be its derivative, too: see call.slopes */
 
 /* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row; one
  * with - before it has no derivative at all, and so no place among the node's next_functions.
@@ -279,15 +280,16 @@
     X(NLL_LOSS2D, nll_loss2d, "NllLoss2DBackward0", "self -target -weight", GRAD(0, SAVE_NLL),     \
       HAS_AUX)                                                                                     \
     X(MSE_LOSS, mse_loss, "MseLossBackward0", "self target",                                       \
-      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES)                                         \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | WITH_SLOPES)                           \
     X(SMOOTH_L1, smooth_l1_loss, "SmoothL1LossBackward0", "self target",                           \
-      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES)                                         \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | WITH_SLOPES)                           \
     X(HUBER, huber_loss, "HuberLossBackward0", "self target",                                      \
-      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES)                                         \
+      GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | WITH_SLOPES)                           \
     X(BCE, binary_cross_entropy, "BinaryCrossEntropyBackward0", "self target -weight",             \
-      GRAD(0, ALL_SAVED) | GRAD(1, ALL_SAVED), 0)                                                  \
+      GRAD(0, ALL_SAVED) | GRAD(1, ALL_SAVED), WITH_SLOPES)                                        \
     X(BCE_LOGITS, binary_cross_entropy_with_logits, "BinaryCrossEntropyWithLogitsBackward0",       \
-      "self target -weight -pos_weight", GRAD(0, SAVE_BCE) | GRAD(1, SAVE_BCE), PROMOTES)
+      "self target -weight -pos_weight", GRAD(0, SAVE_BCE) | GRAD(1, SAVE_BCE),                    \
+      PROMOTES | WITH_SLOPES)
 
 #define OPS(X)                                                                                     \
     OPS_ARITH(X)                                                                                   \
@@ -412,6 +414,8 @@ struct op_call {
     struct tensor **grad_in;       /* backward: has the input's shape (WIDE_GRADS: the output's);
                                       NULL: not asked */
     struct matmul_args *owed;      /* backward, MAY_OWE: see there; NULL: computed as any */
+    const struct op_call *slopes;  /* forward, WITH_SLOPES: NULL, or the derivative's call, whose
+                                      grad_out is set: is done on the way */
     bool relu;                     /* forward, MAY_GATE: out becomes what a ReLU makes of the sum */
     const struct tensor *gate; /* backward, MAY_GATE: NULL, or an input that a ReLU has made, by */
     int gated;                 /* its index: its grad_in becomes that of what the ReLU was given */

@@ -29,14 +29,15 @@ enum err_kind tape_no_memory(struct err *e);
 
 /* What a trace is made of. */
 enum deed_kind {
-    DEED_FORWARD,  /* a row has run */
-    DEED_BACKWARD, /* its derivative has */
-    DEED_OWE,      /* it has described a product that is owed */
-    DEED_COPY,     /* `to` has got the numbers of `from`, */
-    DEED_ADD,      /* … in addition to its own: both are dense, in the same order, */
-    DEED_SUM,      /* … summed over what was broadcast */
-    DEED_GRADIENT, /* the leaf `to` has its gradient, in its slot */
-    DEED_REGRESS,  /* in place of several: a linear regression (regress.h) */
+    DEED_FORWARD,       /* a row has run */
+    DEED_BACKWARD,      /* its derivative has */
+    DEED_OWE,           /* it has described a product that is owed */
+    DEED_COPY,          /* `to` has got the numbers of `from`, */
+    DEED_ADD,           /* … in addition to its own: both are dense, in the same order, */
+    DEED_SUM,           /* … summed over what was broadcast */
+    DEED_GRADIENT,      /* the leaf `to` has its gradient, in its slot */
+    DEED_REGRESS,       /* in place of several: a linear regression (regress.h), */
+    DEED_CROSS_ENTROPY, /* … a loss and its gradient (cross_entropy.h) */
 };
 /* Notes it, if the round is traced. A tensor that is `to` stays where it is, and so does `from`'s
  * storage; the call's arrays, all but grad_in, as well.

@@ -6,6 +6,7 @@
  * arena or in the module's blocks, and is where it was. */
 #include <string.h>
 
+#include "engine/cross_entropy.h"
 #include "engine/regress.h"
 #include "engine/tape.h"
 #include "engine/tape_inside.h"
@@ -18,6 +19,7 @@ struct deed {
     struct tensor *to;
     struct tensor from;
     struct regression *regression;
+    struct cross_entropy cross_entropy;
 };
 
 void tape_trace(struct tape *t, const void *of)
@@ -128,12 +130,69 @@ static void regress(const struct tape *t, struct regression *r)
     t->kernels->regress(&r->round);
 }
 
+/* log_softmax, and of its rows a loss and the gradients of both: matrices, row-major, as rows with
+ * these flags are given them. */
+static bool is_cross_entropy(const struct op_call *softmax, const struct op_call *nll,
+                             const struct op_call *by_nll, const struct op_call *by_softmax)
+{
+    return softmax->out->shape.rank == 2 && (softmax->args.dim == 1 || softmax->args.dim == -1) &&
+           nll->inputs == 2 && nll->args.reduction != REDUCTION_NONE &&
+           tensor_data(nll->in[0]) == tensor_data(softmax->out) &&
+           tensor_data(by_softmax->grad_out) == tensor_data(by_nll->grad_in[0]);
+}
+
+/* Where the loss is one of classes: behind the loss's own gradient, which is set first, one deed.
+ */
+static void join_cross_entropy(struct tape *t, struct deed **at)
+{
+    struct deed *softmax = *at, *nll = softmax->next, *seed = nll ? nll->next : NULL;
+    struct deed *by_nll = seed ? seed->next : NULL, *by_softmax = by_nll ? by_nll->next : NULL;
+    if (!is_call(t, softmax, DEED_FORWARD, OP_LOG_SOFTMAX) ||
+        !is_call(t, nll, DEED_FORWARD, OP_NLL_LOSS) || !seed || seed->kind != DEED_COPY ||
+        !is_call(t, by_nll, DEED_BACKWARD, OP_NLL_LOSS) ||
+        !is_call(t, by_softmax, DEED_BACKWARD, OP_LOG_SOFTMAX) ||
+        !is_cross_entropy(&softmax->call, &nll->call, &by_nll->call, &by_softmax->call))
+        return;
+    struct deed *d = arena_alloc(&t->arena, sizeof *d);
+    if (!d)
+        return;
+    d->kind = DEED_CROSS_ENTROPY;
+    d->cross_entropy =
+        (struct cross_entropy){&softmax->call, &nll->call, &by_nll->call, &by_softmax->call};
+    d->next = by_softmax->next;
+    seed->next = d;
+    *at = seed;
+}
+
+/* Where it is any other: behind its own gradient, it and its derivative. */
+static void join_slopes(struct deed **at)
+{
+    struct deed *loss = *at, *seed = loss->next, *slopes = seed ? seed->next : NULL;
+    if (loss->kind != DEED_FORWARD || !(loss->call.op->flags & WITH_SLOPES) || !slopes ||
+        seed->kind != DEED_COPY || slopes->kind != DEED_BACKWARD ||
+        slopes->call.op != loss->call.op || slopes->call.in[0] != loss->call.in[0])
+        return;
+    loss->call.slopes = &slopes->call;
+    loss->next = slopes->next;
+    seed->next = loss;
+    *at = seed;
+}
+
+static void join(struct tape *t)
+{
+    join_regression(t);
+    for (struct deed **at = &t->trace.first; *at; at = &(*at)->next) {
+        join_cross_entropy(t, at);
+        join_slopes(at);
+    }
+}
+
 /* ---- again ----------------------------------------------------------------------------------- */
 
 void tape_trace_end(struct tape *t)
 {
     if (t->trace.recording)
-        join_regression(t);
+        join(t);
     t->trace.round = t->trace.recording ? t->round : 0;
     t->trace.recording = false;
     t->trace.owed = t->owed;
@@ -212,6 +271,9 @@ static void repeat(struct tape *t, struct deed *d)
         break;
     case DEED_REGRESS:
         regress(t, d->regression);
+        break;
+    case DEED_CROSS_ENTROPY:
+        t->kernels->cross_entropy(&d->cross_entropy);
         break;
     }
 }

@@ -1,4 +1,5 @@
 /* Steps in a row, of which the later ones do again what the first one found out: the same bits. */
+#include "engine/cross_entropy.h"
 #include "engine/regress.h"
 #include "tests/engine/nets.h"
 
@@ -135,12 +136,61 @@ static void the_instruction_set_does_not_matter(void **state)
 /* ---- a linear regression ------------------------------------------------------------------- */
 
 static const struct kernels *counted;
-static int passes;
+static struct kernels counting;
+static struct op counting_ops[OP_COUNT];
+static int passes, slopes;
 
-static void count_pass(const struct regress *r)
+static void count_regression(const struct regress *r)
 {
     counted->regress(r);
     passes++;
+}
+
+static void count_cross_entropy(const struct cross_entropy *c)
+{
+    counted->cross_entropy(c);
+    passes++;
+}
+
+static void count_slopes(const struct op_call *c)
+{
+    counted->ops[c->op - counting_ops].backward(c);
+    slopes++;
+}
+
+/* From here on counts the rounds, or parts of these, that are done in one pass, and the derivatives
+ * of losses that are done by themselves. */
+static void count_passes(struct tape *t)
+{
+    counted = t->kernels;
+    counting = *counted;
+    memcpy(counting_ops, counted->ops, sizeof counting_ops);
+    for (int i = 0; i < OP_COUNT; i++)
+        if (counting_ops[i].flags & WITH_SLOPES)
+            counting_ops[i].backward = count_slopes;
+    counting.ops = counting_ops;
+    slopes = 0;
+    counting.regress = count_regression;
+    counting.cross_entropy = count_cross_entropy;
+    t->kernels = &counting;
+    passes = 0;
+}
+
+/* Four steps of each, of which the last three of `again` are repeated ones, and counted; ends both.
+ */
+static void step_beside(struct run *plain, struct run *again, struct lab *l,
+                        const struct loss *loss, const struct data *d)
+{
+    count_passes(&again->tape);
+    for (int i = 0; i < 4; i++) {
+        double want = step(plain, l, loss, d, false);
+        assert_true(lab_same(want, step(again, l, loss, d, false)));
+        assert_same(plain, again);
+        if (i == 1) /* a number that is none goes through all of it */
+            lab_put(d->x, 0, (double)NAN);
+    }
+    run_close(plain);
+    run_close(again);
 }
 
 /* The steps of a layer of so many features, on data that may be all zeros, and how many of the
@@ -156,11 +206,6 @@ static int follow_regression(struct lab *l, struct layer *layer, const struct lo
     for (int i = 0; zeros && i < rows; i++)
         lab_put(y, i, i % 2 ? -0.0 : 0.0);
     struct run plain = run_open(l, layer, 1, F32, false), again = run_open(l, layer, 1, F32, true);
-    struct kernels counting = *again.tape.kernels;
-    counted = again.tape.kernels;
-    counting.regress = count_pass;
-    again.tape.kernels = &counting;
-    passes = 0;
     const struct data d = {.x = x, .like_output = y};
     for (int i = 0; i < plain.net.m->parameters; i++) {
         struct tensor *p = &plain.net.m->parameter[i].tensor,
@@ -171,15 +216,7 @@ static int follow_regression(struct lab *l, struct layer *layer, const struct lo
             lab_put(q, j, -0.0);
         }
     }
-    for (int i = 0; i < 4; i++) {
-        double want = step(&plain, l, loss, &d, false);
-        assert_true(lab_same(want, step(&again, l, loss, &d, false)));
-        assert_same(&plain, &again);
-        if (i == 1) /* a number that is none goes through all of it */
-            lab_put(x, 0, (double)NAN);
-    }
-    run_close(&plain);
-    run_close(&again);
+    step_beside(&plain, &again, l, loss, &d);
     return passes;
 }
 
@@ -214,6 +251,67 @@ static void no_other_round_is_one(void **state)
     follow(&lab, deep, COUNT(deep), &mse, F32);
     struct layer wide = net_linear(FEATURES, CLASSES, true);
     follow(&lab, &wide, 1, &mse, F32);
+}
+
+/* ---- a loss and its gradient ----------------------------------------------------------------- */
+
+static void follow_counted(struct lab *l, const struct layer *layer, int layers,
+                           const struct loss *loss, const struct data *d)
+{
+    struct run plain = run_open(l, layer, layers, d->x->dtype, false),
+               again = run_open(l, layer, layers, d->x->dtype, true);
+    step_beside(&plain, &again, l, loss, d);
+}
+
+/* A layer of so many classes, of which some rows do not count; how many of the steps had the loss
+ * and its gradient in one pass. */
+static int follow_classes(struct lab *l, const struct loss *loss, enum dtype dtype, int rows,
+                          int classes, unsigned ignored)
+{
+    lab_clear(l);
+    struct layer layer = net_linear(FEATURES, classes, true);
+    struct data d = {.x = lab_leaf(l, dtype, SHAPE(rows, FEATURES)),
+                     .classes = lab_zeros(l, DTYPE_INT64, SHAPE(rows))};
+    d.x->requires_grad = false;
+    for (int i = 0; i < rows; i++)
+        lab_put(d.classes, i, ignored >> (i % 4) & 1 ? loss->value[1] : (i * 7) % classes);
+    follow_counted(l, &layer, 1, loss, &d);
+    return passes;
+}
+
+static void a_loss_of_classes_has_its_gradient_in_one_pass(void **state)
+{
+    static const int rows[] = {1, 2, 7, 32, 33, 70}, classes[] = {1, 2, 10, 17, 130, 600};
+    (void)state;
+    for (int k = 0; k < isa_labs; k++)
+        for (size_t r = 0; r < COUNT(rows); r++)
+            for (size_t n = 0; n < COUNT(classes); n++)
+                for (unsigned variant = 0; variant < 12; variant++) {
+                    static const unsigned ignored[] = {0, 6, 15};
+                    struct loss loss = net_loss("cross_entropy");
+                    loss.value[0] = variant & 1 ? REDUCTION_SUM : REDUCTION_MEAN;
+                    assert_int_equal(follow_classes(&isa_lab[k], &loss, variant & 2 ? F64 : F32,
+                                                    rows[r], classes[n], ignored[variant / 4]),
+                                     3);
+                }
+}
+
+static void any_other_loss_has_its_gradient_in_one_pass(void **state)
+{
+    static const char *const types[] = {"mse", "smooth_l1", "huber", "bce_with_logits"};
+    struct layer layer[] = {net_linear(FEATURES, 8, true), net_layer("relu"),
+                            net_linear(8, CLASSES, true)};
+    (void)state;
+    for (int k = 0; k < isa_labs; k++)
+        for (size_t i = 0; i < COUNT(types); i++)
+            for (enum dtype dtype = F32; dtype <= F64; dtype++)
+                for (int rows = 1; rows <= 201; rows += 100) {
+                    lab_clear(&isa_lab[k]);
+                    struct loss loss = net_loss(types[i]);
+                    struct data d = draw(&isa_lab[k], dtype, rows);
+                    follow_counted(&isa_lab[k], layer, COUNT(layer), &loss, &d);
+                    assert_int_equal(slopes, 1); /* of the step that is not a repeated one */
+                }
 }
 
 /* What is frozen has no gradient, in a repeated step neither; nor has anything when all is. */
@@ -336,6 +434,8 @@ int main(void)
         cmocka_unit_test(every_layer_and_loss_repeats),
         cmocka_unit_test(the_instruction_set_does_not_matter),
         cmocka_unit_test(a_linear_regression_is_one_pass),
+        cmocka_unit_test(a_loss_of_classes_has_its_gradient_in_one_pass),
+        cmocka_unit_test(any_other_loss_has_its_gradient_in_one_pass),
         cmocka_unit_test(no_other_round_is_one),
         cmocka_unit_test(frozen_parameters_stay_frozen),
         cmocka_unit_test(what_is_owed_is_owed_again),
