@@ -12,6 +12,7 @@
  *     BLOCK_ROWS of a, which should stay in the second-level cache, go over these panels;
  *     a panel stays there, too, while the tiles of these rows pass over it: the processor fetches
  *     its rows in time, and each block of k costs c another way to memory and back.
+ * With few k's it is the other way round: a panel lives in registers, and rows of c pass by.
  * Of a a tile reads the elements one by one, and any stride will do, but that of whole pages: such
  * lines share a few places of the caches, and are copied to A_BYTES of the workspace.
  *
@@ -94,6 +95,21 @@
 #define TILES_6(X, vectors)                                                                        \
     X(1, vectors) X(2, vectors) X(3, vectors) X(4, vectors) X(5, vectors) X(6, vectors)
 #define ALL_TILES(X) TILES(X, 1) TILES(X, 2) WIDE_TILES(X)
+
+/* With few k's the rows of b have a register each, one vector wide or two, and rows of c pass by:
+ * so many vectors of these at a time. Of a c that has to be fetched, so many rows ahead. */
+#define SHALLOW_ROWS 4
+#define FAR_ROWS     16
+#if SIMD_REGISTERS == 32
+#define SHALLOW_DEPTH          16
+#define SHALLOW_VECTORS(depth) ((depth) > 12 ? 1 : 2)
+#define SHALLOWS(X)            SHALLOWS_8(X) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16)
+#else
+#define SHALLOW_DEPTH          8
+#define SHALLOW_VECTORS(depth) ((depth) > 5 ? 1 : 2)
+#define SHALLOWS(X)            SHALLOWS_8(X)
+#endif
+#define SHALLOWS_8(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
 
 /* How a matrix lies: dense in rows, dense in columns, or anyhow. */
 enum lies { IN_ROWS, IN_COLUMNS, ANYHOW };

@@ -72,7 +72,7 @@ extern const struct layer_type layer_types[];
 const struct layer_type *layer_find(const char *type);
 /* Are the two layers from l on one pass, l being linear and the next one ReLU? */
 bool layer_ends_in_relu(const struct layer *l, int layers);
-/* The forward of both; p is l's. */
+/* The forward of both; p is l's parameters. */
 MUST_USE enum err_kind layer_forward_relu(const struct layer *l, struct parameter *p,
                                           struct tape *t, struct tensor *x, struct tensor **y,
                                           struct err *e);

@@ -130,8 +130,8 @@ static void regress(const struct tape *t, struct regression *r)
     t->kernels->regress(&r->round);
 }
 
-/* log_softmax, and of its rows a loss and the gradients of both: matrices, row-major, as rows with
- * these flags are given them. */
+/* log_softmax, of its rows a loss, and the derivatives of both. What they are given is row-major,
+ * as neither takes any strides. */
 static bool is_cross_entropy(const struct op_call *softmax, const struct op_call *nll,
                              const struct op_call *by_nll, const struct op_call *by_softmax)
 {
@@ -141,9 +141,8 @@ static bool is_cross_entropy(const struct op_call *softmax, const struct op_call
            tensor_data(by_softmax->grad_out) == tensor_data(by_nll->grad_in[0]);
 }
 
-/* Where the loss is one of classes: behind the loss's own gradient, which is set first, one deed.
- */
-static void join_cross_entropy(struct tape *t, struct deed **at)
+/* Where the loss is one of classes, all that is one deed, behind the loss's own gradient. */
+static void join_cross_entropy(const struct tape *t, struct deed **at)
 {
     struct deed *softmax = *at, *nll = softmax->next, *seed = nll ? nll->next : NULL;
     struct deed *by_nll = seed ? seed->next : NULL, *by_softmax = by_nll ? by_nll->next : NULL;
@@ -153,14 +152,11 @@ static void join_cross_entropy(struct tape *t, struct deed **at)
         !is_call(t, by_softmax, DEED_BACKWARD, OP_LOG_SOFTMAX) ||
         !is_cross_entropy(&softmax->call, &nll->call, &by_nll->call, &by_softmax->call))
         return;
-    struct deed *d = arena_alloc(&t->arena, sizeof *d);
-    if (!d)
-        return;
-    d->kind = DEED_CROSS_ENTROPY;
-    d->cross_entropy =
+    softmax->kind = DEED_CROSS_ENTROPY;
+    softmax->cross_entropy =
         (struct cross_entropy){&softmax->call, &nll->call, &by_nll->call, &by_softmax->call};
-    d->next = by_softmax->next;
-    seed->next = d;
+    softmax->next = by_softmax->next;
+    seed->next = softmax;
     *at = seed;
 }
 

@@ -262,6 +262,27 @@ static void blocks_continue_the_chain(void **state)
                           shapes[s][2], layouts[l]);
 }
 
+/* Of few k's, for every number of them: rows of c pass by, near and far, and what is left of the
+ * rows and columns does not. */
+static void few_terms_are_the_chain(void **state)
+{
+    (void)state;
+    static const struct layouts layouts[] = {{ROWS, ROWS, NOTHING, ROWS},
+                                             {ROWS, COLUMNS, ONE_ROW, PADDED_ROWS},
+                                             {COLUMNS, PADDED_ROWS, ROWS, ROWS},
+                                             {COLUMNS, COLUMNS, ONE_COLUMN, ROWS}};
+    seed = 12;
+    for (size_t l = 0; l < COUNT(layouts); l++) {
+        for (int64_t k = 1; k <= 17; k++) {
+            check_product(DTYPE_FLOAT32, 4 + k % 7, 64 + k % 3, k, layouts[l]);
+            check_product(DTYPE_FLOAT64, 4 + k % 5, 48 + k % 3, k, layouts[l]);
+        }
+        check_product(DTYPE_FLOAT32, 530, 530, 5, layouts[l]);
+        check_product(DTYPE_FLOAT32, 147, 2048, 14, layouts[l]);
+        check_product(DTYPE_FLOAT64, 300, 550, 3, layouts[l]);
+    }
+}
+
 /* Rows and columns of a that are whole pages apart, or half of one, are copied. */
 static void a_crowded_a_is_copied(void **state)
 {
@@ -423,7 +444,8 @@ static void an_update_is_as_behind_the_product(void **state)
     };
     static const int64_t shapes[][3] = {
         {1, 1, 1},   {1, 16, 2},   {13, 1, 5},    {5, 7, 0},    {12, 32, 32},
-        {14, 37, 3}, {3, 300, 20}, {2, 128, 256}, {33, 65, 17}, {400, 70, MATMUL_DEPTH}};
+        {14, 37, 3}, {3, 300, 20}, {2, 128, 256}, {33, 65, 17}, {400, 70, MATMUL_DEPTH},
+        {70, 64, 9}, {9, 97, 14}};
     seed = 7;
     for (size_t s = 0; s < COUNT(shapes); s++)
         for (size_t o = 0; o < COUNT(options); o++)
@@ -436,9 +458,9 @@ static void an_update_is_as_behind_the_product(void **state)
 static void an_update_tells_of_what_is_not_finite(void **state)
 {
     (void)state;
-    enum { M = 3, N = 35, K = 2 };
+    enum { M = 5, N = 35, K = 2 };
     const struct sgd_options plain = {.lr = 0.1};
-    float a[M * K] = {1, 1, 1, 1, 1, 1}, b[K * N] = {0}, c[M * N] = {0};
+    float a[M * K] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, b[K * N] = {0}, c[M * N] = {0};
     for (const char *const *isa = kernels_names; *isa; isa++)
         for (int i = 0; kernels_find(*isa) && i < M * N; i++) {
             struct matmul_update u = {.options = &plain};
@@ -567,6 +589,7 @@ int main(void)
         cmocka_unit_test(every_small_shape_is_the_chain),
         cmocka_unit_test(every_layout_is_the_chain),
         cmocka_unit_test(blocks_continue_the_chain),
+        cmocka_unit_test(few_terms_are_the_chain),
         cmocka_unit_test(a_crowded_a_is_copied),
         cmocka_unit_test(a_chain_may_come_in_parts),
         cmocka_unit_test(a_large_b_is_streamed),
