@@ -271,12 +271,12 @@ static enum err_kind deliver_all(struct tape *t, struct node *n, const struct op
     return ERR_OK;
 }
 
-/* Did a ReLU make the product's i-th input, and is nobody but that given the gradient? */
+/* Did a ReLU make the product's i-th input, as it is, and is nobody but that given the gradient? */
 static bool is_for_relu(const struct tape *t, const struct node *n, int i)
 {
     const struct node *r = n->next[i];
-    return !r->leaf && r->call.op == &t->kernels->ops[OP_RELU] && r->uses == 1 && !r->retained &&
-           !r->part && r->dtype == n->dtype && r->output == n->input[i];
+    return r->call.op == &t->kernels->ops[OP_RELU] && r->uses == 1 && !r->retained &&
+           r->output == n->input[i];
 }
 
 /* A factor of a product, not a summand: its gradient is made of the other one. */
@@ -285,7 +285,8 @@ static bool is_factor(const struct op *op, int i)
     return op->saves >> (SAVE_BITS * i) & ALL_SAVED;
 }
 
-/* A product hands the ReLU that made one of its factors the gradient that this would make of it. */
+/* A product hands the ReLU that made one of its factors not the gradient of its output, but what it
+ * would make of that. */
 static void gate(struct tape *t, const struct node *n, struct op_call *c)
 {
     if (!(c->op->flags & MAY_GATE) || c->args.alpha != 1 || t->capturing)
@@ -293,7 +294,7 @@ static void gate(struct tape *t, const struct node *n, struct op_call *c)
     for (int i = 0; i < c->inputs && !c->gate; i++)
         if (c->grad_in[i] && is_factor(c->op, i) && is_for_relu(t, n, i)) {
             c->gate = n->next[i]->call.out;
-            c->gated = i;
+            c->gate_input = i;
             n->next[i]->gated = true;
         }
 }

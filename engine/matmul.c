@@ -96,9 +96,9 @@
     X(1, vectors) X(2, vectors) X(3, vectors) X(4, vectors) X(5, vectors) X(6, vectors)
 #define ALL_TILES(X) TILES(X, 1) TILES(X, 2) WIDE_TILES(X)
 
-/* With few k's the rows of b have a register each, one vector wide or two, and rows of c pass by:
- * so many vectors of these at a time. Of a c that has to be fetched, so many rows ahead. */
-#define SHALLOW_ROWS 4
+/* With few k's each row of b has a register, or two for as many vectors, and rows of c pass by: so
+ * many vectors of sums at a time. A c that has to be fetched is, so many rows ahead. */
+#define SHALLOW_SUMS 4
 #define FAR_ROWS     16
 #if SIMD_REGISTERS == 32
 #define SHALLOW_DEPTH          16

@@ -45,7 +45,7 @@ struct matmul_update {
  * It may be c itself: what a ReLU makes of the product. It may be what a ReLU has made, and the
  * product the gradient of that: then c is the gradient of what the ReLU was given. */
 struct matmul_args {
-    enum dtype dtype; /* FLOAT32 or FLOAT64, of all four */
+    enum dtype dtype; /* FLOAT32 or FLOAT64, of all five */
     int64_t m, n, k;  /* each may be 0 */
     bool continues;   /* c holds the chains of earlier k's, which go on: not from 0 */
     struct matrix a, b, add, gate, c;

@@ -70,9 +70,9 @@ struct layer_type {
 extern const struct layer_type layer_types[];
 /* NULL: there is no such layer. */
 const struct layer_type *layer_find(const char *type);
-/* Are the two layers from l on one pass, l being linear and the next one ReLU? */
+/* Is the first of the layers from l on linear, and the next one ReLU? */
 bool layer_ends_in_relu(const struct layer *l, int layers);
-/* The forward of both; p is l's parameters. */
+/* The forward of both, of a matrix in one pass; p is l's parameters. */
 MUST_USE enum err_kind layer_forward_relu(const struct layer *l, struct parameter *p,
                                           struct tape *t, struct tensor *x, struct tensor **y,
                                           struct err *e);
@@ -117,7 +117,8 @@ void module_reset(struct module *m, struct rng *rng);
 struct module_facts {
     struct shape output;
     enum dtype dtype; /* of the output */
-    size_t bytes;     /* of all numbers that are made on the way; SIZE_MAX: more than that holds */
+    size_t bytes;     /* of all numbers that are made on the way, each layer's by itself; SIZE_MAX:
+                         more than that holds */
     double work;      /* multiplications, about */
 };
 /* For inputs of shape x. m is only read. errors INVALID · NOMEM */

@@ -154,7 +154,7 @@ static void product_forward(const struct op_call *c, const struct product *p)
 static struct stack gate_of(const struct op_call *c, int i, struct form f)
 {
     struct stack none = {.count = 0};
-    return c->gate && c->gated == i ? stack_of(c->gate, f) : none;
+    return c->gate && c->gate_input == i ? stack_of(c->gate, f) : none;
 }
 
 /* y (m,n) = a (m,k) b (k,n):  da = g bᵀ,  db = aᵀ g */

@@ -22,13 +22,13 @@ static struct lines lines_of(const struct shape *s, int dim)
 }
 
 /* Lines at a time, and elements of these, about. */
-#define LINES_MAX  32
-#define LINES_MOST 512
+#define LINES_MAX      32
+#define LINES_ELEMENTS 512
 
 /* The i-th line, and the next ones if they lie behind it: where they start. */
 static int64_t lines_from(const struct lines *all, int64_t i, struct lines *l)
 {
-    int64_t most = all->step == 1 ? LINES_MOST / all->n : 1, left = all->count - i;
+    int64_t most = all->step == 1 ? LINES_ELEMENTS / all->n : 1, left = all->count - i;
     *l = *all;
     l->count = most < 1 ? 1 : most < LINES_MAX ? most : LINES_MAX;
     if (l->count > left)

@@ -57,7 +57,7 @@
 #define OWING_INPUTS 3
 #define MAY_GATE                                                                                   \
     262144u /* a product, which a ReLU before or behind it can be a part of: see call.relu and     \
-               call.gate; with alpha and beta 1 */
+               call.gate; with alpha 1, and forwards beta 1 */
 #define WITH_SLOPES 524288u /* a loss whose forward can be its derivative, too: see call.slopes */
 
 /* The names of the inputs, as PyTorch's grad_fn shows them ("_saved_self"), stand in the row; one
@@ -286,7 +286,7 @@
     X(HUBER, huber_loss, "HuberLossBackward0", "self target",                                      \
       GRAD(0, BOTH_SAVED) | GRAD(1, BOTH_SAVED), PROMOTES | WITH_SLOPES)                           \
     X(BCE, binary_cross_entropy, "BinaryCrossEntropyBackward0", "self target -weight",             \
-      GRAD(0, ALL_SAVED) | GRAD(1, ALL_SAVED), WITH_SLOPES)                                        \
+      GRAD(0, ALL_SAVED) | GRAD(1, ALL_SAVED), 0)                                                  \
     X(BCE_LOGITS, binary_cross_entropy_with_logits, "BinaryCrossEntropyWithLogitsBackward0",       \
       "self target -weight -pos_weight", GRAD(0, SAVE_BCE) | GRAD(1, SAVE_BCE),                    \
       PROMOTES | WITH_SLOPES)
@@ -417,8 +417,8 @@ struct op_call {
     const struct op_call *slopes;  /* forward, WITH_SLOPES: NULL, or the derivative's call, whose
                                       grad_out is set: is done on the way */
     bool relu;                     /* forward, MAY_GATE: out becomes what a ReLU makes of the sum */
-    const struct tensor *gate; /* backward, MAY_GATE: NULL, or an input that a ReLU has made, by */
-    int gated;                 /* its index: its grad_in becomes that of what the ReLU was given */
+    const struct tensor *gate; /* backward, MAY_GATE: NULL, or what a ReLU has made: the input … */
+    int gate_input; /* … of that index, whose grad_in becomes the one of the ReLU's input */
 };
 
 /* The numbers of its inputs may not be there yet (tape.h, `dry`): infer looks with tensor_data. */

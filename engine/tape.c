@@ -460,11 +460,13 @@ enum err_kind op_apply_relu(struct tape *t, enum op_id id, struct tensor *const 
                             struct tensor **out, struct err *e)
 {
     struct op_call product = call_of(t, id, NULL, in, op_arity(&t->kernels->ops[id]));
-    product.relu = true;
+    product.relu = product.op->flags & MAY_GATE && dtype_is_float(in[0]->dtype);
     enum err_kind rc = apply(t, &product, in, e);
+    struct tensor *const sum[] = {product.out};
     if (rc)
         return rc;
-    struct tensor *const sum[] = {product.out};
+    if (!product.relu)
+        return op_apply(t, OP_RELU, NULL, sum, out, e);
     struct op_call relu = call_of(t, OP_RELU, NULL, sum, 1);
     const struct tensor *seen[] = {product.out};
     relu.in = seen;

@@ -116,8 +116,8 @@ MUST_USE enum err_kind op_apply_many(struct tape *t, enum op_id id, const struct
 /* The same for a row of a fixed number of inputs and one output. */
 MUST_USE enum err_kind op_apply(struct tape *t, enum op_id id, const struct op_args *args,
                                 struct tensor *const *in, struct tensor **out, struct err *e);
-/* A product (MAY_GATE) of floats, with alpha and beta 1, and a ReLU of it, in one pass. Both leave
- * their nodes; what is between them is not kept, and nothing reads it. */
+/* A row and then a ReLU: a product (MAY_GATE) of floats in one pass. Both leave their nodes; what
+ * is between them is nowhere then, and nothing reads it. */
 MUST_USE enum err_kind op_apply_relu(struct tape *t, enum op_id id, struct tensor *const *in,
                                      struct tensor **out, struct err *e);
 /* in[0] becomes what the row gives, as by PyTorch's `x.add_(y)`: its numbers are overwritten, its
@@ -183,7 +183,8 @@ void tape_trace(struct tape *t, const void *of);
 void tape_trace_end(struct tape *t);
 /* Is the tape's round one `of` that can be repeated? */
 bool tape_has_trace(const struct tape *t, const void *of);
-/* Repeats it: all tensors of the round, the leaves' .grad, and what is owed. */
+/* Repeats it: all tensors of the round but those between operations that have become one, the
+ * leaves' .grad, and what is owed. */
 void tape_repeat(struct tape *t);
 /* It is not to be repeated. */
 static inline void tape_forget_trace(struct tape *t)

@@ -137,8 +137,7 @@ static bool is_cross_entropy(const struct op_call *softmax, const struct op_call
 {
     return softmax->out->shape.rank == 2 && (softmax->args.dim == 1 || softmax->args.dim == -1) &&
            nll->inputs == 2 && nll->args.reduction != REDUCTION_NONE &&
-           tensor_data(nll->in[0]) == tensor_data(softmax->out) &&
-           tensor_data(by_softmax->grad_out) == tensor_data(by_nll->grad_in[0]);
+           nll->in[0] == softmax->out && by_softmax->grad_out == by_nll->grad_in[0];
 }
 
 /* Where the loss is one of classes, all that is one deed, behind the loss's own gradient. */

@@ -196,3 +196,38 @@ int lab_finish(void **state)
     lab_close(&lab);
     return 0;
 }
+
+static const struct kernels *counted;
+static struct kernels counting;
+static struct op counting_ops[OP_COUNT];
+static int slopes[OP_COUNT];
+
+static void count_slope(const struct op_call *c)
+{
+    slopes[c->op - counting_ops]++;
+    counted->ops[c->op - counting_ops].backward(c);
+}
+
+struct kernels *lab_count_slopes(struct tape *t)
+{
+    counted = t->kernels;
+    counting = *counted;
+    memcpy(counting_ops, counted->ops, sizeof counting_ops);
+    for (int i = 0; i < OP_COUNT; i++) {
+        counting_ops[i].backward = counting_ops[i].backward ? count_slope : NULL;
+        slopes[i] = 0;
+    }
+    counting.ops = counting_ops;
+    t->kernels = &counting;
+    return &counting;
+}
+
+int lab_slopes(enum op_id id)
+{
+    return slopes[id];
+}
+
+void lab_count_end(struct tape *t)
+{
+    t->kernels = counted;
+}

@@ -73,6 +73,13 @@ bool lab_same(double a, double b);
 /* All elements of a and b (of one count): |a - b| <= tolerance * the largest |b|. */
 void lab_assert_close(const struct tensor *a, const struct tensor *b, double tolerance);
 
+/* From here on the tape's kernels count how often the derivative of each row has run, from 0 on;
+ * lab_count_end gives the tape its own back. One tape at a time. Returns the counting kernels, in
+ * which more may be counted. */
+struct kernels *lab_count_slopes(struct tape *t);
+int lab_slopes(enum op_id id);
+void lab_count_end(struct tape *t);
+
 /* While set, the n-th allocation from now on fails (0: the next one), and all after it. -1: none.
  * lab_faults_fired says how many did. */
 void lab_fail_allocation(int n);

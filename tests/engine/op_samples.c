@@ -569,6 +569,10 @@ static const struct sample lines[] = {
     {.shape = {DIMS(6, 19)}, .layout = {STRIDED}},
     {.shape = {DIMS(6, 9)}, .layout = {EXPANDED}, .args = {.dim = -1}},
     {.shape = {DIMS(6, 19)}, .layout = {T_OF_LEAF}, .args = {.dim = 1}},
+    {.shape = {DIMS(70, 10)}, .args = {.dim = 1}}, /* several at a time, more than once */
+    {.shape = {DIMS(33, 17)}, .args = {.dim = 1}},
+    {.shape = {DIMS(3, 300)}, .args = {.dim = 1}},
+    {.shape = {DIMS(2, 500)}, .args = {.dim = 1}},
 };
 
 static const struct sample classes[] = {

@@ -191,6 +191,10 @@ static struct matmul_args product_of(enum dtype dtype, const struct shape3 *s, i
     x.continues = lay & 8;
     if (lay & 16)
         x.add = (struct matrix){numbers(dtype, s->n), 0, 1};
+    if (lay & 32)
+        x.gate = x.c;
+    else if (lay & 64)
+        x.gate = rows_or_columns(numbers(dtype, s->m * s->n), lay & 4, s->m, s->n);
     return x;
 }
 
@@ -218,10 +222,13 @@ static void shared_products_have_the_same_bits(void **state)
     for (size_t s = 0; s < COUNT(shapes); s++)
         for (enum dtype dtype = F32; dtype <= F64; dtype++) {
             int lay = (int)s * 7 % 32 ^ (dtype == F64 ? 13 : 0); /* over all shapes, each bit */
+            lay |= (int)s % 3 << 5;
             struct matmul_args x = product_of(dtype, &shapes[s], lay);
             for (int k = 0; k < isa_labs; k++)
                 check_shared(isa_lab[k].tape.kernels, &shapes[s], x);
             mem_free(x.a.data), mem_free(x.b.data), mem_free(x.c.data), mem_free(x.add.data);
+            if (x.gate.data != x.c.data)
+                mem_free(x.gate.data);
         }
 }
 

@@ -2,29 +2,6 @@
  * it: nobody sees that but by the time it takes. */
 #include "tests/engine/lab.h"
 
-static const struct kernels *counted;
-static struct kernels counting;
-static struct op counting_ops[OP_COUNT];
-static int slopes;
-
-static void count_slope(const struct op_call *c)
-{
-    counted->ops[OP_RELU].backward(c);
-    slopes++;
-}
-
-/* From here on counts the ReLUs whose gradient is a pass of its own. */
-static void count_slopes(struct tape *t)
-{
-    counted = t->kernels == &counting ? counted : t->kernels;
-    counting = *counted;
-    memcpy(counting_ops, counted->ops, sizeof counting_ops);
-    counting_ops[OP_RELU].backward = count_slope;
-    counting.ops = counting_ops;
-    t->kernels = &counting;
-    slopes = 0;
-}
-
 /* Of relu(x w [+ b]) v. */
 struct sizes {
     int64_t rows, features, hidden, outputs;
@@ -70,11 +47,10 @@ static void assert_equal(const struct tensor *a, const struct tensor *b)
 static void compare(struct lab *l, enum dtype dtype, struct sizes s, bool bias, bool nan)
 {
     lab_clear(l);
-    count_slopes(&l->tape);
+    lab_count_slopes(&l->tape);
     struct leaves x = draw(l, dtype, s);
-    for (int64_t i = 0; i < tensor_count(x.b); i++) /* sums of exactly 0, and minus 0 */
-        if (i % 3 == 0)
-            lab_put(x.b, i, i % 2 ? -0.0 : 0.0);
+    for (int64_t i = 0; i < tensor_count(x.b); i += 3) /* sums of exactly 0, in the first row */
+        lab_put(x.b, i, 0);
     for (int64_t i = 0; i < s.features; i++)
         lab_put(x.x, i, nan && i == 0 ? (double)NAN : 0);
     struct tensor *g = lab_leaf(l, dtype, SHAPE(s.rows, s.outputs));
@@ -83,13 +59,14 @@ static void compare(struct lab *l, enum dtype dtype, struct sizes s, bool bias, 
     assert_string_equal(node_class(y->grad_fn->next[0]), bias ? "AddmmBackward0" : "MmBackward0");
     lab_backward(l, lab_apply(l, OP_MM, NULL, y, x.v, NULL), g, false);
     struct leaves by_one = {x.x->grad, x.w->grad, x.b->grad, x.v->grad};
-    assert_int_equal(slopes, 0);
+    assert_int_equal(lab_slopes(OP_RELU), 0);
     clear_gradients(&x);
     struct tensor *apart = hidden(l, &x, bias, false);
     tape_retain_grad(apart);
     assert_equal(y, apart);
     lab_backward(l, lab_apply(l, OP_MM, NULL, apart, x.v, NULL), g, false);
-    assert_int_equal(slopes, 1);
+    assert_int_equal(lab_slopes(OP_RELU), 1);
+    lab_count_end(&l->tape);
     assert_equal(by_one.x, x.x->grad);
     assert_equal(by_one.w, x.w->grad);
     assert_equal(by_one.b, x.b->grad);
@@ -162,8 +139,11 @@ static void any_other_use_is_right_too(void **state)
         struct tensor *x = lab_leaf(&lab, DTYPE_FLOAT64, SHAPE(9, 9)),
                       *w = lab_leaf(&lab, DTYPE_FLOAT64, SHAPE(9, 9)),
                       *g = lab_leaf(&lab, DTYPE_FLOAT64, SHAPE(9, 9));
+        lab_count_slopes(&lab.tape);
         lab_backward(&lab, use(&lab, lab_apply(&lab, OP_RELU, NULL, x, NULL, NULL), w, how), g,
                      false);
+        assert_int_equal(lab_slopes(OP_RELU), 1);
+        lab_count_end(&lab.tape);
         struct tensor *dx = x->grad, *dw = w->grad;
         x->grad = w->grad = NULL;
         lab_backward(&lab, use(&lab, masked(&lab, x), w, how), g, false);
@@ -185,6 +165,51 @@ static void a_factor_of_the_product_comes_first(void **state)
     lab_backward(&lab, lab_apply(&lab, OP_ADDMM, &args, w, y, w), w, false);
     for (int64_t i = 0; i < 81; i++)
         assert_true(lab_get(x, i) > 0 ? isinf(lab_get(x->grad, i)) : lab_get(x->grad, i) == 0);
+}
+
+/* A ReLU in place, and one of a leaf that has a slot. */
+static void where_the_relu_is_does_not_matter(void **state)
+{
+    (void)state;
+    struct tensor *x = lab_leaf(&lab, DTYPE_FLOAT32, SHAPE(5, 20)),
+                  *w = lab_leaf(&lab, DTYPE_FLOAT32, SHAPE(20, 40)),
+                  *g = lab_leaf(&lab, DTYPE_FLOAT32, SHAPE(5, 40));
+    lab_slot(&lab, x);
+    lab_backward(&lab, lab_apply(&lab, OP_MM, NULL, masked(&lab, x), w, NULL), g, false);
+    struct tensor *want = lab_zeros(&lab, DTYPE_FLOAT32, SHAPE(5, 20));
+    tensor_copy(want, x->grad);
+    lab_count_slopes(&lab.tape);
+    for (int in_place = 0; in_place < 2; in_place++) {
+        x->grad = NULL;
+        struct tensor *y = lab_apply(&lab, in_place ? OP_CLONE : OP_RELU, NULL, x, NULL, NULL);
+        if (in_place)
+            assert_int_equal(op_apply_in_place(&lab.tape, OP_RELU, NULL, &y, 1, &lab.e), ERR_OK);
+        lab_backward(&lab, lab_apply(&lab, OP_MM, NULL, y, w, NULL), g, false);
+        assert_int_equal(lab_slopes(OP_RELU), 0);
+        for (int64_t i = 0; i < 100; i++)
+            assert_true(lab_get(x->grad, i) == lab_get(want, i));
+    }
+    lab_count_end(&lab.tape);
+}
+
+/* What is no product of floats has its ReLU behind it. */
+static void other_rows_have_a_relu_too(void **state)
+{
+    (void)state;
+    struct tensor *a = lab_zeros(&lab, DTYPE_INT64, SHAPE(2, 2)),
+                  *b = lab_leaf(&lab, DTYPE_FLOAT64, SHAPE(2, 2)), *y;
+    lab_put(a, 0, -3), lab_put(a, 3, 2);
+    assert_int_equal(op_apply_relu(&lab.tape, OP_MM, (struct tensor *[]){a, a}, &y, &lab.e),
+                     ERR_OK);
+    assert_true(lab_get(y, 0) == 9 && lab_get(y, 3) == 4);
+    lab_put(a, 1, 2);
+    assert_int_equal(op_apply_relu(&lab.tape, OP_MM, (struct tensor *[]){a, a}, &y, &lab.e),
+                     ERR_OK);
+    assert_true(lab_get(y, 1) == 0); /* -3 * 2 + 2 * 2 */
+    assert_int_equal(op_apply_relu(&lab.tape, OP_ADD, (struct tensor *[]){b, b}, &y, &lab.e),
+                     ERR_OK);
+    for (int64_t i = 0; i < 4; i++)
+        assert_true(lab_get(y, i) == (lab_get(b, i) > 0 ? 2 * lab_get(b, i) : 0));
 }
 
 /* torch.autograd.grad by what the ReLU gives is not the gradient of what it was given. */
@@ -235,6 +260,8 @@ int main(void)
         cmocka_unit_test(in_one_pass_are_the_same_bits),
         TEST(any_other_use_is_right_too),
         TEST(a_factor_of_the_product_comes_first),
+        TEST(where_the_relu_is_does_not_matter),
+        TEST(other_rows_have_a_relu_too),
         TEST(a_gradient_that_is_asked_for_is_its_own),
         TEST(what_the_relu_gave_must_not_change),
     };

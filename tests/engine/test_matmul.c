@@ -188,17 +188,23 @@ static void check_gates(const struct matmul_args *product, enum layout gate)
     free(p.gate.data);
 }
 
+static struct matmul_args product_of(enum dtype dtype, int64_t m, int64_t n, int64_t k,
+                                     struct layouts l)
+{
+    return (struct matmul_args){.dtype = dtype,
+                                .m = m,
+                                .n = n,
+                                .k = k,
+                                .a = make(dtype, l.a, m, k),
+                                .b = make(dtype, l.b, k, n),
+                                .add = make(dtype, l.add, m, n),
+                                .c = make(dtype, l.c, m, n),
+                                .workspace = workspace};
+}
+
 static void check_product(enum dtype dtype, int64_t m, int64_t n, int64_t k, struct layouts l)
 {
-    struct matmul_args p = {.dtype = dtype,
-                            .m = m,
-                            .n = n,
-                            .k = k,
-                            .a = make(dtype, l.a, m, k),
-                            .b = make(dtype, l.b, k, n),
-                            .add = make(dtype, l.add, m, n),
-                            .c = make(dtype, l.c, m, n),
-                            .workspace = workspace};
+    struct matmul_args p = product_of(dtype, m, n, k, l);
     check_gates(&p, l.add != NOTHING ? l.add : l.c);
     free(p.a.data), free(p.b.data), free(p.add.data), free(p.c.data);
 }
@@ -297,26 +303,17 @@ static void a_crowded_a_is_copied(void **state)
     check_product(DTYPE_FLOAT32, 512, 260, 270, columns);
 }
 
-/* The k's in two calls give what they give in one, the summand coming with the last. */
-static void check_in_parts(enum dtype dtype, int64_t m, int64_t n, int64_t k, int64_t first,
-                           struct layouts l)
+/* The k's in two calls give what they give in one, summand and gate coming with the last. */
+static void check_halves(struct matmul_args p, int64_t first)
 {
-    struct matmul_args p = {.dtype = dtype,
-                            .m = m,
-                            .n = n,
-                            .k = k,
-                            .a = make(dtype, l.a, m, k),
-                            .b = make(dtype, l.b, k, n),
-                            .add = make(dtype, l.add, m, n),
-                            .c = make(dtype, l.c, m, n),
-                            .workspace = workspace};
+    const enum dtype dtype = p.dtype;
     struct matmul_args head = p, tail = p;
-    size_t bytes = (size_t)extent(p.c, m, n) * dtype_bytes(dtype);
+    size_t bytes = (size_t)extent(p.c, p.m, p.n) * dtype_bytes(dtype);
     void *whole = malloc(bytes + 1);
     assert_non_null(whole);
     head.k = first;
-    head.add.data = NULL;
-    tail.k = k - first;
+    head.add.data = head.gate.data = NULL;
+    tail.k = p.k - first;
     tail.continues = true;
     tail.a.data = (char *)p.a.data + (size_t)(first * p.a.col_stride) * dtype_bytes(dtype);
     tail.b.data = (char *)p.b.data + (size_t)(first * p.b.row_stride) * dtype_bytes(dtype);
@@ -330,7 +327,19 @@ static void check_in_parts(enum dtype dtype, int64_t m, int64_t n, int64_t k, in
         kernels->matmul(&tail);
         assert_memory_equal(p.c.data, whole, bytes);
     }
-    free(whole), free(p.a.data), free(p.b.data), free(p.add.data), free(p.c.data);
+    free(whole);
+}
+
+static void check_in_parts(enum dtype dtype, int64_t m, int64_t n, int64_t k, int64_t first,
+                           struct layouts l)
+{
+    struct matmul_args p = product_of(dtype, m, n, k, l);
+    check_halves(p, first);
+    p.gate = p.c;
+    check_halves(p, first);
+    p.gate = make(dtype, l.c, m, n);
+    check_halves(p, first);
+    free(p.a.data), free(p.b.data), free(p.add.data), free(p.c.data), free(p.gate.data);
 }
 
 static void a_chain_may_come_in_parts(void **state)
@@ -445,7 +454,7 @@ static void an_update_is_as_behind_the_product(void **state)
     static const int64_t shapes[][3] = {
         {1, 1, 1},   {1, 16, 2},   {13, 1, 5},    {5, 7, 0},    {12, 32, 32},
         {14, 37, 3}, {3, 300, 20}, {2, 128, 256}, {33, 65, 17}, {400, 70, MATMUL_DEPTH},
-        {70, 64, 9}, {9, 97, 14}};
+        {70, 64, 9}, {9, 97, 14},  {9, 40, 7}};
     seed = 7;
     for (size_t s = 0; s < COUNT(shapes); s++)
         for (size_t o = 0; o < COUNT(options); o++)
@@ -500,10 +509,14 @@ static void nan_and_infinity_spread_as_in_the_chain(void **state)
     memset(a + 3 * K, 0, K * sizeof *a);
     a[5 * K + 2] = NAN, a[6 * K + 3] = INFINITY;
     b[7 * K + 4] = NAN, b[8 * K + 5] = -INFINITY;
+    for (int k = 0; k < K;
+         k++) /* sums of minus 0: what is below the least number, and less than 0 */
+        a[9 * K + k] = -0x1p-100f, b[10 * K + k] = 0x1p-100f;
     check_gates(&p, ROWS);
     kernels_best()->matmul(&p);
     assert_true(isnan(c[3 * N + 7]) && isnan(c[3 * N + 8]) && isnan(c[5 * N + 0]));
     assert_true(isinf(c[6 * N + 0]) && c[3 * N + 0] == 0.0f && isfinite(c[0]));
+    assert_true(c[9 * N + 10] == 0 && signbit(c[9 * N + 10]));
     free(a), free(b), free(c);
 }
 

@@ -136,9 +136,7 @@ static void the_instruction_set_does_not_matter(void **state)
 /* ---- a linear regression ------------------------------------------------------------------- */
 
 static const struct kernels *counted;
-static struct kernels counting;
-static struct op counting_ops[OP_COUNT];
-static int passes, slopes;
+static int passes;
 
 static void count_regression(const struct regress *r)
 {
@@ -152,27 +150,14 @@ static void count_cross_entropy(const struct cross_entropy *c)
     passes++;
 }
 
-static void count_slopes(const struct op_call *c)
-{
-    counted->ops[c->op - counting_ops].backward(c);
-    slopes++;
-}
-
 /* From here on counts the rounds, or parts of these, that are done in one pass, and the derivatives
- * of losses that are done by themselves. */
+ * that are done by themselves. */
 static void count_passes(struct tape *t)
 {
     counted = t->kernels;
-    counting = *counted;
-    memcpy(counting_ops, counted->ops, sizeof counting_ops);
-    for (int i = 0; i < OP_COUNT; i++)
-        if (counting_ops[i].flags & WITH_SLOPES)
-            counting_ops[i].backward = count_slopes;
-    counting.ops = counting_ops;
-    slopes = 0;
-    counting.regress = count_regression;
-    counting.cross_entropy = count_cross_entropy;
-    t->kernels = &counting;
+    struct kernels *counting = lab_count_slopes(t);
+    counting->regress = count_regression;
+    counting->cross_entropy = count_cross_entropy;
     passes = 0;
 }
 
@@ -298,20 +283,31 @@ static void a_loss_of_classes_has_its_gradient_in_one_pass(void **state)
 
 static void any_other_loss_has_its_gradient_in_one_pass(void **state)
 {
-    static const char *const types[] = {"mse", "smooth_l1", "huber", "bce_with_logits"};
+    static const struct {
+        const char *type;
+        enum op_id row;
+        double parameter; /* where it has one */
+    } losses[] = {{"mse", OP_MSE_LOSS, 0},
+                  {"smooth_l1", OP_SMOOTH_L1, 0.3},
+                  {"huber", OP_HUBER, 0.4},
+                  {"bce_with_logits", OP_BCE_LOGITS, 0}};
     struct layer layer[] = {net_linear(FEATURES, 8, true), net_layer("relu"),
                             net_linear(8, CLASSES, true)};
     (void)state;
     for (int k = 0; k < isa_labs; k++)
-        for (size_t i = 0; i < COUNT(types); i++)
-            for (enum dtype dtype = F32; dtype <= F64; dtype++)
-                for (int rows = 1; rows <= 201; rows += 100) {
-                    lab_clear(&isa_lab[k]);
-                    struct loss loss = net_loss(types[i]);
-                    struct data d = draw(&isa_lab[k], dtype, rows);
-                    follow_counted(&isa_lab[k], layer, COUNT(layer), &loss, &d);
-                    assert_int_equal(slopes, 1); /* of the step that is not a repeated one */
-                }
+        for (size_t i = 0; i < COUNT(losses); i++)
+            for (unsigned variant = 0; variant < 12; variant++) {
+                lab_clear(&isa_lab[k]);
+                struct loss loss = net_loss(losses[i].type);
+                loss.value[0] = variant & 1 ? REDUCTION_SUM : REDUCTION_MEAN;
+                if (losses[i].parameter != 0)
+                    loss.value[1] = losses[i].parameter;
+                struct data d =
+                    draw(&isa_lab[k], variant & 2 ? F64 : F32, 1 + 100 * (int)(variant / 4));
+                follow_counted(&isa_lab[k], layer, COUNT(layer), &loss, &d);
+                /* of the step that is not a repeated one */
+                assert_int_equal(lab_slopes(losses[i].row), 1);
+            }
 }
 
 /* What is frozen has no gradient, in a repeated step neither; nor has anything when all is. */
