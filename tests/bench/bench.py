@@ -50,8 +50,9 @@ def run(command):
         for line in process.stdout:
             rows.append(json.loads(line))
             what, beside, figure, peer, ratio, *_ = cells(rows[-1])
-            against = f", {beside}: {peer}, {ratio}" if rows[-1]["peer"] else ""
-            print(f"{what}: {figure}{against}", flush=True)
+            shown = {"figure": figure, "peer": f"{beside}: {peer}", "ratio": ratio}
+            print(f"{what}: {', '.join(text for of, text in shown.items() if rows[-1][of])}",
+                  flush=True)
     if process.returncode != 0:
         sys.exit(f"{command[0]} failed")
     return rows

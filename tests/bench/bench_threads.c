@@ -1,5 +1,6 @@
 /* bench_threads [--quick]: our products over 10 MFLOP on two threads, beside the same on one: the
- * one who asks, and an idle worker of the daemon's pool, woken for each.
+ * one who asks, and an idle worker of the daemon's pool, woken for each. In the same rounds two
+ * pieces of pure arithmetic, which share nothing, show what a second thread is worth meanwhile.
  *
  * The two results are compared: other bits end the run. */
 #include <math.h>
@@ -33,6 +34,7 @@ static const struct layer {
               {1024, 1024, 256}, {4096, 4096, 1}, {4096, 4096, 32}};
 
 enum { ALONE, SHARED, WAYS };
+enum { PRODUCT, PEAK = WAYS, CONTENDERS = 2 * WAYS }; /* each of which is run in both ways */
 
 /* A product, on one thread or on two. */
 struct task {
@@ -50,7 +52,7 @@ static struct bench {
     struct pool *pool;
     void *workspace;
     float *a, *b, *c[WAYS];
-    double ratio[PRODUCTS_MAX][PAIRED_ROUNDS_MAX];
+    double ratio[PRODUCTS_MAX][PAIRED_ROUNDS_MAX], peak_ratio[PRODUCTS_MAX][PAIRED_ROUNDS_MAX];
     int products;
 } bench;
 
@@ -105,31 +107,6 @@ static void report(const char *what, const double *ratio, const struct target *t
                             .target = target});
 }
 
-static void measure(enum form form, const struct layer *l)
-{
-    static double seconds[WAYS][PAIRED_ROUNDS_MAX];
-    struct task task[WAYS];
-    struct contender contender[WAYS];
-    char what[64];
-    for (int way = 0; way < WAYS; way++) {
-        task[way] = (struct task){product(form, l), way == SHARED ? pool_crew(bench.pool) : NULL};
-        task[way].args.c = rows_of(bench.c[way], task[way].args.n);
-        contender[way] = (struct contender){run_task, &task[way]};
-    }
-    paired_run(contender, WAYS, bench.pace, seconds);
-    snprintf(what, sizeof what, "%lld×%lld batch %lld %s", (long long)l->in, (long long)l->out,
-             (long long)l->batch, form_names[form]);
-    const struct matmul_args *x = &task[ALONE].args;
-    if (memcmp(bench.c[ALONE], bench.c[SHARED], (size_t)(x->m * x->n) * sizeof(float)) != 0) {
-        fprintf(stderr, "%s: other bits on two threads\n", what);
-        exit(1);
-    }
-    double *ratio = bench.ratio[bench.products++];
-    for (int r = 0; r < bench.pace.rounds; r++)
-        ratio[r] = seconds[ALONE][r] / seconds[SHARED][r];
-    report(what, ratio, NULL, seconds, 2.0 * (double)x->m * (double)x->n * (double)x->k);
-}
-
 static void peak_part(void *unused, size_t i, void *workspace)
 {
     (void)i, (void)workspace;
@@ -142,33 +119,67 @@ static void run_peak(void *crew)
     crew_do(crew, peak_part, NULL, WAYS, bench.workspace);
 }
 
-/* What the machine has to give at this time: two pieces of arithmetic that share nothing. */
-static void measure_peak(void)
+/* How many times faster both threads are, round by round. */
+static void set_ratios(double *ratio, double seconds[][PAIRED_ROUNDS_MAX])
 {
-    static double seconds[WAYS][PAIRED_ROUNDS_MAX];
-    double ratio[PAIRED_ROUNDS_MAX];
-    const struct contender contender[WAYS] = {{run_peak, NULL}, {run_peak, pool_crew(bench.pool)}};
-    if (!bench.peak.run)
-        return;
-    paired_run(contender, WAYS, bench.pace, seconds);
     for (int r = 0; r < bench.pace.rounds; r++)
         ratio[r] = seconds[ALONE][r] / seconds[SHARED][r];
-    report("FMA peak, 2 threads", ratio, NULL, seconds, WAYS * bench.peak_calls * bench.peak.flops);
 }
 
-static void report_mean(void)
+static void measure(enum form form, const struct layer *l)
 {
-    double mean[PAIRED_ROUNDS_MAX];
-    char what[80];
+    static double seconds[CONTENDERS][PAIRED_ROUNDS_MAX];
+    struct task task[WAYS];
+    struct contender contender[CONTENDERS] = {[PEAK + ALONE] = {run_peak, NULL},
+                                              [PEAK + SHARED] = {run_peak, pool_crew(bench.pool)}};
+    char what[64];
+    for (int way = 0; way < WAYS; way++) {
+        task[way] = (struct task){product(form, l), way == SHARED ? pool_crew(bench.pool) : NULL};
+        task[way].args.c = rows_of(bench.c[way], task[way].args.n);
+        contender[PRODUCT + way] = (struct contender){run_task, &task[way]};
+    }
+    paired_run(contender, bench.peak.run ? CONTENDERS : WAYS, bench.pace, seconds);
+    snprintf(what, sizeof what, "%lld×%lld batch %lld %s", (long long)l->in, (long long)l->out,
+             (long long)l->batch, form_names[form]);
+    const struct matmul_args *x = &task[ALONE].args;
+    if (memcmp(bench.c[ALONE], bench.c[SHARED], (size_t)(x->m * x->n) * sizeof(float)) != 0) {
+        fprintf(stderr, "%s: other bits on two threads\n", what);
+        exit(1);
+    }
+    double *ratio = bench.ratio[bench.products];
+    set_ratios(ratio, seconds + PRODUCT);
+    if (bench.peak.run)
+        set_ratios(bench.peak_ratio[bench.products], seconds + PEAK);
+    bench.products++;
+    report(what, ratio, NULL, seconds, 2.0 * (double)x->m * (double)x->n * (double)x->k);
+}
+
+/* The geometric mean over all products, round by round. */
+static void set_means(double *mean, double ratio[][PAIRED_ROUNDS_MAX])
+{
     for (int r = 0; r < bench.pace.rounds; r++) {
         double sum = 0;
         for (int i = 0; i < bench.products; i++)
-            sum += log(bench.ratio[i][r]);
+            sum += log(ratio[i][r]);
         mean[r] = exp(sum / bench.products);
     }
+}
+
+static void report_means(void)
+{
+    double mean[PAIRED_ROUNDS_MAX], peak[PAIRED_ROUNDS_MAX];
+    char what[80];
+    set_means(mean, bench.ratio);
     snprintf(what, sizeof what, "products over 10 MFLOP, 2 threads, geometric mean of %d",
              bench.products);
     report(what, mean, &(struct target){"ratio", ">=", 1.8}, NULL, 0);
+    if (!bench.peak.run)
+        return;
+    set_means(peak, bench.peak_ratio);
+    report("pure multiplications meanwhile, 2 threads, geometric mean", peak, NULL, NULL, 0);
+    for (int r = 0; r < bench.pace.rounds; r++)
+        mean[r] /= peak[r];
+    report("what products gain of what those do", mean, NULL, NULL, 0);
 }
 
 /* ---- preparation --------------------------------------------------------------------------- */
@@ -225,10 +236,8 @@ int main(int argc, char **argv)
         for (int form = 0; form < FORMS; form++)
             if (layers[l].in * layers[l].out <= (quick ? LARGEST_QUICK : LARGEST))
                 measure((enum form)form, &layers[l]);
-    if (ready) {
-        measure_peak();
-        report_mean();
-    }
+    if (ready)
+        report_means();
     release();
     return ready ? 0 : 1;
 }
