@@ -509,8 +509,8 @@ static void nan_and_infinity_spread_as_in_the_chain(void **state)
     memset(a + 3 * K, 0, K * sizeof *a);
     a[5 * K + 2] = NAN, a[6 * K + 3] = INFINITY;
     b[7 * K + 4] = NAN, b[8 * K + 5] = -INFINITY;
-    for (int k = 0; k < K;
-         k++) /* sums of minus 0: what is below the least number, and less than 0 */
+    /* A sum of minus 0: of what is below the least number, and less than 0. */
+    for (int k = 0; k < K; k++)
         a[9 * K + k] = -0x1p-100f, b[10 * K + k] = 0x1p-100f;
     check_gates(&p, ROWS);
     kernels_best()->matmul(&p);

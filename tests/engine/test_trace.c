@@ -161,8 +161,7 @@ static void count_passes(struct tape *t)
     passes = 0;
 }
 
-/* Four steps of each, of which the last three of `again` are repeated ones, and counted; ends both.
- */
+/* Four steps of each; the last three of `again` are repeated ones, and counted. Ends both. */
 static void step_beside(struct run *plain, struct run *again, struct lab *l,
                         const struct loss *loss, const struct data *d)
 {
@@ -240,6 +239,7 @@ static void no_other_round_is_one(void **state)
 
 /* ---- a loss and its gradient ----------------------------------------------------------------- */
 
+/* The same of a net of these layers. */
 static void follow_counted(struct lab *l, const struct layer *layer, int layers,
                            const struct loss *loss, const struct data *d)
 {
