@@ -18,7 +18,8 @@ enum err_kind api_open(const struct api_config *config, struct api **out, struct
     if (!a)
         return err_set(e, ERR_NOMEM, "", "no memory to start");
     a->config = *config;
-    a->boot = (uint64_t)clock_millis();
+    a->boot = clock_millis();
+    snprintf(a->run, sizeof a->run, "%llx-", (unsigned long long)a->boot);
     bool automatic = !strcmp(config->isa, "auto");
     a->kernels = automatic ? kernels_best() : kernels_find(config->isa);
     enum err_kind rc = ERR_OK;

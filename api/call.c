@@ -12,6 +12,8 @@
 #include "api/fields.h"
 #include "api/respond.h"
 #include "api/state.h"
+#include "engine/decimal.h"
+#include "engine/mem.h"
 
 #define SMALL_BODY ((size_t)1 << 20) /* of requests that carry no tensors */
 
@@ -69,8 +71,9 @@ struct call *call_new(struct api *a)
     c->tag = -1;
     c->media = MEDIA_COUNT;
     c->number = atomic_fetch_add(&a->calls, 1);
-    snprintf(c->request_id, sizeof c->request_id, "%llx-%llu", (unsigned long long)a->boot,
-             (unsigned long long)c->number);
+    size_t n = mem_fit(c->request_id, sizeof c->request_id, a->run);
+    n += decimal_write_i64((int64_t)c->number, c->request_id + n);
+    c->request_id[n] = '\0';
     for (int i = 0; i < ROUTE_PARAMS_MAX; i++)
         c->param[i] = "";
     count_call(c);
@@ -153,7 +156,7 @@ static enum err_kind read_target(struct call *c, const char *method, const char 
     if (rc)
         return rc;
     char path[128];
-    snprintf(path, sizeof path, "%s", c->target);
+    mem_fit(path, sizeof path, c->target);
     c->route = route_match(method, c->target, c->param, c->location, sizeof c->location);
     if (c->route) {
         c->location[0] = '\0';
@@ -198,9 +201,9 @@ bool call_header(struct call *c, const char *name, const char *value)
             err_set(&e, ERR_MALFORMED, "", "If-Match must be * or a list of tags, \"step-41\"");
             return respond_problem(c, &e);
         }
-        snprintf(c->if_match, sizeof c->if_match, "%s", value);
+        mem_fit(c->if_match, sizeof c->if_match, value);
     } else if (!strcasecmp(name, "Last-Event-ID")) {
-        snprintf(c->last_event, sizeof c->last_event, "%s", value); /* cut: it is refused there */
+        mem_fit(c->last_event, sizeof c->last_event, value); /* cut: it is refused there */
     } else if (!strcasecmp(name, "X-State-Digest")) {
         c->wants_digest = true;
     } else if (!strcasecmp(name, "Idempotency-Key")) {
@@ -209,14 +212,14 @@ bool call_header(struct call *c, const char *name, const char *value)
                     STORE_KEY_BYTES - 1);
             return respond_problem(c, &e);
         }
-        snprintf(c->key, sizeof c->key, "%s", value);
+        mem_fit(c->key, sizeof c->key, value);
     } else if (!strcasecmp(name, "X-Request-Id")) {
         if (!is_request_id(value)) {
             err_set(&e, ERR_MALFORMED, "",
                     "X-Request-Id must be 1 to %d letters, digits or ._-:/+=", CALL_REQUEST_ID_MAX);
             return respond_problem(c, &e);
         }
-        snprintf(c->request_id, sizeof c->request_id, "%s", value);
+        mem_fit(c->request_id, sizeof c->request_id, value);
     } else if (!strcasecmp(name, "Content-Type")) {
         c->media = media_read(value);
     } else if (!strcasecmp(name, "Accept")) {

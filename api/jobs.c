@@ -1,11 +1,11 @@
 #include "api/jobs.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "api/call.h"
 #include "api/state.h"
+#include "engine/mem.h"
 
 /* ---- who is there -------------------------------------------------------------------------- */
 
@@ -98,7 +98,7 @@ struct job *jobs_make(const char *model, const struct fit_plan *plan, int64_t cr
                           .created_at = created_at,
                           .plan = *plan,
                           .place = {.loss = NAN, .validation_loss = NAN, .best = NAN, .lr = NAN}};
-    snprintf(job->view.model, sizeof job->view.model, "%s", model);
+    mem_fit(job->view.model, sizeof job->view.model, model);
     memcpy(m->id, model, bytes);
     job->spare = m;
     return job;

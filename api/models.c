@@ -8,6 +8,7 @@
 #include "api/handlers.h"
 #include "api/journal.h"
 #include "api/state.h"
+#include "engine/mem.h"
 
 #define LIMIT_DEFAULT 20
 #define LIMIT_MAX     100
@@ -98,10 +99,9 @@ enum err_kind call_choose_id(struct call *c, char id[STORE_ID_BYTES], struct err
     if (given && !is_id(given))
         return err_set(e, ERR_INVALID, "/id", "must match [A-Za-z0-9][A-Za-z0-9._-]{0,63}");
     if (given)
-        snprintf(id, STORE_ID_BYTES, "%s", given);
+        mem_fit(id, STORE_ID_BYTES, given);
     else
-        snprintf(id, STORE_ID_BYTES, "m-%llx-%llu", (unsigned long long)c->api->boot,
-                 (unsigned long long)c->number);
+        snprintf(id, STORE_ID_BYTES, "m-%s%llu", c->api->run, (unsigned long long)c->number);
     return ERR_OK;
 }
 
@@ -114,7 +114,7 @@ static enum err_kind make(struct call *c, const char *id, const char *spec, stru
     enum err_kind rc = session_new(c->api, id, model.created_at, spec, &s, e);
     if (rc)
         return rc;
-    snprintf(model.id, sizeof model.id, "%s", id);
+    mem_fit(model.id, sizeof model.id, id);
     call_location(c, "/models/%s", id);
     call_tag(c, model_write(&c->out, s));
     struct store_txn *txn = store_txn_new(c->api->store);

@@ -1,13 +1,15 @@
 #include "api/npy.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "engine/decimal.h"
 #include "engine/mem.h"
 
 #define MAGIC      "\x93NUMPY"
 #define MAGIC_SIZE (sizeof MAGIC - 1)
 #define HEAD_ALIGN 64
+#define HEAD_BYTES 512
+_Static_assert(HEAD_BYTES > 128 + RANK_MAX * (DECIMAL_I64_BYTES + 2), "any shape fits");
 
 /* ---- the head, a literal of Python: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
  * --
@@ -199,18 +201,25 @@ enum err_kind npy_read(const void *file, size_t bytes, struct wire *out, struct 
     return ERR_OK;
 }
 
+/* Behind the n bytes of a head, which has room for what any tensor's has. */
+static size_t put(char head[HEAD_BYTES], size_t n, const char *text)
+{
+    return n + mem_fit(head + n, HEAD_BYTES - n, text);
+}
+
 void npy_write(struct json_out *out, const struct tensor *t)
 {
-    char head[512];
+    char head[HEAD_BYTES];
     size_t at = MAGIC_SIZE + 4;
     const struct shape *s = &t->shape;
-    size_t n = at + (size_t)snprintf(head + at, sizeof head - at,
-                                     "{'descr': '%s', 'fortran_order': False, 'shape': (",
-                                     wire_descr(wire_of_dtype(t->dtype)));
-    for (int d = 0; d < s->rank; d++)
-        n += (size_t)snprintf(head + n, sizeof head - n, d ? ", %lld" : "%lld",
-                              (long long)s->dim[d]);
-    n += (size_t)snprintf(head + n, sizeof head - n, s->rank == 1 ? ",), }" : "), }");
+    size_t n = put(head, at, "{'descr': '");
+    n = put(head, n, wire_descr(wire_of_dtype(t->dtype)));
+    n = put(head, n, "', 'fortran_order': False, 'shape': (");
+    for (int d = 0; d < s->rank; d++) {
+        n = put(head, n, d ? ", " : "");
+        n += decimal_write_i64(s->dim[d], head + n);
+    }
+    n = put(head, n, s->rank == 1 ? ",), }" : "), }");
     size_t whole = (n + HEAD_ALIGN) / HEAD_ALIGN * HEAD_ALIGN; /* at least one byte more: its \n */
     memset(head + n, ' ', whole - n);
     head[whole - 1] = '\n';

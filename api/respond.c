@@ -6,6 +6,7 @@
 
 #include "api/problem.h"
 #include "api/state.h"
+#include "engine/mem.h"
 
 static void drop_state(struct call *c)
 {
@@ -98,9 +99,9 @@ static void describe_answer(const struct call *c, int status, const char *body, 
         .bytes = bytes,
         .created_at = clock_millis(),
     };
-    snprintf(out->key, sizeof out->key, "%s", c->key);
+    mem_fit(out->key, sizeof out->key, c->key);
     if (status < 400)
-        snprintf(out->location, sizeof out->location, "%s", c->location);
+        mem_fit(out->location, sizeof out->location, c->location);
 }
 
 const struct store_answer *call_answer_to_keep(struct call *c, struct store_answer *out)
@@ -190,7 +191,7 @@ static void answer_again(struct call *c, const struct store_answer *was)
     c->answer.bytes = was->bytes;
     if (was->bytes)
         add_header(c, "Content-Type", kept_type(was));
-    snprintf(c->location, sizeof c->location, "%s", was->location);
+    mem_fit(c->location, sizeof c->location, was->location);
     if (c->location[0])
         add_header(c, "Location", c->location);
     c->tag = was->tag;

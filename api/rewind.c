@@ -1,5 +1,4 @@
 /* api/rewind.c - back to an earlier step, and a second model from there. */
-#include <stdio.h>
 #include <string.h>
 
 #include "api/fields.h"
@@ -7,6 +6,7 @@
 #include "api/journal.h"
 #include "api/replay.h"
 #include "api/state.h"
+#include "engine/mem.h"
 
 /* ---- restore ------------------------------------------------------------------------------- */
 
@@ -210,9 +210,9 @@ static enum err_kind make(struct call *c, struct fork *f, const char *id, bool n
     struct session *made = f->session;
     fit_free(made->fit); /* a job is its model's */
     made->fit = NULL;
-    snprintf(made->id, sizeof made->id, "%s", id);
+    mem_fit(made->id, sizeof made->id, id);
     made->spec.options.durability = s->spec.options.durability;
-    snprintf(f->model.id, sizeof f->model.id, "%s", id);
+    mem_fit(f->model.id, sizeof f->model.id, id);
     made->created_at = made->updated_at = f->model.created_at = clock_millis();
     made->seq = made->proven_seq = made->base_seq = 0;
     made->tail_bytes = 0;

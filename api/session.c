@@ -1,12 +1,12 @@
 #include "api/session.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "api/call.h"
 #include "api/replay.h"
 #include "api/state.h"
+#include "engine/mem.h"
 #include "engine/train.h"
 
 #define BATCHES_LOOKED_AT 64
@@ -95,7 +95,7 @@ enum err_kind session_make(struct api *a, const char *id, int64_t created_at, co
     if (!s)
         return err_set(e, ERR_NOMEM, "", "no memory for the model");
     s->api = a;
-    snprintf(s->id, sizeof s->id, "%s", id);
+    mem_fit(s->id, sizeof s->id, id);
     s->created_at = s->updated_at = created_at;
     s->loss_last = s->loss_pending = NAN;
     s->tail_first = 1;

@@ -40,7 +40,8 @@ struct api {
     bool swept;                 /* by api_due alone: this round has looked at the budget */
     int64_t give_back_at;       /* by api_due alone: ns, mem_trim not before */
     atomic_uint_fast64_t calls; /* [a] made so far, for the request ids */
-    uint64_t boot;              /* [I] tells one run's request ids from another's */
+    int64_t boot;               /* [I] Unix milliseconds: tells one run's ids from another's … */
+    char run[20];               /* [I] … as text */
 };
 
 /* One more notice; when there are too many, it is left out. */

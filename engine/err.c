@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/mem.h"
+
 static const struct {
     const char *slug, *title;
 } kinds[] = {
@@ -19,7 +21,7 @@ enum err_kind err_set_at(struct err *e, enum err_kind kind, const char *file, in
     e->kind = kind;
     e->file = file;
     e->line = line;
-    snprintf(e->pointer, sizeof e->pointer, "%s", pointer);
+    mem_fit(e->pointer, sizeof e->pointer, pointer);
     va_start(args, format);
     vsnprintf(e->message, sizeof e->message, format, args);
     va_end(args);

@@ -195,6 +195,14 @@ char *mem_string(const char *text)
     return copy;
 }
 
+size_t mem_fit(char *to, size_t room, const char *text)
+{
+    size_t n = strnlen(text, room - 1);
+    memcpy(to, text, n);
+    to[n] = '\0';
+    return n;
+}
+
 void mem_free(void *block)
 {
     if (block && !keep_at_hand(block))

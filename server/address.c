@@ -9,6 +9,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "engine/mem.h"
+
 static bool is_port(const char *text)
 {
     size_t digits = strspn(text, "0123456789");
@@ -31,7 +33,7 @@ bool address_parse(const char *text, struct address *out)
         return false;
     memcpy(out->host, text, bytes);
     out->host[bytes] = '\0';
-    snprintf(out->port, sizeof out->port, "%s", colon + 1);
+    mem_fit(out->port, sizeof out->port, colon + 1);
     return true;
 }
 

@@ -15,13 +15,18 @@ struct text {
 
 static const char *const level_name[] = {"info", "warn", "error"};
 
-static void put(struct text *t, const char *piece)
+static void put_bytes(struct text *t, const char *piece, size_t bytes)
 {
-    size_t room = sizeof t->bytes - 1 - t->used, bytes = strlen(piece);
+    size_t room = sizeof t->bytes - 1 - t->used;
     if (bytes > room)
         bytes = room;
     memcpy(t->bytes + t->used, piece, bytes);
     t->used += bytes;
+}
+
+static void put(struct text *t, const char *piece)
+{
+    put_bytes(t, piece, strlen(piece));
 }
 
 /* A JSON string, in text lines too. Bytes outside ASCII are escaped one by one: a client may send
@@ -70,14 +75,13 @@ static bool has_control(const char *text)
 static void put_number(struct text *t, int64_t number, int least)
 {
     char digits[24];
-    size_t at = sizeof digits - 1;
+    size_t at = sizeof digits;
     uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    digits[at] = '\0';
     for (; rest || least > 0; rest /= 10, least--)
         digits[--at] = (char)('0' + rest % 10);
     if (number < 0)
         digits[--at] = '-';
-    put(t, digits + at);
+    put_bytes(t, digits + at, sizeof digits - at);
 }
 
 static void put_time(struct text *t)

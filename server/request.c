@@ -1,7 +1,6 @@
 #include "server/request.h"
 
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -231,7 +230,7 @@ static bool admit(struct request *r, const char *version, int64_t *length)
 static enum MHD_Result begin(struct request *r, const char *method, const char *version)
 {
     int64_t length;
-    snprintf(r->method, sizeof r->method, "%s", method);
+    mem_fit(r->method, sizeof r->method, method);
     r->call = call_new(r->shared->api);
     if (!r->call)
         return MHD_NO;

@@ -1,5 +1,4 @@
 /* storage/store_answer.c - the answers kept under their Idempotency-Keys. */
-#include <stdio.h>
 #include <time.h>
 
 #include "engine/mem.h"
@@ -31,11 +30,11 @@ static enum err_kind read_row(struct query *q, struct store_answer *a, struct bl
                               struct err *e)
 {
     const char *key = query_text(q);
-    snprintf(a->key, sizeof a->key, "%s", key ? key : "");
+    mem_fit(a->key, sizeof a->key, key ? key : "");
     a->digest = query_i64(q);
     a->status = query_i64(q);
     const char *location = query_text(q);
-    snprintf(a->location, sizeof a->location, "%s", location ? location : "");
+    mem_fit(a->location, sizeof a->location, location ? location : "");
     a->created_at = query_i64(q);
     *blob = blob_get(q);
     a->bytes = (size_t)blob->bytes;

@@ -1,5 +1,4 @@
 /* storage/store_job.c - jobs: those that are to be done, and the newest ones that are finished. */
-#include <stdio.h>
 #include <string.h>
 
 #include "engine/mem.h"
@@ -24,7 +23,7 @@ static enum err_kind read_row(struct query *q, struct store_job *job, struct err
 {
     job->n = query_i64(q);
     const char *id = query_text(q);
-    snprintf(job->id, sizeof job->id, "%s", id ? id : "");
+    mem_fit(job->id, sizeof job->id, id ? id : "");
     job->finished = query_i64(q) != 0;
     job->text = query_text(q);
     job->created_at = query_i64(q);

@@ -109,6 +109,20 @@ static void sizes_that_overflow_are_refused(void **state)
     assert_null(a.chunks);
 }
 
+static void a_text_is_cut_to_its_room(void **state)
+{
+    char room[5] = "....";
+    (void)state;
+    assert_int_equal(mem_fit(room, 4, "abc"), 3);
+    assert_memory_equal(room, "abc\0", 5);
+    assert_int_equal(mem_fit(room, 4, "wxyz"), 3);
+    assert_memory_equal(room, "wxy\0", 5);
+    assert_int_equal(mem_fit(room, 1, "abc"), 0);
+    assert_memory_equal(room, "\0xy\0", 5);
+    assert_int_equal(mem_fit(room, 4, ""), 0);
+    assert_string_equal(room, "");
+}
+
 static void blocks_keep_their_contents_when_resized(void **state)
 {
     (void)state;
@@ -512,6 +526,7 @@ int main(void)
         cmocka_unit_test(keys_are_escaped_for_pointers),
         cmocka_unit_test(blocks_are_zeroed_and_aligned),
         cmocka_unit_test(sizes_that_overflow_are_refused),
+        cmocka_unit_test(a_text_is_cut_to_its_room),
         cmocka_unit_test(blocks_keep_their_contents_when_resized),
         cmocka_unit_test(blocks_tell_what_they_take),
         cmocka_unit_test(what_is_freed_is_kept_within_bounds),
