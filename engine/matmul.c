@@ -65,9 +65,12 @@
  * With up to THIN_ROWS rows a b that is dense in columns is not packed but transposed on the way,
  * since one tile has all the rows. A tile is one vector wide; with up to THIN_PAIR rows, which are
  * few chains, two, unless b's rows stand apart such that a first-level cache of CACHE_WAYS pages
- * cannot keep a line of each. */
-#define CACHE_WAYS 8
-#define WIDE       8
+ * cannot keep a line of each. Of a single row, if there are so many squares, the second vector may
+ * then come some squares behind the first, to have other lines. */
+#define CACHE_WAYS      8
+#define LAG_SQUARES     3
+#define LAGGING_SQUARES 16
+#define WIDE            8
 #ifdef __FMA__
 #define CHAIN_LINK 4
 #else
@@ -133,6 +136,12 @@ static bool is_crowded(int64_t lines, int64_t bytes_apart)
 {
     return bytes_apart % PAGE_BYTES == 0 ||
            (lines > CROWD_LEAST && bytes_apart % (PAGE_BYTES / 2) == 0);
+}
+
+/* Does a first-level cache keep as many lines that stand so far apart? */
+static bool keeps_lines(int64_t lines, int64_t bytes_apart)
+{
+    return lines <= CACHE_WAYS || bytes_apart % (2 * CACHE_WAYS * PAGE_BYTES / lines) != 0;
 }
 
 static struct matrix transposed(struct matrix x)

@@ -355,6 +355,21 @@ static void a_chain_may_come_in_parts(void **state)
             }
 }
 
+/* A single row, and columns of b that stand whole pages apart, or part of one. */
+static void a_crowded_b_is_the_chain(void **state)
+{
+    (void)state;
+    static const struct layouts whole = {ROWS, COLUMNS, ONE_ROW, ROWS};
+    static const struct layouts longer = {ROWS, PADDED_COLUMNS, ONE_ROW, ROWS};
+    seed = 13;
+    for (int64_t apart = 256; apart <= 1024; apart *= 2) {
+        check_product(DTYPE_FLOAT32, 1, 75, apart, whole);
+        check_product(DTYPE_FLOAT64, 1, 64, apart, whole);
+        check_in_parts(DTYPE_FLOAT32, 1, 64, apart - 5, 150, longer);
+        check_in_parts(DTYPE_FLOAT64, 1, 43, apart - 5, 150, longer);
+    }
+}
+
 /* A b of more than 16 MB, with a few rows of a, and last columns and k's that are no whole vectors
  * and blocks. */
 static void a_large_b_is_streamed(void **state)
@@ -604,6 +619,7 @@ int main(void)
         cmocka_unit_test(blocks_continue_the_chain),
         cmocka_unit_test(few_terms_are_the_chain),
         cmocka_unit_test(a_crowded_a_is_copied),
+        cmocka_unit_test(a_crowded_b_is_the_chain),
         cmocka_unit_test(a_chain_may_come_in_parts),
         cmocka_unit_test(a_large_b_is_streamed),
         cmocka_unit_test(an_update_is_as_behind_the_product),
