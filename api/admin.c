@@ -18,6 +18,7 @@
 #include "api/fields.h"
 #include "api/handlers.h"
 #include "api/state.h"
+#include "engine/mem.h"
 #include "storage/filesystem.h"
 
 #define NAME_BYTES_MAX 200 /* so that SQLite's suffixes fit into a file's name */
@@ -106,7 +107,7 @@ static enum err_kind read_name(const cJSON *root, char name[NAME_BYTES_MAX + 1],
         return err_set(e, ERR_INVALID, "/file",
                        "must be a file's name, without a folder and without a dot at its front");
     if (given)
-        snprintf(name, NAME_BYTES_MAX + 1, "%s", given);
+        mem_fit(name, NAME_BYTES_MAX + 1, given);
     else
         strftime(name, NAME_BYTES_MAX + 1, "gradd-%Y%m%dT%H%M%SZ.db", gmtime_r(&now, &utc));
     return ERR_OK;

@@ -1,6 +1,4 @@
 /* api/rewind.c - back to an earlier step, and a second model from there. */
-#include <string.h>
-
 #include "api/fields.h"
 #include "api/handlers.h"
 #include "api/journal.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/interp_inside.h"
+#include "engine/mem.h"
 
 #define ALIASES_MAX 16
 
@@ -35,7 +36,7 @@ static void bind_row(struct tree *t, const char *prefix)
 
 void import_path(const struct tree *t, char *text, size_t bytes)
 {
-    snprintf(text, bytes, "%s", t->text);
+    mem_fit(text, bytes, t->text);
     char *end = text;
     for (int64_t parts = t->integer; parts > 0 && *end; parts--)
         end += strcspn(end, ".") + (parts > 1);
@@ -67,7 +68,7 @@ static bool module_path(const struct binding *b, const struct tree *t, char path
     size_t n = strlen(path);
     if (strlen(t->text) + n + 2 > 128)
         return false;
-    snprintf(path + n, 128 - n, "%s", t->text);
+    mem_fit(path + n, 128 - n, t->text);
     bool found = builtin_is_module(path);
     strcat(path, ".");
     return found;

@@ -64,12 +64,12 @@
  * keep the multipliers busy: a chain has a link every CHAIN_LINK cycles.
  * With up to THIN_ROWS rows a b that is dense in columns is not packed but transposed on the way,
  * since one tile has all the rows. A tile is one vector wide; with up to THIN_PAIR rows, which are
- * few chains, two, unless b's rows stand apart such that a first-level cache of CACHE_WAYS pages
- * cannot keep a line of each. Of a single row, if there are so many squares, the second vector may
- * then come some squares behind the first, to have other lines. */
+ * few chains, two, unless b's columns stand apart such that a first-level cache of CACHE_WAYS pages
+ * cannot keep a line of each. Of a single row, if k has LAGGING_SQUARES, the second vector may then
+ * come LAG_SQUARES behind the first, to have other lines. */
 #define CACHE_WAYS      8
 #define LAG_SQUARES     3
-#define LAGGING_SQUARES 16
+#define LAGGING_SQUARES 16 /* more than the lag */
 #define WIDE            8
 #ifdef __FMA__
 #define CHAIN_LINK 4

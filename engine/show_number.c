@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/decimal.h"
+#include "engine/mem.h"
 #include "engine/show_inside.h"
 
 /* ---- the shortest text that reads back ----------------------------------------------------- */
@@ -24,7 +25,7 @@ size_t float_repr(double x, bool alternate, char *out)
 {
     char text[DECIMAL_F64_BYTES + 1];
     if (!isfinite(x))
-        return (size_t)snprintf(out, FLOAT_REPR_BYTES, "%s", isnan(x) ? "nan" : "inf");
+        return mem_fit(out, FLOAT_REPR_BYTES, isnan(x) ? "nan" : "inf");
     size_t bytes = decimal_write_f64(x, text);
     text[bytes] = '\0';
     char *exponent = strchr(text, 'e');

@@ -1,6 +1,4 @@
 /* storage/store_job.c - jobs: those that are to be done, and the newest ones that are finished. */
-#include <string.h>
-
 #include "engine/mem.h"
 #include "storage/checksum.h"
 #include "storage/writer.h"

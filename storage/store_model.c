@@ -24,7 +24,7 @@ static void find_id(struct db *db, int64_t model, char *out, size_t bytes)
     query_start(&q, db, "SELECT id FROM models WHERE key = ?");
     query_put_i64(&q, model);
     const char *id = !query_row(&q, &row, &e) && row ? query_text(&q) : NULL;
-    snprintf(out, bytes, "%s", id ? id : "?");
+    mem_fit(out, bytes, id ? id : "?");
     query_end(&q);
 }
 

@@ -136,8 +136,10 @@ static void send_calls(int fd[CALLS])
         assert_true(raw_send(fd[i], head, sizeof head - 1));
         assert_true(raw_read_until(fd[i], "\r\n\r\n", interim, sizeof interim));
         assert_non_null(strstr(interim, " 100 "));
-        assert_true(raw_send(fd[i], "{}", 2));
     }
+    for (int i = 0; i < CALLS; i++)
+        assert_true(raw_send(fd[i], "{}", 2));
+    /* So one at least is done, and hardly more. */
     while (step_of("slow") == 0)
         continue;
 }
