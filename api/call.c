@@ -71,6 +71,7 @@ struct call *call_new(struct api *a)
     c->tag = -1;
     c->media = MEDIA_COUNT;
     c->number = atomic_fetch_add(&a->calls, 1);
+    _Static_assert(sizeof a->run + DECIMAL_I64_BYTES <= sizeof c->request_id, "any number fits");
     size_t n = mem_fit(c->request_id, sizeof c->request_id, a->run);
     n += decimal_write_i64((int64_t)c->number, c->request_id + n);
     c->request_id[n] = '\0';

@@ -69,8 +69,9 @@
  * come LAG_SQUARES behind the first, to have other lines. */
 #define CACHE_WAYS      8
 #define LAG_SQUARES     3
-#define LAGGING_SQUARES 16 /* more than the lag */
-#define WIDE            8
+#define LAGGING_SQUARES 16
+_Static_assert(LAG_SQUARES < LAGGING_SQUARES, "a square is left for both vectors");
+#define WIDE 8
 #ifdef __FMA__
 #define CHAIN_LINK 4
 #else

@@ -30,7 +30,8 @@ MUST_USE void *mem_array(size_t count, size_t size);
 MUST_USE void *mem_resize(void *block, size_t old, size_t count, size_t size);
 
 MUST_USE char *mem_string(const char *text);
-/* Copies as much of a text as there is room for, NUL-terminated. Returns the bytes before that. */
+/* Copies as much of a text as there is room for (1 byte at least), NUL-terminated. Returns the
+ * bytes before the NUL. */
 size_t mem_fit(char *to, size_t room, const char *text);
 void mem_free(void *block);
 /* What a thread keeps at most of what it has freed, for its next blocks; and gives that back: for
