@@ -27,14 +27,31 @@
 #include "engine/attr.h"
 #include "engine/update.h"
 
-/* Over so many rows of a a panel that is one already is packed all the same. */
-#define IN_PLACE_ROWS (2 * BLOCK_ROWS)
-
-#define DEPTH       MATMUL_DEPTH /* of a block of k; */
-#define DEPTH_APART 1024 /* where c's columns lie apart, so that each block costs more to store */
-#define BLOCK_ROWS  144
 #define A_BYTES     ((size_t)320 << 10)
 #define BLOCK_BYTES (MATMUL_WORKSPACE_BYTES - A_BYTES)
+
+/* DEPTH of a block of k, but DEPTH_APART where c's columns lie apart, so that each block costs more
+ * to store. Over more than IN_PLACE_ROWS of a a panel that is one already is packed all the same.
+ * Where registers are few, so are the multiplications that a line of a or b is used for as it comes
+ * to the first-level cache: then an a that is dense in columns is copied, too, if it is deeper than
+ * SCATTERED_DEPTH and its rows come to so many columns. */
+#define DEPTH_APART       1024
+#define SCATTERED_COLUMNS 64
+#if SIMD_REGISTERS == 32
+#define DEPTH           MATMUL_DEPTH
+#define BLOCK_ROWS      144
+#define IN_PLACE_ROWS   288
+#define SCATTERED_DEPTH INT64_MAX
+#else
+#define DEPTH           320
+#define BLOCK_ROWS      96
+#define IN_PLACE_ROWS   47
+#define SCATTERED_DEPTH 128
+#endif
+
+/* Panels begin so many bytes behind the end of the one before: so that they, packed row by row, do
+ * not share a few places of the caches. */
+#define PANEL_GAP 64
 
 /* Lines of a (its rows, or the columns of one that is dense in columns) so many bytes apart are
  * copied for so many columns, beside which the copy is cheap; more than CROWD_LEAST columns also
@@ -58,6 +75,7 @@
  * processor does not see that by itself where the rows lie apart, and memory is faster where it is
  * read on. With fewer rows of a than so many a tile is over before that. */
 #define FETCHING_ROWS 4
+#define LINE_VECTORS  (SIMD_BYTES < 64 ? 64 / SIMD_BYTES : 1) /* of a line of the caches */
 
 /* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a. With up to
  * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to

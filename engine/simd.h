@@ -105,6 +105,15 @@ SIMD_INLINE void simd_store_f64(double *p, simd_f64 x)
     memcpy(p, &x, sizeof x);
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/* The first n lanes of so many bytes, to be read. */
+SIMD_INLINE __m256i simd_lanes(size_t n, size_t bytes)
+{
+    static const int32_t mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256((const void *)(mask + 8 - n * bytes / sizeof *mask));
+}
+#endif
+
 /* The first n lanes, all of them at most; the others are 0, and what would be theirs in memory is
  * neither read nor written. */
 SIMD_INLINE simd_f32 simd_load_part_f32(const float *p, size_t n)
@@ -113,6 +122,8 @@ SIMD_INLINE simd_f32 simd_load_part_f32(const float *p, size_t n)
         return simd_load_f32(p);
 #if defined(__AVX512F__)
     return (simd_f32)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#elif defined(__AVX2__)
+    return (simd_f32)_mm256_maskload_ps(p, simd_lanes(n, sizeof *p));
 #else
     simd_f32 x = {0};
     for (size_t i = 0; i < n; i++)
@@ -127,6 +138,8 @@ SIMD_INLINE simd_f64 simd_load_part_f64(const double *p, size_t n)
         return simd_load_f64(p);
 #if defined(__AVX512F__)
     return (simd_f64)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#elif defined(__AVX2__)
+    return (simd_f64)_mm256_maskload_pd(p, simd_lanes(n, sizeof *p));
 #else
     simd_f64 x = {0};
     for (size_t i = 0; i < n; i++)
@@ -143,6 +156,20 @@ SIMD_INLINE void simd_store_part_f32(float *p, simd_f32 x, size_t n)
     }
 #if defined(__AVX512F__)
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)x);
+#elif defined(__AVX2__) /* by halves: AMD's stores by a mask take longer than all of these */
+    __m128 rest = _mm256_castps256_ps128((__m256)x);
+    if (n & 4) {
+        _mm_storeu_ps(p, rest);
+        rest = _mm256_extractf128_ps((__m256)x, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((void *)p, rest);
+        rest = _mm_movehl_ps(rest, rest);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_ss(p, rest);
 #else
     for (size_t i = 0; i < n; i++)
         p[i] = x[i];
@@ -157,6 +184,15 @@ SIMD_INLINE void simd_store_part_f64(double *p, simd_f64 x, size_t n)
     }
 #if defined(__AVX512F__)
     _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)x);
+#elif defined(__AVX2__)
+    __m128d rest = _mm256_castpd256_pd128((__m256d)x);
+    if (n & 2) {
+        _mm_storeu_pd(p, rest);
+        rest = _mm256_extractf128_pd((__m256d)x, 1);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_sd(p, rest);
 #else
     for (size_t i = 0; i < n; i++)
         p[i] = x[i];
