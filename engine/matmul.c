@@ -77,7 +77,8 @@
 #define FETCHING_ROWS 4
 #define LINE_VECTORS  (SIMD_BYTES < 64 ? 64 / SIMD_BYTES : 1) /* of a line of the caches */
 
-/* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a. With up to
+/* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a; or NARROW_ROWS
+ * x 1, where there are no more columns. With up to
  * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to
  * keep the multipliers busy: a chain has a link every CHAIN_LINK cycles.
  * With up to THIN_ROWS rows a b that is dense in columns is not packed but transposed on the way,
@@ -96,17 +97,17 @@ _Static_assert(LAG_SQUARES < LAGGING_SQUARES, "a square is left for both vectors
 #define CHAIN_LINK 1 /* calls into libm */
 #endif
 #if SIMD_REGISTERS == 32
-#define TILE_ROWS 12
-#define WIDE_ROWS 3
-#define TILES(X, vectors)                                                                          \
-    TILES_6(X, vectors)                                                                            \
-    X(7, vectors) X(8, vectors) X(9, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
-#define WIDE_TILES(X) X(1, 8) X(2, 8) X(3, 8)
-#define THIN_ROWS     TILE_ROWS
-#define THIN_PAIR     1
-#define THIN_TILES(X) TILES(X, 1) X(1, 2)
+#define TILE_ROWS         12
+#define NARROW_ROWS       TILE_ROWS
+#define WIDE_ROWS         3
+#define TILES(X, vectors) TILES_12(X, vectors)
+#define WIDE_TILES(X)     X(1, 8) X(2, 8) X(3, 8)
+#define THIN_ROWS         TILE_ROWS
+#define THIN_PAIR         1
+#define THIN_TILES(X)     TILES(X, 1) X(1, 2)
 #else
 #define TILE_ROWS         6
+#define NARROW_ROWS       (2 * TILE_ROWS)
 #define WIDE_ROWS         1
 #define TILES(X, vectors) TILES_6(X, vectors)
 #define WIDE_TILES(X)     X(1, 8)
@@ -116,7 +117,10 @@ _Static_assert(LAG_SQUARES < LAGGING_SQUARES, "a square is left for both vectors
 #endif
 #define TILES_6(X, vectors)                                                                        \
     X(1, vectors) X(2, vectors) X(3, vectors) X(4, vectors) X(5, vectors) X(6, vectors)
-#define ALL_TILES(X) TILES(X, 1) TILES(X, 2) WIDE_TILES(X)
+#define TILES_12(X, vectors)                                                                       \
+    TILES_6(X, vectors)                                                                            \
+    X(7, vectors) X(8, vectors) X(9, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
+#define ALL_TILES(X) TILES_12(X, 1) TILES(X, 2) WIDE_TILES(X)
 
 /* With few k's each row of b has a register, or two for as many vectors, and rows of c pass by: so
  * many vectors of sums at a time. A c that has to be fetched is, so many rows ahead. */
