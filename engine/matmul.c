@@ -154,6 +154,18 @@ static int64_t even_part(int64_t n, int64_t most)
     return (n + parts - 1) / parts;
 }
 
+/* n > 0 in as few parts as possible, none above most: so many of that size, and then one less each.
+ */
+struct split {
+    int64_t size, whole;
+};
+
+static struct split split_evenly(int64_t n, int64_t most)
+{
+    int64_t parts = (n + most - 1) / most, size = (n + parts - 1) / parts;
+    return (struct split){size, n - parts * (size - 1)};
+}
+
 /* Do lines that stand so far apart share too few places of a cache? */
 static bool is_crowded(int64_t lines, int64_t bytes_apart)
 {
