@@ -303,6 +303,17 @@ static void a_crowded_a_is_copied(void **state)
     check_product(DTYPE_FLOAT32, 512, 260, 270, columns);
 }
 
+/* A b with more columns than a block has, and an a that is copied beside it. */
+static void a_wide_b_is_packed_in_blocks(void **state)
+{
+    (void)state;
+    static const struct layouts layouts = {COLUMNS, ROWS, ONE_ROW, ROWS};
+    seed = 14;
+    struct matmul_args p = product_of(DTYPE_FLOAT64, 48, 2103, 130, layouts);
+    check_variants(&p);
+    free(p.a.data), free(p.b.data), free(p.add.data), free(p.c.data);
+}
+
 /* The k's in two calls give what they give in one, summand and gate coming with the last. */
 static void check_halves(struct matmul_args p, int64_t first)
 {
@@ -620,6 +631,7 @@ int main(void)
         cmocka_unit_test(few_terms_are_the_chain),
         cmocka_unit_test(a_crowded_a_is_copied),
         cmocka_unit_test(a_crowded_b_is_the_chain),
+        cmocka_unit_test(a_wide_b_is_packed_in_blocks),
         cmocka_unit_test(a_chain_may_come_in_parts),
         cmocka_unit_test(a_large_b_is_streamed),
         cmocka_unit_test(an_update_is_as_behind_the_product),
