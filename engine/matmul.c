@@ -8,13 +8,14 @@
  * Around the tiles, outermost first:
  *     BLOCK_BYTES of b (depth k's x so many columns) are kept in the workspace, in panels as wide
  *     as a tile, each row of a panel contiguous; one whose rows are contiguous already is used
- *     where it is, unless very many rows of a come to it;
+ *     where it is, unless many rows of a come to it;
  *     BLOCK_ROWS of a, which should stay in the second-level cache, go over these panels;
  *     a panel stays there, too, while the tiles of these rows pass over it: the processor fetches
  *     its rows in time, and each block of k costs c another way to memory and back.
  * With few k's it is the other way round: a panel lives in registers, and rows of c pass by.
  * Of a a tile reads the elements one by one, and any stride will do, but that of whole pages: such
- * lines share a few places of the caches, and are copied to A_BYTES of the workspace.
+ * lines share a few places of the caches, and are copied to A_BYTES of the workspace. With 16
+ * registers so are many columns of an a that is dense in columns.
  *
  * A product may be computed as c^T = b^T a^T: then the columns above are c's rows. NAME(cost) says
  * which is cheaper; neither choice nor blocking changes a bit.
@@ -27,14 +28,12 @@
 #include "engine/attr.h"
 #include "engine/update.h"
 
-#define A_BYTES     ((size_t)320 << 10)
-#define BLOCK_BYTES (MATMUL_WORKSPACE_BYTES - A_BYTES)
-
-/* DEPTH of a block of k, but DEPTH_APART where c's columns lie apart, so that each block costs more
- * to store. Over more than IN_PLACE_ROWS of a a panel that is one already is packed all the same.
- * Where registers are few, so are the multiplications that a line of a or b is used for as it comes
- * to the first-level cache: then an a that is dense in columns is copied, too, if it is deeper than
- * SCATTERED_DEPTH and its rows come to so many columns. */
+/* A block is DEPTH deep, but DEPTH_APART where c's columns lie apart, so that each block costs more
+ * to store; an update sees whole chains, and so up to MATMUL_DEPTH. It has BLOCK_ROWS of a. If
+ * there are more than IN_PLACE_ROWS a panel whose rows are contiguous is packed all the same. With
+ * 16 registers a tile has a quarter of the multiplications that it has with 32, so what it reads
+ * has to be nearer: an a that is dense in columns is copied, too, of SCATTERED_DEPTH k's or more,
+ * if so many columns come to it. */
 #define DEPTH_APART       1024
 #define SCATTERED_COLUMNS 64
 #if SIMD_REGISTERS == 32
@@ -49,9 +48,15 @@
 #define SCATTERED_DEPTH 128
 #endif
 
-/* Panels begin so many bytes behind the end of the one before: so that they, packed row by row, do
- * not share a few places of the caches. */
-#define PANEL_GAP 64
+/* The workspace: panels of a block of b, each of which begins PANEL_GAP bytes behind the end of the
+ * one before, since the places of the caches that their rows share would be few; and the copy of a.
+ */
+#define BLOCK_BYTES ((size_t)2 << 20)
+#define PANEL_GAP   64
+#define PANELS_MAX  512
+#define A_AT        (BLOCK_BYTES + (size_t)PANELS_MAX * PANEL_GAP)
+#define A_BYTES     ((size_t)320 << 10)
+_Static_assert(A_AT + A_BYTES == MATMUL_WORKSPACE_BYTES, "no more is there");
 
 /* Lines of a (its rows, or the columns of one that is dense in columns) so many bytes apart are
  * copied for so many columns, beside which the copy is cheap; more than CROWD_LEAST columns also
@@ -78,7 +83,7 @@
 #define LINE_VECTORS  (SIMD_BYTES < 64 ? 64 / SIMD_BYTES : 1) /* of a line of the caches */
 
 /* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a; or NARROW_ROWS
- * x 1, where there are no more columns. With up to
+ * x 1, where one vector has all columns that are left. With up to
  * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to
  * keep the multipliers busy: a chain has a link every CHAIN_LINK cycles.
  * With up to THIN_ROWS rows a b that is dense in columns is not packed but transposed on the way,
@@ -121,6 +126,8 @@ _Static_assert(LAG_SQUARES < LAGGING_SQUARES, "a square is left for both vectors
     TILES_6(X, vectors)                                                                            \
     X(7, vectors) X(8, vectors) X(9, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
 #define ALL_TILES(X) TILES_12(X, 1) TILES(X, 2) WIDE_TILES(X)
+_Static_assert(NARROW_ROWS == 12 && NARROW_ROWS <= 2 * TILE_ROWS, "each has its tile, and room");
+_Static_assert(WIDE_ROWS <= IN_PLACE_ROWS, "pack_rows makes no panels of WIDE vectors");
 
 /* With few k's each row of b has a register, or two for as many vectors, and rows of c pass by: so
  * many vectors of sums at a time. A c that has to be fetched is, so many rows ahead. */
@@ -154,16 +161,20 @@ static int64_t even_part(int64_t n, int64_t most)
     return (n + parts - 1) / parts;
 }
 
-/* n > 0 in as few parts as possible, none above most: so many of that size, and then one less each.
- */
+/* The same parts one by one: the first ones have that size, the others one less. */
 struct split {
-    int64_t size, whole;
+    int64_t size, whole; /* of the first parts, and how many of them are left */
 };
 
 static struct split split_evenly(int64_t n, int64_t most)
 {
-    int64_t parts = (n + most - 1) / most, size = (n + parts - 1) / parts;
+    int64_t size = even_part(n, most), parts = (n + most - 1) / most;
     return (struct split){size, n - parts * (size - 1)};
+}
+
+static int64_t next_part(struct split *s)
+{
+    return s->whole-- > 0 ? s->size : s->size - 1;
 }
 
 /* Do lines that stand so far apart share too few places of a cache? */

@@ -23,9 +23,9 @@ struct matrix {
     int64_t row_stride, col_stride;
 };
 
-/* Bytes of workspace that any product may use, whatever its shape; aligned to MEM_ALIGN. 2 MiB are
- * for b, 320 KiB for a (matmul.c). */
-#define MATMUL_WORKSPACE_BYTES ((size_t)2368 << 10)
+/* Bytes of workspace that any product may use, whatever its shape; aligned to MEM_ALIGN. 2 MiB and
+ * 32 KiB are for b, 320 KiB for a (matmul.c). */
+#define MATMUL_WORKSPACE_BYTES ((size_t)2400 << 10)
 
 /* A product that is a gradient may update the parameters itself, tile by tile while the next one is
  * multiplied: c holds them, dense in rows (column stride 1), and becomes what sgd (kernels.h) would

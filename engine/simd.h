@@ -105,8 +105,8 @@ SIMD_INLINE void simd_store_f64(double *p, simd_f64 x)
     memcpy(p, &x, sizeof x);
 }
 
-#if defined(__AVX2__) && !defined(__AVX512F__)
-/* The first n lanes of so many bytes, to be read. */
+#if SIMD_BYTES == 32
+/* A mask of the first n lanes of so many bytes. */
 SIMD_INLINE __m256i simd_lanes(size_t n, size_t bytes)
 {
     static const int32_t mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
@@ -122,7 +122,7 @@ SIMD_INLINE simd_f32 simd_load_part_f32(const float *p, size_t n)
         return simd_load_f32(p);
 #if defined(__AVX512F__)
     return (simd_f32)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
-#elif defined(__AVX2__)
+#elif SIMD_BYTES == 32
     return (simd_f32)_mm256_maskload_ps(p, simd_lanes(n, sizeof *p));
 #else
     simd_f32 x = {0};
@@ -138,7 +138,7 @@ SIMD_INLINE simd_f64 simd_load_part_f64(const double *p, size_t n)
         return simd_load_f64(p);
 #if defined(__AVX512F__)
     return (simd_f64)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
-#elif defined(__AVX2__)
+#elif SIMD_BYTES == 32
     return (simd_f64)_mm256_maskload_pd(p, simd_lanes(n, sizeof *p));
 #else
     simd_f64 x = {0};
@@ -156,7 +156,7 @@ SIMD_INLINE void simd_store_part_f32(float *p, simd_f32 x, size_t n)
     }
 #if defined(__AVX512F__)
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)x);
-#elif defined(__AVX2__) /* by halves: AMD's stores by a mask take longer than all of these */
+#elif SIMD_BYTES == 32 /* by halves: AMD's stores by a mask take longer than all of these */
     __m128 rest = _mm256_castps256_ps128((__m256)x);
     if (n & 4) {
         _mm_storeu_ps(p, rest);
@@ -184,7 +184,7 @@ SIMD_INLINE void simd_store_part_f64(double *p, simd_f64 x, size_t n)
     }
 #if defined(__AVX512F__)
     _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)x);
-#elif defined(__AVX2__)
+#elif SIMD_BYTES == 32
     __m128d rest = _mm256_castpd256_pd128((__m256d)x);
     if (n & 2) {
         _mm_storeu_pd(p, rest);

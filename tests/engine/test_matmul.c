@@ -303,15 +303,22 @@ static void a_crowded_a_is_copied(void **state)
     check_product(DTYPE_FLOAT32, 512, 260, 270, columns);
 }
 
-/* A b with more columns than a block has, and an a that is copied beside it. */
+/* A b with more columns than a block has: of few k's, and of as many that a is copied beside it. */
 static void a_wide_b_is_packed_in_blocks(void **state)
 {
     (void)state;
-    static const struct layouts layouts = {COLUMNS, ROWS, ONE_ROW, ROWS};
+    static const struct {
+        int64_t m, n, k;
+        struct layouts layouts;
+    } products[] = {{290, 8203, 17, {ROWS, ROWS, NOTHING, ROWS}},
+                    {48, 2100, 130, {COLUMNS, PADDED_ROWS, ONE_ROW, ROWS}}};
     seed = 14;
-    struct matmul_args p = product_of(DTYPE_FLOAT64, 48, 2103, 130, layouts);
-    check_variants(&p);
-    free(p.a.data), free(p.b.data), free(p.add.data), free(p.c.data);
+    for (size_t i = 0; i < COUNT(products); i++) {
+        struct matmul_args p = product_of(DTYPE_FLOAT64, products[i].m, products[i].n,
+                                          products[i].k, products[i].layouts);
+        check_variants(&p);
+        free(p.a.data), free(p.b.data), free(p.add.data), free(p.c.data);
+    }
 }
 
 /* The k's in two calls give what they give in one, summand and gate coming with the last. */
