@@ -49,8 +49,7 @@
 #endif
 
 /* The workspace: panels of a block of b, each of which begins PANEL_GAP bytes behind the end of the
- * one before, since the places of the caches that their rows share would be few; and the copy of a.
- */
+ * one before, as else their rows would share a few places of the caches; and the copy of a. */
 #define BLOCK_BYTES ((size_t)2 << 20)
 #define PANEL_GAP   64
 #define PANELS_MAX  512
@@ -83,9 +82,9 @@ _Static_assert(A_AT + A_BYTES == MATMUL_WORKSPACE_BYTES, "no more is there");
 #define LINE_VECTORS  (SIMD_BYTES < 64 ? 64 / SIMD_BYTES : 1) /* of a line of the caches */
 
 /* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a; or NARROW_ROWS
- * x 1, where one vector has all columns that are left. With up to
- * WIDE_ROWS rows WIDE vectors are taken instead, since it takes some eight independent chains to
- * keep the multipliers busy: a chain has a link every CHAIN_LINK cycles.
+ * x 1, where one vector has all columns that are left. With up to WIDE_ROWS rows WIDE vectors are
+ * taken instead, since it takes some eight independent chains to keep the multipliers busy: a chain
+ * has a link every CHAIN_LINK cycles.
  * With up to THIN_ROWS rows a b that is dense in columns is not packed but transposed on the way,
  * since one tile has all the rows. A tile is one vector wide; with up to THIN_PAIR rows, which are
  * few chains, two, unless b's columns stand apart such that a first-level cache of CACHE_WAYS pages
