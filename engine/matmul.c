@@ -79,7 +79,7 @@ _Static_assert(A_AT + A_BYTES == MATMUL_WORKSPACE_BYTES, "no more is there");
  * processor does not see that by itself where the rows lie apart, and memory is faster where it is
  * read on. With fewer rows of a than so many a tile is over before that. */
 #define FETCHING_ROWS 4
-#define LINE_VECTORS  (SIMD_BYTES < 64 ? 64 / SIMD_BYTES : 1) /* of a line of the caches */
+#define LINE_VECTORS  (64 / SIMD_BYTES) /* of a line of the caches */
 
 /* A tile fills the registers: TILE_ROWS x 2 vectors, a few left for b and one for a; or NARROW_ROWS
  * x 1, where one vector has all columns that are left. With up to WIDE_ROWS rows WIDE vectors are
