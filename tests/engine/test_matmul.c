@@ -311,7 +311,7 @@ static void a_wide_b_is_packed_in_blocks(void **state)
         int64_t m, n, k;
         struct layouts layouts;
     } products[] = {{290, 8203, 17, {ROWS, ROWS, NOTHING, ROWS}},
-                    {48, 2100, 130, {COLUMNS, PADDED_ROWS, ONE_ROW, ROWS}}};
+                    {48, 2100, 130, {PADDED_COLUMNS, PADDED_ROWS, ONE_ROW, ROWS}}};
     seed = 14;
     for (size_t i = 0; i < COUNT(products); i++) {
         struct matmul_args p = product_of(DTYPE_FLOAT64, products[i].m, products[i].n,
