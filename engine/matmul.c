@@ -33,19 +33,24 @@
  * there are more than IN_PLACE_ROWS a panel whose rows are contiguous is packed all the same. With
  * 16 registers a tile has a quarter of the multiplications that it has with 32, so what it reads
  * has to be nearer: an a that is dense in columns is copied, too, of SCATTERED_DEPTH k's or more,
- * if so many columns come to it. */
+ * if so many columns come to it; and a b of CROWDED_LEAST bytes, whose rows are whole pages apart,
+ * is packed for fewer rows, DEPTH_CROWDED deep: it comes from memory, and fetched where it lies its
+ * rows would push each other out of the caches before they are used. */
 #define DEPTH_APART       1024
+#define DEPTH_CROWDED     160
 #define SCATTERED_COLUMNS 64
 #if SIMD_REGISTERS == 32
 #define DEPTH           MATMUL_DEPTH
 #define BLOCK_ROWS      144
 #define IN_PLACE_ROWS   288
 #define SCATTERED_DEPTH INT64_MAX
+#define CROWDED_LEAST   INT64_MAX
 #else
 #define DEPTH           320
 #define BLOCK_ROWS      96
 #define IN_PLACE_ROWS   47
 #define SCATTERED_DEPTH 128
+#define CROWDED_LEAST   ((int64_t)16 << 20)
 #endif
 
 /* The workspace: panels of a block of b, each of which begins PANEL_GAP bytes behind the end of the

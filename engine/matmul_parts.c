@@ -14,9 +14,18 @@
 #define GRAIN_COLUMNS 32
 
 /* With so few rows a product is as fast as memory is: columns enough that a row of a part is a run
- * of pages. */
+ * of pages. With more rows as well, if b has so many bytes and comes from memory; but then there
+ * should be parts for several threads. */
 #define ROWS_FEW       3
 #define COLUMNS_OF_FEW 2048
+#define ROWS_OF_FAR    64
+#define COLUMNS_OF_FAR 1024
+#define FAR_BYTES      (16 << 20)
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 static struct matrix matrix_from(struct matrix x, enum dtype dtype, int64_t row, int64_t col)
 {
@@ -54,11 +63,23 @@ static void run_part(void *arg, size_t i, void *workspace)
     const struct cut *cut = arg;
     const struct matmul_args *x = cut->args;
     int64_t at = (int64_t)i * cut->size, left = (cut->by_columns ? x->n : x->m) - at;
-    int64_t size = left < cut->size ? left : cut->size;
+    int64_t size = smaller(left, cut->size);
     struct matmul_args part =
         cut->by_columns ? matmul_part(x, 0, x->m, at, size) : matmul_part(x, at, size, 0, x->n);
     part.workspace = workspace;
     cut->matmul(&part);
+}
+
+/* Of a part, for rows of b to be long runs where they come from memory; 0: any will do. */
+static int64_t least_columns(const struct matmul_args *x)
+{
+    double bytes = (double)x->k * (double)x->n * (double)dtype_bytes(x->dtype);
+    if (x->m <= ROWS_FEW)
+        return COLUMNS_OF_FEW;
+    if (x->m > ROWS_OF_FAR || bytes < FAR_BYTES || x->b.col_stride != 1)
+        return 0;
+    int64_t half = (x->n / GRAIN_COLUMNS + 1) / 2 * GRAIN_COLUMNS;
+    return smaller(half, COLUMNS_OF_FAR);
 }
 
 void matmul_shared(matmul_fn *matmul, const struct matmul_args *args, struct crew *crew)
@@ -75,7 +96,8 @@ void matmul_shared(matmul_fn *matmul, const struct matmul_args *args, struct cre
     int64_t length = cut.by_columns ? args->n : args->m;
     int64_t grains = (cut.by_columns ? columns : rows) / (int64_t)parts;
     cut.size = (grains > 1 ? grains : 1) * (cut.by_columns ? GRAIN_COLUMNS : GRAIN_ROWS);
-    if (cut.by_columns && args->m <= ROWS_FEW && cut.size < COLUMNS_OF_FEW)
-        cut.size = COLUMNS_OF_FEW;
+    int64_t least = least_columns(args);
+    if (cut.by_columns && cut.size < least)
+        cut.size = least;
     crew_do(crew, run_part, &cut, (size_t)((length + cut.size - 1) / cut.size), args->workspace);
 }

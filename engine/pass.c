@@ -4,9 +4,9 @@
 
 /* Of an owed gradient, what is made at a time: it should stay in the second-level cache. At least
  * so many rows, or else so many, and a multiple of so many columns. */
-#define OWED_BYTES      ((size_t)32 << 10)
+#define OWED_BYTES      ((size_t)64 << 10)
 #define OWED_ROWS_LEAST 12
-#define OWED_ROWS       24
+#define OWED_ROWS       96
 #define OWED_COLUMNS    32
 
 /* The products that the sweep itself makes: they have at most so many steps, and so long rows. */

@@ -388,6 +388,26 @@ static void a_crowded_b_is_the_chain(void **state)
     }
 }
 
+/* A b of more than 16 MB whose rows stand whole pages apart, of which a part is multiplied: whole
+ * panels, and one that is none. */
+static void a_crowded_b_of_memory_is_packed(void **state)
+{
+    (void)state;
+    static const struct layouts layouts[] = {{ROWS, ROWS, ONE_ROW, ROWS},
+                                             {COLUMNS, ROWS, NOTHING, COLUMNS}};
+    static const int64_t rows[] = {2, 7, 33};
+    seed = 15;
+    for (size_t l = 0; l < COUNT(layouts); l++)
+        for (size_t i = 0; i < COUNT(rows); i++)
+            for (enum dtype dtype = DTYPE_FLOAT32; dtype <= DTYPE_FLOAT64; dtype++) {
+                int64_t page = 4096 / (int64_t)dtype_bytes(dtype);
+                struct matmul_args p = product_of(dtype, rows[i], page, 4103, layouts[l]);
+                p.n = 43;
+                check_variants(&p);
+                free(p.a.data), free(p.b.data), free(p.add.data), free(p.c.data);
+            }
+}
+
 /* A b of more than 16 MB, with a few rows of a, and last columns and k's that are no whole vectors
  * and blocks. */
 static void a_large_b_is_streamed(void **state)
@@ -640,6 +660,7 @@ int main(void)
         cmocka_unit_test(a_crowded_b_is_the_chain),
         cmocka_unit_test(a_wide_b_is_packed_in_blocks),
         cmocka_unit_test(a_chain_may_come_in_parts),
+        cmocka_unit_test(a_crowded_b_of_memory_is_packed),
         cmocka_unit_test(a_large_b_is_streamed),
         cmocka_unit_test(an_update_is_as_behind_the_product),
         cmocka_unit_test(an_update_tells_of_what_is_not_finite),
