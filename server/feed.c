@@ -15,10 +15,11 @@ static void wake(void *arg)
 }
 
 /* Does the client take what it is sent? libmicrohttpd would see nothing of it: some ten thousand
- * bytes lie in the socket before it has to wait. */
+ * bytes lie in the socket before it has to wait. Who has taken all is not asked again before there
+ * is more: of a hundred idle streams that was almost a third of what the daemon did. */
 static bool takes(struct feed *f, int64_t now)
 {
-    size_t untaken = watch_untaken(f->watched);
+    size_t untaken = f->taken < f->bytes ? watch_untaken(f->watched) : 0;
     size_t taken = f->bytes > untaken ? f->bytes - untaken : 0;
     if (untaken == 0 || taken > f->taken)
         f->late_at = now + f->take_ns;
