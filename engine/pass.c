@@ -3,7 +3,7 @@
 #include "engine/crew.h"
 
 /* Of an owed gradient, what is made at a time: it should stay in the second-level cache. At least
- * so many rows, or else so many, and a multiple of so many columns. */
+ * so many whole rows, or else so many at most, and a multiple of so many columns. */
 #define OWED_BYTES      ((size_t)64 << 10)
 #define OWED_ROWS_LEAST 12
 #define OWED_ROWS       96
@@ -162,8 +162,9 @@ static double sweep_owed(const struct pass *p, int i, const struct owed *w, int6
                          &product);
     }
     if (rows < OWED_ROWS_LEAST) {
-        cols = most / OWED_ROWS / OWED_COLUMNS * OWED_COLUMNS;
-        rows = OWED_ROWS;
+        int64_t parts = (to - from + OWED_ROWS - 1) / OWED_ROWS;
+        rows = (to - from + parts - 1) / parts;
+        cols = most / rows / OWED_COLUMNS * OWED_COLUMNS;
     }
     for (struct part x = {.row = from}; x.row < to; x.row += rows)
         for (x.col = 0; x.col < n; x.col += cols) {
