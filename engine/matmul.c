@@ -34,8 +34,8 @@
  * 16 registers a tile has a quarter of the multiplications that it has with 32, so what it reads
  * has to be nearer: an a that is dense in columns is copied, too, of SCATTERED_DEPTH k's or more,
  * if so many columns come to it; and a b of CROWDED_LEAST bytes, whose rows are whole pages apart,
- * is packed for fewer rows, DEPTH_CROWDED deep: it comes from memory, and fetched where it lies its
- * rows would push each other out of the caches before they are used. */
+ * is packed for fewer rows, DEPTH_CROWDED deep where c's rows are dense and not updated: it comes
+ * from memory, and fetched where it lies its rows probably push each other out of the caches. */
 #define DEPTH_APART       1024
 #define DEPTH_CROWDED     160
 #define SCATTERED_COLUMNS 64

@@ -78,7 +78,7 @@ static int64_t least_columns(const struct matmul_args *x)
         return COLUMNS_OF_FEW;
     if (x->m > ROWS_OF_FAR || bytes < FAR_BYTES || x->b.col_stride != 1)
         return 0;
-    int64_t half = (x->n / GRAIN_COLUMNS + 1) / 2 * GRAIN_COLUMNS;
+    int64_t pair = 2 * GRAIN_COLUMNS, half = (x->n + pair - 1) / pair * GRAIN_COLUMNS;
     return smaller(half, COLUMNS_OF_FAR);
 }
 

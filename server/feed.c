@@ -16,7 +16,7 @@ static void wake(void *arg)
 
 /* Does the client take what it is sent? libmicrohttpd would see nothing of it: some ten thousand
  * bytes lie in the socket before it has to wait. Who has taken all is not asked again before there
- * is more: of a hundred idle streams that was almost a third of what the daemon did. */
+ * is more. */
 static bool takes(struct feed *f, int64_t now)
 {
     size_t untaken = f->taken < f->bytes ? watch_untaken(f->watched) : 0;
