@@ -58,7 +58,7 @@ ISA_avx512   := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mbmi -m
 ISA_avx2     := -mavx2 -mfma -mbmi -mbmi2
 ISA_baseline :=
 # Only here does -O3 pay; with a sanitizer's checks in it the tiles of matmul.c would compile for minutes.
-# A loop across a line takes up to twice as long: without this any change may move one there.
+# A loop of six instructions took twice as long across two lines; without this any change may move one there.
 KERNEL_release := -O3 -falign-loops=64
 
 ENGINE_SRC  := $(filter-out $(KERNEL_SRC),$(wildcard engine/*.c))

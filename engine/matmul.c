@@ -50,7 +50,7 @@
 #define BLOCK_ROWS      96
 #define IN_PLACE_ROWS   47
 #define SCATTERED_DEPTH 128
-#define CROWDED_LEAST   ((int64_t)16 << 20)
+#define CROWDED_LEAST   MATMUL_MEMORY_BYTES
 #endif
 
 /* The workspace: panels of a block of b, each of which begins PANEL_GAP bytes behind the end of the
@@ -69,11 +69,9 @@ _Static_assert(A_AT + A_BYTES == MATMUL_WORKSPACE_BYTES, "no more is there");
 #define CROWD_LEAST    256
 #define COPIED_COLUMNS 256
 
-/* With a few rows of a, a b of more than so many bytes comes from memory, and as fast as that gives
- * it if it is read in the order in which it lies: so many of its rows side by side, from end to
- * end, while the next ones are fetched. One that the last-level cache holds comes sooner panel by
- * panel. */
-#define STREAMED_LEAST (16 << 20)
+/* With a few rows of a, a b of more than MATMUL_MEMORY_BYTES comes as fast as memory gives it if it
+ * is read in the order in which it lies: so many of its rows side by side, from end to end, while
+ * the next ones are fetched. One that the last-level cache holds comes sooner panel by panel. */
 #define DEPTH_STREAMED 8
 
 /* A c of more bytes than a second-level cache holds is fetched while its tiles are multiplied:

@@ -39,6 +39,9 @@ struct matmul_update {
 };
 #define MATMUL_DEPTH 512
 
+/* A matrix of more bytes probably comes from memory, not from a last-level cache. */
+#define MATMUL_MEMORY_BYTES (16 << 20)
+
 /* c (m,n) = a (m,k) b (k,n) [+ add (m,n)]. c overlaps nothing, itself neither, and is fastest dense
  * in rows or in columns (one stride is 1); add.data NULL: nothing is added.
  * gate (m,n), if its data is not NULL: last of all c becomes 0 where gate is <= 0, which no NaN is.

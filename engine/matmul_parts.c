@@ -14,18 +14,14 @@
 #define GRAIN_COLUMNS 32
 
 /* With so few rows a product is as fast as memory is: columns enough that a row of a part is a run
- * of pages. With more rows as well, if b has so many bytes and comes from memory; but then there
- * should be parts for several threads. */
+ * of pages. */
 #define ROWS_FEW       3
 #define COLUMNS_OF_FEW 2048
+
+/* With up to so many, it still waits for a b that comes from memory: columns are halved until none
+ * has more than so many, so that two threads or four have as much to do as each other. */
 #define ROWS_OF_FAR    64
 #define COLUMNS_OF_FAR 1024
-#define FAR_BYTES      (16 << 20)
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 static struct matrix matrix_from(struct matrix x, enum dtype dtype, int64_t row, int64_t col)
 {
@@ -63,7 +59,7 @@ static void run_part(void *arg, size_t i, void *workspace)
     const struct cut *cut = arg;
     const struct matmul_args *x = cut->args;
     int64_t at = (int64_t)i * cut->size, left = (cut->by_columns ? x->n : x->m) - at;
-    int64_t size = smaller(left, cut->size);
+    int64_t size = left < cut->size ? left : cut->size;
     struct matmul_args part =
         cut->by_columns ? matmul_part(x, 0, x->m, at, size) : matmul_part(x, at, size, 0, x->n);
     part.workspace = workspace;
@@ -76,10 +72,13 @@ static int64_t least_columns(const struct matmul_args *x)
     double bytes = (double)x->k * (double)x->n * (double)dtype_bytes(x->dtype);
     if (x->m <= ROWS_FEW)
         return COLUMNS_OF_FEW;
-    if (x->m > ROWS_OF_FAR || bytes < FAR_BYTES || x->b.col_stride != 1)
+    if (x->m > ROWS_OF_FAR || bytes < MATMUL_MEMORY_BYTES || x->b.col_stride != 1)
         return 0;
-    int64_t pair = 2 * GRAIN_COLUMNS, half = (x->n + pair - 1) / pair * GRAIN_COLUMNS;
-    return smaller(half, COLUMNS_OF_FAR);
+    int64_t columns = x->n, pair = 2 * GRAIN_COLUMNS;
+    do
+        columns = (columns + pair - 1) / pair * GRAIN_COLUMNS;
+    while (columns > COLUMNS_OF_FAR);
+    return columns;
 }
 
 void matmul_shared(matmul_fn *matmul, const struct matmul_args *args, struct crew *crew)

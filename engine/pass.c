@@ -3,7 +3,8 @@
 #include "engine/crew.h"
 
 /* Of an owed gradient, what is made at a time: it should stay in the second-level cache. At least
- * so many whole rows, or else so many at most, and a multiple of so many columns. */
+ * so many whole rows, or else so many at most, and a multiple of so many columns; of a few columns
+ * of all rows a multiple of OWED_ROWS. */
 #define OWED_BYTES      ((size_t)64 << 10)
 #define OWED_ROWS_LEAST 12
 #define OWED_ROWS       96

@@ -160,7 +160,7 @@ static const struct shape3 {
               {100, 140, 100, false}, {2, 2100, 1300, true},  {2100, 3, 801, true},
               {1, 1, 5000001, false}, {1099, 1301, 1, false}, {701, 1099, 2, true},
               {33, 31, 1503, true},   {65, 129, 180, true},   {4, 2091, 2099, true},
-              {4, 1100, 4001, true}};
+              {4, 1100, 4001, true},  {5, 3079, 1500, true}};
 
 static void *numbers(enum dtype dtype, int64_t count)
 {

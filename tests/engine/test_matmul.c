@@ -388,24 +388,38 @@ static void a_crowded_b_is_the_chain(void **state)
     }
 }
 
+/* The last n of that many columns, as far as b's end. */
+static void check_last_columns(enum dtype dtype, int64_t m, int64_t n, int64_t columns, int64_t k,
+                               struct layouts l)
+{
+    struct matmul_args p = product_of(dtype, m, columns, k, l);
+    void *b = p.b.data;
+    p.b.data = (char *)b + (size_t)(columns - n) * dtype_bytes(dtype);
+    p.n = n;
+    check_variants(&p);
+    check_halves(p, k - 5);
+    p.gate = p.c;
+    check_variants(&p);
+    free(p.a.data), free(b), free(p.add.data), free(p.c.data);
+}
+
 /* A b of more than 16 MB whose rows stand whole pages apart, of which a part is multiplied: whole
- * panels, and one that is none. */
+ * panels, and one that is none; and one of more columns than a block has, with an a to be copied.
+ */
 static void a_crowded_b_of_memory_is_packed(void **state)
 {
     (void)state;
-    static const struct layouts layouts[] = {{ROWS, ROWS, ONE_ROW, ROWS},
-                                             {COLUMNS, ROWS, NOTHING, COLUMNS}};
-    static const int64_t rows[] = {2, 7, 33};
+    static const struct layouts rows = {ROWS, ROWS, ONE_ROW, ROWS},
+                                columns = {PADDED_COLUMNS, ROWS, NOTHING, COLUMNS},
+                                copied = {PADDED_COLUMNS, ROWS, ONE_ROW, ROWS};
     seed = 15;
-    for (size_t l = 0; l < COUNT(layouts); l++)
-        for (size_t i = 0; i < COUNT(rows); i++)
-            for (enum dtype dtype = DTYPE_FLOAT32; dtype <= DTYPE_FLOAT64; dtype++) {
-                int64_t page = 4096 / (int64_t)dtype_bytes(dtype);
-                struct matmul_args p = product_of(dtype, rows[i], page, 4103, layouts[l]);
-                p.n = 43;
-                check_variants(&p);
-                free(p.a.data), free(p.b.data), free(p.add.data), free(p.c.data);
-            }
+    for (int64_t m = 2; m <= 33; m = 3 * m + 1)
+        for (enum dtype dtype = DTYPE_FLOAT32; dtype <= DTYPE_FLOAT64; dtype++) {
+            int64_t page = 4096 / (int64_t)dtype_bytes(dtype);
+            check_last_columns(dtype, m, 107, page, 4103, rows);
+            check_last_columns(dtype, m, 43, page, 4103, columns);
+        }
+    check_last_columns(DTYPE_FLOAT32, 7, 4077, 4096, 1030, copied);
 }
 
 /* A b of more than 16 MB, with a few rows of a, and last columns and k's that are no whole vectors

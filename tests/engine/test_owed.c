@@ -171,11 +171,11 @@ static double squares_with(struct crew *crew, double side, struct lab *l)
 }
 
 /* Whoever runs a step: its norm is told to clients. Of a weight that the caches hold, and one that
- * they do not. */
+ * they do not, with rows so long that they are made in pieces. */
 static void squares_do_not_depend_on_who_sums_them(void **state)
 {
     (void)state;
-    static const double sides[] = {520, 1050};
+    static const double sides[] = {520, 1400};
     struct crew nobody = {.run = idle}, helper = {.run = help};
     struct crew *const crews[] = {NULL, &nobody, &helper};
     for (size_t i = 0; i < COUNT(sides); i++) {
