@@ -134,25 +134,26 @@ void reference_convolution(const struct op_args *a, const struct values *in, str
                     y->x[at++] = filtered(&a->conv, in, n, out, i, j);
 }
 
-/* log(sum(exp)) of the line along dim that element i lies on. */
-static double log_sum_exp(const struct values *v, int dim, int64_t i)
-{
-    int64_t n = 1, step = 1;
-    double sum = 0;
-    if (v->shape.rank > 0) {
-        dim += dim < 0 ? v->shape.rank : 0;
-        n = v->shape.dim[dim];
+/* y = value, of x, an element, and lse, the log(sum(exp)) of the line along a->dim that it lies on. */
+#define ALONG_LINES(fn, value)                                                                     \
+    void reference_##fn(const struct op_args *a, const struct values *in, struct values *y)        \
+    {                                                                                              \
+        const int dim = a->dim + (a->dim < 0 ? in->shape.rank : 0);                                \
+        int64_t n = in->shape.rank ? in->shape.dim[dim] : 1, step = 1;                             \
+        double sum[VALUES_MAX] = {0};                                                              \
+        for (int d = dim + 1; d < in->shape.rank; d++)                                             \
+            step *= in->shape.dim[d];                                                              \
+        y->shape = in->shape;                                                                      \
+        for (int64_t i = 0; i < shape_count(&y->shape); i++)                                       \
+            sum[i - i / step % n * step] += exp(in->x[i]);                                         \
+        for (int64_t i = 0; i < shape_count(&y->shape); i++) {                                     \
+            const double x = in->x[i], lse = log(sum[i - i / step % n * step]);                    \
+            y->x[i] = value;                                                                       \
+        }                                                                                          \
     }
-    for (int d = dim + 1; d < v->shape.rank; d++)
-        step *= v->shape.dim[d];
-    int64_t first = i - i / step % n * step;
-    for (int64_t k = 0; k < n; k++)
-        sum += exp(v->x[first + k * step]);
-    return log(sum);
-}
 
-UNARY(log_softmax, x - log_sum_exp(in, a->dim, i))
-UNARY(softmax, exp(x - log_sum_exp(in, a->dim, i)))
+ALONG_LINES(log_softmax, x - lse)
+ALONG_LINES(softmax, exp(x - lse))
 
 /* ---- losses -------------------------------------------------------------------------------- */
 

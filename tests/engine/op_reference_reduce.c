@@ -29,11 +29,15 @@ static void reduce_dims(const struct op_args *a, const struct values *in, struct
             y->shape.dim[y->shape.rank++] = in->shape.dim[d];
         else if (a->keepdim)
             y->shape.dim[y->shape.rank++] = 1;
-    for (int64_t i = 0; i < shape_count(&y->shape); i++) {
+    const int64_t inputs = shape_count(&in->shape), outputs = shape_count(&y->shape);
+    int64_t of_output[VALUES_MAX];
+    for (int64_t j = 0; j < inputs; j++)
+        of_output[j] = reduced_index(&in->shape, dims, j);
+    for (int64_t i = 0; i < outputs; i++) {
         double group[VALUES_MAX];
         int64_t n = 0;
-        for (int64_t j = 0; j < shape_count(&in->shape); j++)
-            if (reduced_index(&in->shape, dims, j) == i)
+        for (int64_t j = 0; j < inputs; j++)
+            if (of_output[j] == i)
                 group[n++] = in->x[j];
         y->x[i] = of(a, group, n);
     }

@@ -115,17 +115,30 @@ static double gated(const struct matmul_args *p, int64_t i, int64_t j, double x)
     return gate <= 0 ? 0 : x;
 }
 
-static double chain(const struct matmul_args *p, int64_t i, int64_t j)
+/* The chains, in rows; of a row all go on together, since a large b is read as it lies. */
+static double *chains(const struct matmul_args *p)
 {
-    double s = 0;
-    for (int64_t k = 0; k < p->k; k++) {
-        double a = at(p->dtype, p->a, i, k), b = at(p->dtype, p->b, k, j);
-        s = p->dtype == DTYPE_FLOAT32 ? (double)fmaf((float)a, (float)b, (float)s) : fma(a, b, s);
-    }
+    double *sums = calloc((size_t)(p->m * p->n) + 1, sizeof *sums);
+    assert_non_null(sums);
+    for (int64_t i = 0; i < p->m; i++)
+        for (int64_t k = 0; k < p->k; k++) {
+            const double a = at(p->dtype, p->a, i, k);
+            double *s = sums + i * p->n;
+            for (int64_t j = 0; j < p->n; j++) {
+                const double b = at(p->dtype, p->b, k, j);
+                s[j] = p->dtype == DTYPE_FLOAT32 ? (double)fmaf((float)a, (float)b, (float)s[j])
+                                                 : fma(a, b, s[j]);
+            }
+        }
+    return sums;
+}
+
+static double with_add(const struct matmul_args *p, int64_t i, int64_t j, double x)
+{
     if (!p->add.data)
-        return gated(p, i, j, s);
-    double add = at(p->dtype, p->add, i, j);
-    return gated(p, i, j, p->dtype == DTYPE_FLOAT32 ? (double)((float)s + (float)add) : s + add);
+        return x;
+    const double add = at(p->dtype, p->add, i, j);
+    return p->dtype == DTYPE_FLOAT32 ? (double)((float)x + (float)add) : x + add;
 }
 
 static bool same(double x, double y)
@@ -133,8 +146,9 @@ static bool same(double x, double y)
     return (isnan(x) && isnan(y)) || (x == y && signbit(x) == signbit(y));
 }
 
-/* What c must hold: the chains, and in the gaps between its rows or columns what was there. */
-static void *expected(const struct matmul_args *p, int64_t count)
+/* What c must hold: the chains with what the product ends with, and in the gaps between its rows
+ * or columns what was there. */
+static void *expected(const struct matmul_args *p, const double *sums, int64_t count)
 {
     size_t bytes = (size_t)count * dtype_bytes(p->dtype);
     void *c = malloc(bytes + 1);
@@ -142,14 +156,15 @@ static void *expected(const struct matmul_args *p, int64_t count)
     memcpy(c, p->c.data, bytes);
     for (int64_t i = 0; i < p->m; i++)
         for (int64_t j = 0; j < p->n; j++)
-            set(p->dtype, c, i * p->c.row_stride + j * p->c.col_stride, chain(p, i, j));
+            set(p->dtype, c, i * p->c.row_stride + j * p->c.col_stride,
+                gated(p, i, j, with_add(p, i, j, sums[i * p->n + j])));
     return c;
 }
 
-static void check_variants(const struct matmul_args *p)
+static void check_against(const struct matmul_args *p, const double *sums)
 {
     int64_t count = extent(p->c, p->m, p->n);
-    void *want = expected(p, count);
+    void *want = expected(p, sums, count);
     for (const char *const *isa = kernels_names; *isa; isa++) {
         const struct kernels *k = kernels_find(*isa);
         if (!k)
@@ -167,6 +182,13 @@ static void check_variants(const struct matmul_args *p)
     free(want);
 }
 
+static void check_variants(const struct matmul_args *p)
+{
+    double *sums = chains(p);
+    check_against(p, sums);
+    free(sums);
+}
+
 struct layouts {
     enum layout a, b, add, c;
 };
@@ -175,17 +197,19 @@ struct layouts {
 static void check_gates(const struct matmul_args *product, enum layout gate)
 {
     struct matmul_args p = *product;
-    check_variants(&p);
+    double *sums = chains(&p);
+    check_against(&p, sums);
     p.gate = p.c;
-    check_variants(&p);
+    check_against(&p, sums);
     p.gate = make(p.dtype, gate, p.m, p.n);
     if (extent(p.gate, p.m, p.n) > 2) {
         set(p.dtype, p.gate.data, 0, NAN);
         set(p.dtype, p.gate.data, 1, 0);
         set(p.dtype, p.gate.data, 2, -0.0);
     }
-    check_variants(&p);
+    check_against(&p, sums);
     free(p.gate.data);
+    free(sums);
 }
 
 static struct matmul_args product_of(enum dtype dtype, int64_t m, int64_t n, int64_t k,

@@ -22,6 +22,7 @@
 #include "tests/server/machine.h"
 #include "tests/server/model_client.h"
 #include "tests/server/raw_client.h"
+#include "tests/server/slow_build.h"
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
@@ -548,7 +549,7 @@ static void test_stopped_in_the_middle_of_a_call(void **state)
  * as often as it asks, and makes no further ones; the rest is another call. */
 static void test_killed_in_the_middle_of_a_call_with_a_key(void **state)
 {
-    enum { STEPS = 300000 };
+    enum { STEPS = SLOW_BUILD ? 60000 : 300000 };
     struct model_client m;
     char body[64];
     (void)state;
@@ -578,7 +579,7 @@ static void test_killed_in_the_middle_of_a_call_with_a_key(void **state)
  * call without its answer. */
 static void test_killed_in_the_middle_without_a_journal(void **state)
 {
-    enum { STEPS = 300000 };
+    enum { STEPS = SLOW_BUILD ? 60000 : 300000 };
     const char *const *args = ARGS("--checkpoint-steps", "1000");
     struct model_client m;
     char body[64];
