@@ -104,11 +104,11 @@ def losses_read(connection, name, decades, rounds):
 def main():
     binary, folder = sys.argv[1:3]
     quick = "--quick" in sys.argv[3:]
-    rounds, most = (5, 5) if quick else (15, 7)
-    models_resident(binary, folder, [10 ** k for k in range(5)], rounds)
+    rounds, models, steps = (3, 3, 5) if quick else (15, 4, 7)  # up to so many decades
+    models_resident(binary, folder, [10 ** k for k in range(models + 1)], rounds)
     with Daemon(binary, folder) as daemon:
         connection = Connection(daemon.port)
-        decades = [10 ** k for k in range(3, most + 1)]
+        decades = [10 ** k for k in range(3, steps + 1)]
         steps_recorded(connection, decades, rounds)
         reads = [10 ** k for k in range(3, 6) if 10 ** k <= LOSSES_A_REQUEST]
         losses_read(connection, f"s{decades[-1]}", reads, rounds)

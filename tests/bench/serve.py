@@ -184,7 +184,7 @@ def beside_steps(contenders, program, pace):
 def main():
     build, folder = sys.argv[1:3]
     quick = "--quick" in sys.argv[3:]
-    pace = (5, 0.25) if quick else (15, 0.5)
+    pace = (3, 0.25) if quick else (15, 0.5)
     program = f"{build}/tests/bench/bench_load"
     random.seed(1)
     with contextlib.ExitStack() as stack:

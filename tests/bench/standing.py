@@ -43,11 +43,11 @@ def memory_of_body(daemon):
         return (daemon.memory("VmHWM") - before) / len(body)
 
 
-def resident(daemon, connection):
-    """Bytes of a model, for each thousand that came and made a step."""
+def resident(daemon, connection, count):
+    """Bytes of a model, for each thousand of so many that came and made a step."""
     step = {"inputs": [[0.5] * 9], "targets": [[1.0]]}
     points = []
-    for first in range(0, MANY, 1000):
+    for first in range(0, count, 1000):
         create_many(connection, 1000, 9, 1, first)
         for n in range(first, first + 1000):
             connection.exchange(request_bytes("POST", f"/models/m{n}/step", step))
@@ -90,11 +90,12 @@ def measure_empty(binary, folder, starts):
     report(f"memory while a body of {BODY_BYTES / MB:.0f} MB comes in, of its bytes", "×", body, 1.2)
 
 
-def measure_many(binary, folder, starts):
+def measure_many(binary, folder, starts, count):
     with Daemon(binary, folder) as daemon:
         connection = Connection(daemon.port)
         report("memory of a resident model of 10 parameters", "kB",
-               [size / KB for size in resident(daemon, connection)], 8)
+               [size / KB for size in resident(daemon, connection, count)], 8)
+        create_many(connection, MANY - count, 9, 1, count)
         connection.close()
         report(f"start to ready, {MANY} models", "ms",
                [milliseconds_to_ready(daemon) for _ in range(starts)], 150)
@@ -116,7 +117,7 @@ def main():
     binary, folder = sys.argv[1:3]
     quick = "--quick" in sys.argv[3:]
     measure_empty(binary, folder, 5 if quick else 21)
-    measure_many(binary, folder, 5 if quick else 11)
+    measure_many(binary, folder, *(5, 3000) if quick else (11, MANY))
     measure_idle(binary, folder, 3, 1 if quick else 16)  # each has a comment of the streams in it
 
 

@@ -212,9 +212,9 @@ def measure(case, connection, rounds, block, hopper):
 def main():
     binary, folder = sys.argv[1:3]
     quick = "--quick" in sys.argv[3:]
-    rounds, block = (7, 1e5) if quick else (21, 2.5e5)  # microseconds
+    rounds, block = (5, 1e5) if quick else (21, 2.5e5)  # microseconds
     if LARGE:
-        rounds = 5 if quick else 9
+        rounds = 3 if quick else 9
     hopper = os.path.join(os.path.dirname(binary), "tests", "bench", "bench_hop")
     if len(os.sched_getaffinity(0)) < 2:
         hopper = None
