@@ -1,8 +1,10 @@
 #include "server/watch.h"
 
 #include <stdatomic.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "engine/lock.h"
 #include "engine/mem.h"
@@ -14,6 +16,7 @@ struct watched {
     atomic_int_least64_t deadline; /* [a] */
     atomic_bool sends;             /* [a] we wait for the client's bytes */
     atomic_bool gone;              /* [a] a sweep has found that none will come */
+    atomic_bool ended;             /* [a] there will be no more than lies in the socket */
     bool served;                   /* [c] a request has ended */
     struct spin spin;              /* [c] */
 };
@@ -21,20 +24,29 @@ struct watched {
 struct watch {
     struct lock lock;
     struct watched *first; /* [w] */
+    int ends;              /* [I] of epoll: has the clients' ends, once each, until a sweep */
 };
 
 struct watch *watch_new(void)
 {
     struct watch *w = mem_array(1, sizeof *w);
-    if (w)
-        lock_init(&w->lock);
+    if (!w)
+        return NULL;
+    w->ends = epoll_create1(EPOLL_CLOEXEC);
+    if (w->ends < 0) {
+        mem_free(w);
+        return NULL;
+    }
+    lock_init(&w->lock);
     return w;
 }
 
 void watch_free(struct watch *w)
 {
-    if (w)
-        lock_close(&w->lock);
+    if (!w)
+        return;
+    close(w->ends);
+    lock_close(&w->lock);
     mem_free(w);
 }
 
@@ -47,7 +59,10 @@ struct watched *watch_open(struct watch *w, int fd, int64_t deadline_ns)
     atomic_init(&c->deadline, deadline_ns);
     atomic_init(&c->sends, true);
     atomic_init(&c->gone, false);
+    struct epoll_event end = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = c};
     lock_take(&w->lock);
+    /* Of one whose end the kernel will not tell it is asked each time. */
+    atomic_init(&c->ended, epoll_ctl(w->ends, EPOLL_CTL_ADD, fd, &end) != 0);
     c->next = w->first;
     if (c->next)
         c->next->prev = c;
@@ -67,6 +82,7 @@ void watch_close(struct watch *w, struct watched *c)
         c->prev->next = c->next;
     else
         w->first = c->next;
+    (void)epoll_ctl(w->ends, EPOLL_CTL_DEL, c->fd, NULL);
     lock_give(&w->lock);
     mem_free(c);
 }
@@ -99,15 +115,15 @@ void watch_set(struct watched *c, enum watch_phase phase, int64_t deadline_ns)
 }
 
 /* Has the client ended its side, with nothing left to be read? */
-static bool has_ended(int fd)
+static bool has_left(const struct watched *c)
 {
     char byte;
-    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return atomic_load(&c->ended) && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 bool watch_has_left(const struct watched *c)
 {
-    return c && has_ended(c->fd);
+    return c && has_left(c);
 }
 
 size_t watch_untaken(const struct watched *c)
@@ -120,9 +136,20 @@ size_t watch_untaken(const struct watched *c)
  * client that ended its side after a whole request and waits for the answer. */
 static bool is_gone(struct watched *c)
 {
-    if (!atomic_load(&c->sends) || !has_ended(c->fd))
+    if (!atomic_load(&c->sends) || !has_left(c))
         return false;
     return atomic_exchange(&c->gone, true);
+}
+
+/* Asked one by one, a hundred idle connections would cost more than all else that an idle daemon
+ * does. */
+static void note_ends(struct watch *w) REQUIRES(w->lock)
+{
+    struct epoll_event end[64];
+    int count;
+    while ((count = epoll_wait(w->ends, end, sizeof end / sizeof *end, 0)) > 0)
+        for (int i = 0; i < count; i++)
+            atomic_store(&((struct watched *)end[i].data.ptr)->ended, true);
 }
 
 /* Under the lock fd is open and this connection's own: watch_close comes before close(fd). */
@@ -130,6 +157,7 @@ size_t watch_sweep(struct watch *w, int64_t now_ns)
 {
     size_t overdue = 0;
     lock_take(&w->lock);
+    note_ends(w);
     for (struct watched *c = w->first; c; c = c->next) {
         bool late = atomic_load_explicit(&c->deadline, memory_order_relaxed) < now_ns;
         if (!late && !is_gone(c))

@@ -22,7 +22,7 @@
 struct watch;
 struct watched;
 
-MUST_USE struct watch *watch_new(void); /* NULL: no memory */
+MUST_USE struct watch *watch_new(void); /* NULL: no memory, or no descriptor */
 void watch_free(struct watch *w);       /* all connections are closed by then; NULL is fine */
 
 /* fd is borrowed until watch_close. NULL: no memory. */
@@ -39,8 +39,8 @@ struct spin *watch_spin(struct watched *c);
 enum watch_phase { WATCH_CLIENT_SENDS, WATCH_CLIENT_TAKES };
 /* deadline_ns: on clock_ns. NULL is fine. */
 void watch_set(struct watched *c, enum watch_phase phase, int64_t deadline_ns);
-/* Has the client ended its side, with nothing left to be read? For one who has nothing more to say.
- * NULL is fine: false. */
+/* Has the client ended its side before the last sweep, with nothing left to be read? For one who
+ * has nothing more to say. NULL is fine: false. */
 bool watch_has_left(const struct watched *c);
 /* Bytes that were sent and that the client's side has not taken yet. NULL is fine: 0. */
 size_t watch_untaken(const struct watched *c);

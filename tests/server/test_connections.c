@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,15 +60,16 @@ static bool is_silent(int fd, int ms)
 
 /* ---- whose they are ------------------------------------------------------------------------ */
 
-/* The descriptors that the process waits for in this one, if that is an epoll. */
+/* The descriptors that the process waits for bytes of in this one, if that is an epoll. */
 static int watched_by(const char *name)
 {
     char path[300], line[200];
+    unsigned events;
     int count = 0;
     snprintf(path, sizeof path, "/proc/%d/fdinfo/%s", (int)d.pid, name);
     FILE *f = fopen(path, "r");
     while (f && fgets(line, sizeof line, f))
-        count += !strncmp(line, "tfd:", 4);
+        count += sscanf(line, "tfd: %*d events: %x", &events) == 1 && events & EPOLLIN;
     if (f)
         fclose(f);
     return count;
