@@ -134,7 +134,8 @@ void reference_convolution(const struct op_args *a, const struct values *in, str
                     y->x[at++] = filtered(&a->conv, in, n, out, i, j);
 }
 
-/* y = value, of x, an element, and lse, the log(sum(exp)) of the line along a->dim that it lies on. */
+/* y = value, of x, an element, and lse, the log(sum(exp)) of the line along a->dim that it lies on.
+ */
 #define ALONG_LINES(fn, value)                                                                     \
     void reference_##fn(const struct op_args *a, const struct values *in, struct values *y)        \
     {                                                                                              \
