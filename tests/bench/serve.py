@@ -211,7 +211,8 @@ def main():
         if fastapi:
             contenders = steps(daemon, fastapi)
             compare(f"POST …/step, 784-128-10 batch 32, {MODELS} models", contenders, program, pace)
-            beside_steps(contenders, program, pace)
+            if not quick:
+                beside_steps(contenders, program, pace)
 
 
 main()
