@@ -59,7 +59,7 @@ ISA_avx2     := -mavx2 -mfma -mbmi -mbmi2
 ISA_baseline :=
 # Only here does -O3 pay; with a sanitizer's checks in it the tiles of matmul.c would compile for minutes.
 # A loop of six instructions took twice as long across two lines; without this any change may move one there.
-# -g1: places, no variables, which cost matmul.c half of its time to compile.
+# -g1: lines, but no variables: to follow these took half of the time that matmul.c compiled.
 KERNEL_release := -O3 -falign-loops=64 -g1
 
 ENGINE_SRC  := $(filter-out $(KERNEL_SRC),$(wildcard engine/*.c))
