@@ -207,7 +207,7 @@ static enum err_kind make_parts(struct http *h, struct err *e)
     h->no_memory = make_no_memory();
     h->lane = mem_array(lanes, sizeof *h->lane);
     if (!h->watch || !h->no_memory || !h->lane)
-        return err_set(e, ERR_NOMEM, "", "no memory to serve HTTP");
+        return err_set(e, ERR_NOMEM, "", "no memory or no file descriptor to serve HTTP");
     h->lanes = lanes;
     for (size_t i = 0; i < lanes; i++)
         h->lane[i].http = h;

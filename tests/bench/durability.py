@@ -99,7 +99,7 @@ def measure(connection, program, port, case, shape, rounds, seconds):
 
 def main():
     binary, program, folder = sys.argv[1:4]
-    rounds, seconds = (3, 0.1) if "--quick" in sys.argv[4:] else (15, 0.5)
+    rounds, seconds = (3, 0.2) if "--quick" in sys.argv[4:] else (15, 0.5)
     random.seed(1)
     with Daemon(binary, folder) as daemon:
         connection = Connection(daemon.port)

@@ -184,7 +184,7 @@ static int end_again_and_again(int signal)
 
 static void same_bits(int signal)
 {
-    int epochs = SLOW_BUILD ? 1500 : 6000;
+    int epochs = SLOW_BUILD ? 2000 : 8000;
     daemon_start(&a, DAEMON_REAL, NULL);
     daemon_start(&b, DAEMON_REAL, NULL);
     make_jobs(&b, epochs);

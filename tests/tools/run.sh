@@ -4,7 +4,8 @@
 # A program is a cmocka program or a script. What counts is cmocka's own "[ PASSED ] N" and
 # "[ FAILED ] N"; a script that prints none of them is one test, judged by its exit status.
 # Crashing, hanging or counting nothing is a failure. A failing program's output is shown whole.
-# Programs that only compute run side by side, one a core; those that watch a clock, alone.
+# Those of engine and api, which only compute, run side by side, one a core; the others, which watch
+# a clock, alone.
 # The last line is "N passed, N failed"; the exit status is 0 if something ran and nothing failed.
 set -u
 limit=${TEST_TIMEOUT:-300} # seconds for one program
