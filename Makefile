@@ -51,7 +51,7 @@ packages    = $(foreach layer,$(1),$(PKG_$(layer)))
 pkg_libs    = $(if $(strip $(1)),$(shell $(PKG_CONFIG) --libs $(1)))
 
 # Kernel files are compiled once per instruction set (engine/isa.h); all variants give the same bits.
-KERNEL_SRC := $(wildcard engine/op_*.c) engine/matmul.c engine/sweep.c engine/decimal_floats.c
+KERNEL_SRC := $(wildcard engine/op_*.c) engine/matmul.c engine/sweep.c $(wildcard engine/decimal_floats_*.c)
 ARCH       := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 ISAS       := $(if $(filter x86_64,$(ARCH)),avx512 avx2) baseline
 ISA_avx512   := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mbmi -mbmi2 -mprefer-vector-width=512

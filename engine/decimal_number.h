@@ -3,9 +3,9 @@
  *
  * The digits go into 64 bits, times a power of ten of 128 bits, and the product is rounded; if the
  * bits that were cut off could change the rounding, big integers decide. All in one place, since
- * where it is a part of a loop it is compiled into that (decimal_floats.c: for each instruction
- * set). Source: D. Lemire, "Number Parsing at a Gigabyte per Second" (2021), after M. Eisel; and W.
- * Clinger, "How to Read Floating Point Numbers Accurately" (1990) for the short ones.
+ * where it is a part of a loop it is compiled into that (decimal_floats_read.c: for each
+ * instruction set). Source: D. Lemire, "Number Parsing at a Gigabyte per Second" (2021), after M.
+ * Eisel; and W. Clinger, "How to Read Floating Point Numbers Accurately" (1990) for the short ones.
  */
 #ifndef ENGINE_DECIMAL_NUMBER_H
 #define ENGINE_DECIMAL_NUMBER_H
@@ -294,19 +294,34 @@ static inline bool is_short(const struct number *n, const struct format *f, int6
     return !n->cut && n->w >> f->bits == 0 && -power_max <= n->power && n->power <= power_max;
 }
 
-/* By way of a double that is rounded once. Rounding it again gives the nearest float, unless it is
- * just the middle of two, where the first rounding may have led. No such double is too small or too
- * large for a normal float: 2^53 * 10^22 < 2^127. */
-static inline bool by_double(const struct number *n, uint32_t *pattern)
+/* The float nearest to what x is nearest to, or up to `off` units of its last place away from: by
+ * rounding again. false: that is not sure, as x is so near the middle of two floats. The float has
+ * to be a normal one, or 0. */
+static inline bool round_again(double x, uint64_t off, uint32_t *pattern)
 {
     const uint64_t cut = ((uint64_t)1 << 29) - 1, middle = (uint64_t)1 << 28;
-    double x = (double)(int64_t)n->w;
-    x = n->power < 0 ? x / exact_f64[-n->power] : x * exact_f64[n->power];
     float y = (float)x;
     uint64_t bits;
     memcpy(&bits, &x, sizeof x);
     memcpy(pattern, &y, sizeof y);
-    return (bits & cut) != middle;
+    return (bits & cut) - (middle - off) > 2 * off;
+}
+
+/* By way of a double that is rounded once. No such double is too small or too large for a normal
+ * float: 2^53 * 10^22 < 2^127. */
+static inline bool by_double(const struct number *n, uint32_t *pattern)
+{
+    double x = (double)(int64_t)n->w;
+    x = n->power < 0 ? x / exact_f64[-n->power] : x * exact_f64[n->power];
+    return round_again(x, 0, pattern);
+}
+
+/* Of w / 10^fraction, fraction <= 22, by way of a double that is rounded twice, for w may have more
+ * than 53 bits. false also if w is 2^63 or more. */
+static inline bool by_division(uint64_t w, size_t fraction, uint32_t *pattern)
+{
+    double x = (double)(int64_t)w / exact_f64[fraction];
+    return round_again(x, 2, pattern) && (int64_t)w >= 0;
 }
 
 /* By the upper half of the table's power: the number's leading 64 bits are p, or up to 2 more.

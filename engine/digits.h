@@ -102,21 +102,47 @@ static inline uint64_t digits_value_of(uint64_t word, unsigned n)
 
 #ifdef __AVX2__
 #define DIGITS_MANY
-/* The same of 16 bytes of text, 0 to 16 of them: moved behind zeros, and joined there. */
-static inline uint64_t digits_value_of_many(const char *text, unsigned n)
+/* 16 bytes. */
+static inline __m128i digits_16(const void *p)
+{
+    return _mm_loadu_si128((const __m128i *)p);
+}
+
+/* 16 digits of text as numbers. */
+static inline __m128i digits_of_16(const char *text)
+{
+    return _mm_sub_epi8(digits_16(text), _mm_set1_epi8('0'));
+}
+
+/* The first n, 0 to 16, of these, moved behind zeros. */
+static inline __m128i digits_behind_zeros(const char *text, size_t n)
 {
     static const unsigned char places[32] = {128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128,
                                              128, 128, 128, 128, 128, 0,   1,   2,   3,   4,   5,
                                              6,   7,   8,   9,   10,  11,  12,  13,  14,  15};
-    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)text);
-    x = _mm_sub_epi8(x, _mm_set1_epi8('0'));
-    x = _mm_shuffle_epi8(x, _mm_loadu_si128((const __m128i *)(const void *)(places + n)));
+    return _mm_shuffle_epi8(digits_of_16(text), digits_16(places + n));
+}
+
+/* Neighbours joined to pairs, pairs to fours: four numbers of 32 bits. */
+static inline __m128i digits_fours(__m128i x)
+{
     x = _mm_maddubs_epi16(x, _mm_set1_epi16(1 << 8 | 10));
-    x = _mm_madd_epi16(x, _mm_set1_epi32(1 << 16 | 100));
-    x = _mm_packus_epi32(x, x);
-    x = _mm_madd_epi16(x, _mm_set1_epi32(1 << 16 | 10000));
-    uint64_t halves = (uint64_t)_mm_cvtsi128_si64(x);
+    return _mm_madd_epi16(x, _mm_set1_epi32(1 << 16 | 100));
+}
+
+/* Fours joined to one number. */
+static inline uint64_t digits_join(__m128i fours)
+{
+    fours = _mm_packus_epi32(fours, fours);
+    fours = _mm_madd_epi16(fours, _mm_set1_epi32(1 << 16 | 10000));
+    uint64_t halves = (uint64_t)_mm_cvtsi128_si64(fours);
     return (halves & 0xFFFFFFFF) * 100000000 + (halves >> 32);
+}
+
+/* The value of the first n digits of 16 bytes of text. */
+static inline uint64_t digits_value_of_many(const char *text, unsigned n)
+{
+    return digits_join(digits_fours(digits_behind_zeros(text, n)));
 }
 #endif
 

@@ -1,8 +1,8 @@
 /* engine/isa.h - one source, several instruction sets.
  *
- * Every kernel file (op_*.c, matmul.c, sweep.c, decimal_floats.c) is compiled once per instruction
- * set with -DISA=avx512, avx2 or baseline; what it exports is named with ISA_FN, so that the
- * variants live side by side in one binary and kernels.c picks one at run time.
+ * Every kernel file (op_*.c, matmul.c, sweep.c, decimal_floats_*.c) is compiled once per
+ * instruction set with -DISA=avx512, avx2 or baseline; what it exports is named with ISA_FN, so
+ * that the variants live side by side in one binary and kernels.c picks one at run time.
  *
  * The rule that keeps results equal to the bit on all of them: an element's value is a fixed
  * sequence of IEEE operations (the build has -ffp-contract=off and no fast-math), a fused

@@ -327,12 +327,18 @@ static void test_read_short_middles(void **state)
 {
     (void)state;
     char text[64];
+    /* here a double that is rounded twice is on the wrong side of the middle */
+    check_read("241.8634262084960938");
+    check_read("7.05389189720153806");
+    check_read("1.814607679843902588");
     for (int i = 0; i < 20000; i++) {
         unsigned m = 1u << 23 | (unsigned)random_next() % (1u << 23);
         int exponent = (int)(random_next() % 3) - 1;
         static const char *const tails[] = {"5",           "50000000000",      "50000000001",
                                             "49999999999", "5000000000000001", "4999999999999999"};
         snprintf(text, sizeof text, "%u.%se%d", m, tails[i % 6], exponent);
+        check_read(text);
+        snprintf(text, sizeof text, "%u.%s", m, tails[i % 6]);
         check_read(text);
         snprintf(text, sizeof text, "%.12g", (double)(2 * m + 1) / (double)(2u << (i % 20)));
         check_read(text);
@@ -406,6 +412,68 @@ static void test_read_row(void **state)
     check_row("1.000000000000000000000000000000, 2, 3, 4, 5, 6, 7, 8", 8, 8, 53);
 }
 
+#define ROW_MOST 40
+
+/* A number as clients write them, and what it is. */
+static char *put_form(char *p, float *x)
+{
+    int digits = (int)(random_next() % 18);
+    double value = ldexp((double)(int64_t)random_next(), -(int)(random_next() % 90));
+    char *behind = p;
+    if (random_next() % 8 == 0)
+        value = 0;
+    switch (random_next() % 4) {
+    case 0:
+        behind += sprintf(p, "%.17g", value);
+        break;
+    case 1:
+        behind += sprintf(p, "%.*g", digits, value);
+        break;
+    case 2:
+        behind += sprintf(p, "%.*f", digits, value);
+        break;
+    default:
+        behind += sprintf(p, "%.*e", digits, value);
+        break;
+    }
+    *x = strtof(p, NULL);
+    return behind;
+}
+
+/* A row is read as its numbers are, one by one; and no further than up to what is no number. */
+static void check_random_row(void)
+{
+    static const char *const gaps[] = {",", ", ", ",\n   ", ",  "};
+    static const char *const tails[] = {"",       "]",   ",\"NaN\",1,2,3", ",01, 5", ",.5",
+                                        ", -, 7", " , 8"};
+    char text[ROW_MOST * 64];
+    float expected[ROW_MOST], x[ROW_MOST];
+    size_t count = 1 + random_next() % ROW_MOST, usual = random_next() % 4;
+    char *p = put_form(text, expected);
+    for (size_t i = 1; i < count; i++) {
+        p = stpcpy(p, gaps[random_next() % 8 ? usual : random_next() % 4]);
+        p = put_form(p, &expected[i]);
+    }
+    char *end = stpcpy(p, tails[random_next() % 7]);
+    for (const char *const *isa = kernels_names; *isa; isa++) {
+        const struct kernels *k = kernels_find(*isa);
+        const char *at = text;
+        if (!k)
+            continue;
+        assert_int_equal(k->read_floats(&at, end, x, ROW_MOST), count);
+        assert_ptr_equal(at, p);
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal(pattern_of_f32(x[i]), pattern_of_f32(expected[i]));
+    }
+}
+
+static void test_read_rows(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10000; i++)
+        check_random_row();
+}
+
 static void check_refused(const char *text, const char *tail)
 {
     char block[96];
@@ -416,6 +484,12 @@ static void check_refused(const char *text, const char *tail)
     if (decimal_read_f64(block, end, &x) || decimal_read_f32(block, end, &y) ||
         decimal_read_i64(block, end, &z))
         fail_msg("\"%s\" was read", block);
+    for (const char *const *isa = kernels_names; *isa; isa++) {
+        const struct kernels *k = kernels_find(*isa);
+        const char *at = block;
+        assert_true(!k || k->read_floats(&at, end, &y, 1) == 0);
+        assert_ptr_equal(at, block);
+    }
 }
 
 static void test_read_refuses(void **state)
@@ -822,6 +896,7 @@ int main(void)
         cmocka_unit_test(test_read_short_middles),
         cmocka_unit_test(test_read_ends),
         cmocka_unit_test(test_read_row),
+        cmocka_unit_test(test_read_rows),
         cmocka_unit_test(test_read_refuses),
         cmocka_unit_test(test_read_longest),
         cmocka_unit_test(test_read_i64),

@@ -1,0 +1,178 @@
+/* engine/decimal_floats_read.c - numbers that follow one another, read for one instruction set:
+ * where large requests spend their time. */
+#include "engine/decimal_number.h"
+#include "engine/simd.h"
+#include "engine/sweep.h"
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/* p is behind a number: where the next one should begin, NULL: none follows. */
+static const char *next_number(const char *p, const char *end)
+{
+    if (p == end || *p != ',')
+        return NULL;
+    for (p++; p < end && is_blank(*p); p++)
+        ;
+    return p;
+}
+
+/* ---- any numbers --------------------------------------------------------------------------- */
+
+/* Where the next number should begin: behind the next comma, and a blank after it. *comma: where
+ * that is, NULL: not near. So much text is there. */
+#define GUESS_BYTES (COMMAS_MASKED + 2)
+
+static inline const char *guess_next(const char *p, const char **comma)
+{
+    uint32_t commas = digits_commas(p);
+    unsigned at = (unsigned)__builtin_ctzll(commas | (uint64_t)1 << COMMAS_MASKED);
+    *comma = commas ? p + at : NULL;
+    const char *next = p + at + 1 + (p[at + 1] == ' ');
+    SIMD_OPAQUE(next); /* else it would be made of where the number ends */
+    return next;
+}
+
+/* Reads up to `room` numbers; *text moves behind the last one. Where a number ends is known late,
+ * as the last of what is found out of it. So it is guessed where the next one begins, and that is
+ * begun with at once; the guess is nearly always right. */
+NEVER_INLINE static size_t read_any_floats(const char **text, const char *end, float *out,
+                                           size_t room)
+{
+    size_t count = 0;
+    const char *p = *text;
+    while (p && count < room) {
+        const char *comma = NULL, *next = NULL;
+        if (end - p >= GUESS_BYTES)
+            next = guess_next(p, &comma);
+        p = read_f32(p, end, &out[count]);
+        if (!p)
+            break;
+        *text = p;
+        count++;
+        p = p == comma && *next > ' ' ? next : next_number(p, end); /* no more blanks */
+    }
+    return count;
+}
+
+/* ---- plain numbers ------------------------------------------------------------------------- */
+
+#ifdef DIGITS_MANY
+
+/* A sign, digits, a point and digits, and a comma: so many bytes at most between sign and comma. */
+#define PLAIN_BYTES 21
+#define PLAIN_WHOLE 16 /* digits before the point */
+
+/* Of 16 bytes, where the point is the n-th from the end, those that are no point move behind it; a
+ * zero stands in front then. n = 0: there is none. */
+#define MOVED(n, j) ((n) == 0 || (j) > 16 - (n) ? (j) : (j)-1) & 255
+#define MOVED_ROW(n)                                                                               \
+    {                                                                                              \
+        MOVED(n, 0), MOVED(n, 1), MOVED(n, 2), MOVED(n, 3), MOVED(n, 4), MOVED(n, 5), MOVED(n, 6), \
+            MOVED(n, 7), MOVED(n, 8), MOVED(n, 9), MOVED(n, 10), MOVED(n, 11), MOVED(n, 12),       \
+            MOVED(n, 13), MOVED(n, 14), MOVED(n, 15)                                               \
+    }
+static const unsigned char without_point[][16] = {
+    MOVED_ROW(0),  MOVED_ROW(1),  MOVED_ROW(2),  MOVED_ROW(3),  MOVED_ROW(4),  MOVED_ROW(5),
+    MOVED_ROW(6),  MOVED_ROW(7),  MOVED_ROW(8),  MOVED_ROW(9),  MOVED_ROW(10), MOVED_ROW(11),
+    MOVED_ROW(12), MOVED_ROW(13), MOVED_ROW(14), MOVED_ROW(15), MOVED_ROW(16)};
+
+/* From the n-th on: which of 16 bytes stand before a point that is the n-th from the end, or it. */
+static const unsigned char up_to_point[16 + PLAIN_BYTES] = {
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+
+/* The digits of a text of up to 16 bytes, behind zeros. point: its place from the end, or 0. */
+static inline __m128i plain_digits(const char *text, size_t bytes, size_t point)
+{
+    __m128i x = digits_behind_zeros(text, bytes);
+    return _mm_shuffle_epi8(x, digits_16(without_point[point]));
+}
+
+/* The same of more than 16 bytes, as a number. Its last 16 digits are the last 16 bytes, or, if the
+ * point is among these, partly those from one byte before. */
+static inline uint64_t long_digits(const char *text, size_t bytes, size_t point)
+{
+    bool among = point <= 16;
+    __m128i last = digits_of_16(text + bytes - 16), earlier = digits_of_16(text + bytes - 17);
+    last = _mm_blendv_epi8(last, earlier, digits_16(up_to_point + point));
+    __m128i first = plain_digits(text, bytes - 16 - among, among ? 0 : point - 16);
+    uint64_t head = (uint32_t)_mm_extract_epi32(digits_fours(first), 3);
+    return head > 921 ? UINT64_MAX : head * 10000000000000000 + digits_join(digits_fours(last));
+}
+
+/* Reads up to `room` numbers that are plain, of which so much text is there and more than a comma
+ * follows; *text moves behind the last one. Nothing here waits for the number before, and no
+ * branch depends on how many digits there are, but for more than 16. */
+NEVER_INLINE static size_t read_plain_floats(const char **text, const char *end, float *out,
+                                             size_t room)
+{
+    const char *p = *text;
+    size_t count = 0, blank = 0; /* 1: it comes behind each comma */
+    for (; count < room && end - p >= GUESS_BYTES; count++) {
+        size_t comma = (size_t)__builtin_ctzll(digits_commas(p) | (uint64_t)1 << COMMAS_MASKED);
+        uint32_t others = ~digits_mask(p), negative = others & 1;
+        const char *first = p + negative, *next = p + comma + 1 + blank;
+        size_t bytes = comma - negative;
+        others >>= negative;
+        size_t whole = (size_t)__builtin_ctzll(others | (uint64_t)1 << DIGITS_MASKED);
+        size_t point = bytes - whole; /* from the end; 0: there is none */
+        others &= ((uint32_t)1 << (bytes & 31)) - 1;
+        if (bytes > PLAIN_BYTES || whole - 1 >= PLAIN_WHOLE || point == 1 ||
+            (others & (others - 1)) != 0 || (((unsigned)first[whole] - ',') & ~2u) != 0 ||
+            (*p ^ '-') & -(int)negative || (whole > 1 && *first == '0'))
+            break; /* '.' is ',' + 2 */
+        uint64_t w = bytes <= 16 ? digits_join(digits_fours(plain_digits(first, bytes, point)))
+                                 : long_digits(first, bytes, point);
+        uint32_t pattern;
+        if (!by_division(w, point - (point > 0), &pattern))
+            break;
+        pattern |= negative << 31;
+        memcpy(&out[count], &pattern, sizeof pattern);
+        *text = p + comma;
+        p = next;
+        if (p[-1] == (blank ? ' ' : ',') && *p > ' ')
+            continue;
+        p -= blank;
+        blank = *p == ' ';
+        p += blank;
+        if (*p <= ' ') {
+            count++;
+            break;
+        }
+    }
+    return count;
+}
+
+/* Unusual numbers mostly follow one another. */
+#define UNUSUAL_MOST 16
+
+size_t ISA_FN(read_floats)(const char **text, const char *end, float *out, size_t room)
+{
+    size_t count = 0, unusual = 1;
+    for (const char *p = *text; p && count < room; p = next_number(p, end)) {
+        size_t some = read_plain_floats(&p, end, out + count, room - count);
+        if (some > 0) {
+            unusual = 1;
+        } else {
+            size_t most = room - count < unusual ? room - count : unusual;
+            some = read_any_floats(&p, end, out + count, most);
+            unusual = unusual < UNUSUAL_MOST ? 2 * unusual : unusual;
+        }
+        if (some == 0)
+            break;
+        count += some;
+        *text = p;
+    }
+    return count;
+}
+
+#else
+
+size_t ISA_FN(read_floats)(const char **text, const char *end, float *out, size_t room)
+{
+    return read_any_floats(text, end, out, room);
+}
+
+#endif
