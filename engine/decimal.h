@@ -37,5 +37,9 @@ const char *decimal_read_i64(const char *text, const char *end, int64_t *out);
 size_t decimal_write_f64(double x, char *out);
 size_t decimal_write_f32(float x, char *out);
 size_t decimal_write_i64(int64_t x, char *out);
+/* The same for n numbers with a comma between. Returns how many there are before one that is not
+ * finite, and in *bytes the length of their text; out has room for n of the longest and as many
+ * commas. */
+size_t decimal_write_floats(const float *x, size_t n, char *out, size_t *bytes);
 
 #endif

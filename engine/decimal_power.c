@@ -27,4 +27,5 @@ void decimal_init(void)
         big_div(&b, 5);
         keep(q, &b);
     }
+    decimal_write_init();
 }

@@ -7,7 +7,9 @@
 #include "engine/attr.h"
 #include "engine/decimal.h"
 #include "engine/decimal_power.h"
+#include "engine/decimal_shortest.h"
 #include "engine/digits.h"
+#include "engine/kernels.h"
 
 /* value = digits * 10^power */
 struct decimal {
@@ -48,6 +50,21 @@ struct interval {
     uint64_t lower, value, upper;
 };
 
+struct decimal_row decimal_rows[256];
+
+void decimal_write_init(void)
+{
+    for (int field = 0; field < 255; field++) {
+        int q = (field ? field : 1) - 150, power = log10_floor(q, false);
+        decimal_rows[field] = (struct decimal_row){
+            .factor = power_get(-power).high + 1,
+            .implicit = field ? (uint32_t)1 << 23 : 0,
+            .power = (int16_t)power,
+            .shift = (uint16_t)(q + power_log2(-power) + 1),
+        };
+    }
+}
+
 static inline uint64_t multiply(struct power g, uint64_t x, bool single)
 {
     return single ? multiply_odd_short(g.high + 1, x) : multiply_odd(g, x);
@@ -81,42 +98,6 @@ static struct decimal find_shortest(struct interval x)
     return (struct decimal){shorter ? tens + high_ten : near, x.power + shorter};
 }
 
-static const char pairs[] = "00010203040506070809101112131415161718192021222324"
-                            "25262728293031323334353637383940414243444546474849"
-                            "50515253545556575859606162636465666768697071727374"
-                            "75767778798081828384858687888990919293949596979899";
-
-/* Decimal digits of x, not 0: 1233 / 2^12 is log10(2), so the guess is right or one short. */
-static int count_digits(uint64_t x)
-{
-    int guess = (64 - __builtin_clzll(x)) * 1233 >> 12;
-    return guess + (x >= digits_pow10[guess]);
-}
-
-/* The last n digits of x, leading zeros too. Straight to where they belong: a detour over a buffer
- * would read back what was just stored in smaller pieces, which stalls. */
-static char *put_digits(char *out, uint64_t x, int n)
-{
-    char *end = out + n;
-    for (; n >= 8; n -= 8, x /= 100000000)
-        digits_store(out + n - 8, digits_spread(x % 100000000) | DIGITS_TEXT);
-    for (; n >= 2; n -= 2, x /= 100)
-        memcpy(out + n - 2, pairs + 2 * (x % 100), 2);
-    if (n)
-        *out = (char)('0' + x % 10);
-    return end;
-}
-
-/* e-nn */
-static char *put_exponent(char *out, int exponent)
-{
-    *out++ = 'e';
-    if (exponent < 0)
-        *out++ = '-';
-    uint64_t size = (uint64_t)(exponent < 0 ? -exponent : exponent);
-    return put_digits(out, size, count_digits(size));
-}
-
 /* d.ddde-nn, of n digits */
 static char *put_scientific(char *out, uint64_t digits, int n, int exponent)
 {
@@ -137,11 +118,6 @@ static struct decimal strip_zeros(struct decimal d)
         d.digits /= 10;
     return d;
 }
-
-/* Up to how many digits before the point there is no exponent, and how many zeros behind it. */
-#define PLAIN_F64   16
-#define PLAIN_F32   9
-#define PLAIN_ZEROS 4
 
 /* Lays d (not 0) out. */
 static char *put_f64(char *out, struct decimal d)
@@ -166,8 +142,7 @@ static char *put_f64(char *out, struct decimal d)
     return put_digits(out, d.digits % unit, n - point);
 }
 
-/* The same of at most nine digits: a word of eight, and one that mostly is none. Zeros at the end
- * count for nothing. Bytes up to DECIMAL_F32_BYTES are written, however long the text is. */
+/* Lays d (not 0), of at most nine digits, out. */
 static char *put_f32(char *out, struct decimal d)
 {
     char ninth = '0';
@@ -175,33 +150,7 @@ static char *put_f32(char *out, struct decimal d)
         ninth = (char)('0' + d.digits % 10);
         d = (struct decimal){d.digits / 10, d.power + 1};
     }
-    uint64_t word = digits_spread(d.digits);
-    int leading = __builtin_ctzll(word) / 8;
-    word >>= 8 * leading;
-    int point = 8 - leading + d.power;
-    int n = ninth != '0' ? 9 : (71 - __builtin_clzll(word)) / 8;
-    word |= DIGITS_TEXT;
-    if (point < -PLAIN_ZEROS || point > PLAIN_F32) {
-        out[0] = (char)word;
-        out[1] = '.';
-        digits_store(out + 2, word >> 8 | (uint64_t)ninth << 56);
-        return put_exponent(out + (n > 1 ? n + 1 : 1), point - 1);
-    }
-    if (point <= 0) {
-        memcpy(out, "0.0000", 6);
-        out += 2 - point;
-    }
-    if (point <= 0 || point >= n) {
-        digits_store(out, word);
-        out[8] = ninth;
-        return out + (point > n ? point : n);
-    }
-    int shift = 8 * point; /* point is at most 7: from 2^23 on all are whole */
-    uint64_t whole = word & (((uint64_t)1 << shift) - 1);
-    digits_store(out, whole | (uint64_t)'.' << shift | (word - whole) << 8);
-    out[8] = (char)(word >> 56);
-    out[9] = ninth;
-    return out + n + 1;
+    return decimal_put_f32(out, digits_spread(d.digits), ninth, d.power);
 }
 
 /* Is c * 2^q, c having so many bits, a whole number that has no more of them? */
@@ -252,6 +201,11 @@ size_t decimal_write_f32(float x, char *out)
     else
         *p++ = '0';
     return (size_t)(p - out);
+}
+
+size_t decimal_write_floats(const float *x, size_t n, char *out, size_t *bytes)
+{
+    return kernels_best()->write_floats(x, n, out, bytes);
 }
 
 size_t decimal_write_i64(int64_t x, char *out)

@@ -99,8 +99,9 @@ struct kernels {
     void (*cross_entropy)(const struct cross_entropy *c);
     /* The digest of a piece of a block, whose first word is the first_word-th of the block's. */
     uint64_t (*digest)(size_t first_word, const void *x, size_t words);
-    /* decimal_read_floats (decimal.h) */
+    /* decimal_read_floats, decimal_write_floats (decimal.h) */
     size_t (*read_floats)(const char **text, const char *end, float *out, size_t room);
+    size_t (*write_floats)(const float *x, size_t n, char *out, size_t *bytes);
 };
 
 /* The best one that this CPU runs. */

@@ -38,4 +38,5 @@ const struct kernels ISA_FN(kernels) = {.isa = NAME_OF(ISA),
                                         .sum_to = ISA_FN(sum_to),
                                         .sgd = ISA_FN(sgd),
                                         .digest = ISA_FN(digest),
-                                        .read_floats = ISA_FN(read_floats)};
+                                        .read_floats = ISA_FN(read_floats),
+                                        .write_floats = ISA_FN(write_floats)};

@@ -17,6 +17,7 @@ void ISA_FN(accumulate)(enum dtype dtype, void *y, const void *x, size_t n);
 double ISA_FN(sgd)(const struct sgd_sweep *sweep);
 uint64_t ISA_FN(digest)(size_t first_word, const void *x, size_t words);
 size_t ISA_FN(read_floats)(const char **text, const char *end, float *out, size_t room);
+size_t ISA_FN(write_floats)(const float *x, size_t n, char *out, size_t *bytes);
 #endif
 
 #endif

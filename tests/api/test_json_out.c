@@ -202,6 +202,35 @@ static void test_round_trip(void **state)
     mem_free(y);
 }
 
+/* Rows of more numbers than are written at once, which stand apart, some of them no numbers, also
+ * the first and the last of those: as a vector of one number each. */
+static void test_long_rows(void **state)
+{
+    (void)state;
+    enum { N = 600, APART = 3 };
+    static const int none[] = {0, 1, 100, 255, 256, 257, 511, 512, N - 1};
+    float x[N * APART];
+    for (int i = 0; i < N * APART; i++)
+        x[i] = (float)i / 7;
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        x[none[i] * APART] = i % 2 ? NAN : -INFINITY;
+    for (int64_t n = 0; n <= N; n++) {
+        const int64_t dim[] = {1, n}, stride[] = {1, APART};
+        struct json_out w = {0}, by_one = {0};
+        json_strided(&w, DTYPE_FLOAT32, x, dim, stride, 2);
+        json_begin_array(&by_one);
+        json_begin_array(&by_one);
+        for (int64_t i = 0; i < n; i++)
+            json_real(&by_one, DTYPE_FLOAT32, (double)x[i * APART]);
+        json_end_array(&by_one);
+        json_end_array(&by_one);
+        assert_true(json_out_end(&w) && json_out_end(&by_one));
+        assert_string_equal(w.text, by_one.text);
+        json_out_close(&w);
+        json_out_close(&by_one);
+    }
+}
+
 static void test_take(void **state)
 {
     (void)state;
@@ -274,15 +303,11 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_strings),
-        cmocka_unit_test(test_strings_all_bytes),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_tensors),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_take),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_expected_bytes),
+        cmocka_unit_test(test_structure),         cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_strings_all_bytes), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_tensors),           cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_long_rows),         cmocka_unit_test(test_take),
+        cmocka_unit_test(test_no_memory),         cmocka_unit_test(test_expected_bytes),
     };
     return cmocka_run_group_tests_name("json_out", tests, set_up, NULL);
 }

@@ -865,15 +865,69 @@ static void test_powers(void **state)
     }
 }
 
+#define WRITTEN_MOST 100
+
+/* Together numbers are written as one by one, up to one that is not finite. */
+static void check_written(const float *x, size_t n)
+{
+    char text[WRITTEN_MOST * (DECIMAL_F32_BYTES + 1) + 1];
+    char expected[WRITTEN_MOST * (DECIMAL_F32_BYTES + 1)];
+    size_t bytes = 0, count = 0, got;
+    for (; count < n && isfinite(x[count]); count++) {
+        if (count > 0)
+            expected[bytes++] = ',';
+        bytes += decimal_write_f32(x[count], expected + bytes);
+    }
+    for (const char *const *isa = kernels_names; *isa; isa++) {
+        const struct kernels *k = kernels_find(*isa);
+        if (!k)
+            continue;
+        text[n * (DECIMAL_F32_BYTES + 1)] = '!';
+        assert_int_equal(k->write_floats(x, n, text, &got), count);
+        assert_int_equal(got, bytes);
+        assert_memory_equal(text, expected, bytes);
+        assert_int_equal(text[n * (DECIMAL_F32_BYTES + 1)], '!');
+    }
+}
+
+static void test_write_floats(void **state)
+{
+    (void)state;
+    static const float usual[] = {0,     -0.0F,   1,        -1,       0.5F, 0.1F,
+                                  3e-5F, 1e-5F,   1e9F,     1e8F,     255,  1e-45F,
+                                  2e8F,  FLT_MAX, -FLT_MIN, INFINITY, NAN};
+    const size_t forms = sizeof usual / sizeof *usual;
+    float x[WRITTEN_MOST];
+    for (int i = 0; i < 20000; i++) {
+        size_t n = random_next() % (WRITTEN_MOST + 1), most = random_next() % 8 ? forms - 2 : forms;
+        for (size_t j = 0; j < n; j++)
+            x[j] = random_next() % 4 ? ldexpf((float)(int32_t)random_next(), -(i % 150))
+                                     : usual[random_next() % most];
+        check_written(x, n);
+    }
+    for (size_t i = 0; i < WRITTEN_MOST; i++)
+        x[i] = -1.17549435e-38F; /* the longest */
+    check_written(x, WRITTEN_MOST);
+}
+
 static void test_sweep_f32(void **state)
 {
     (void)state;
     uint64_t step = getenv("DECIMAL_LONG") ? 1 : 4099;
+    size_t n = 0;
+    float row[WRITTEN_MOST];
     for (uint64_t pattern = 0; pattern <= UINT32_MAX; pattern += step) {
         float x = f32_of((uint32_t)pattern);
-        if (isfinite(x))
-            check_round_trip_f32(x);
+        if (!isfinite(x))
+            continue;
+        check_round_trip_f32(x);
+        row[n++] = x;
+        if (n < WRITTEN_MOST)
+            continue;
+        check_written(row, n);
+        n = 0;
     }
+    check_written(row, n);
 }
 
 static int set_up(void **state)
@@ -906,6 +960,7 @@ int main(void)
         cmocka_unit_test(test_round_trip_powers),
         cmocka_unit_test(test_shortest),
         cmocka_unit_test(test_shortest_ends),
+        cmocka_unit_test(test_write_floats),
         cmocka_unit_test(test_sweep_f32),
     };
     return cmocka_run_group_tests_name("decimal", tests, set_up, NULL);
