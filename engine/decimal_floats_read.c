@@ -67,7 +67,7 @@ NEVER_INLINE static size_t read_any_floats(const char **text, const char *end, f
 
 /* Of 16 bytes, where the point is the n-th from the end, those that are no point move behind it; a
  * zero stands in front then. n = 0: there is none. */
-#define MOVED(n, j) ((n) == 0 || (j) > 16 - (n) ? (j) : (j)-1) & 255
+#define MOVED(n, j) (((n) == 0 || (j) > 16 - (n) ? (j) : (j)-1) & 255)
 #define MOVED_ROW(n)                                                                               \
     {                                                                                              \
         MOVED(n, 0), MOVED(n, 1), MOVED(n, 2), MOVED(n, 3), MOVED(n, 4), MOVED(n, 5), MOVED(n, 6), \
@@ -83,6 +83,12 @@ static const unsigned char without_point[][16] = {
 static const unsigned char up_to_point[16 + PLAIN_BYTES] = {
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
 
+/* Powers of ten by the point's place from the end. */
+static const double power_of_point[] = {1e0,  1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,
+                                        1e7,  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14,
+                                        1e15, 1e16, 1e17, 1e18, 1e19, 1e20};
+_Static_assert(sizeof power_of_point / sizeof(double) == PLAIN_BYTES + 1, "a row for each place");
+
 /* The digits of a text of up to 16 bytes, behind zeros. point: its place from the end, or 0. */
 static inline __m128i plain_digits(const char *text, size_t bytes, size_t point)
 {
@@ -90,16 +96,18 @@ static inline __m128i plain_digits(const char *text, size_t bytes, size_t point)
     return _mm_shuffle_epi8(x, digits_16(without_point[point]));
 }
 
-/* The same of more than 16 bytes, as a number. Its last 16 digits are the last 16 bytes, or, if the
- * point is among these, partly those from one byte before. */
-static inline uint64_t long_digits(const char *text, size_t bytes, size_t point)
+/* The number that more than 16 bytes make without the point. Its last 16 digits are the last 16
+ * bytes, or, if the point is among these, partly those from one byte before. false: it may be 2^63
+ * or more. */
+static inline bool join_long(const char *text, size_t bytes, size_t point, uint64_t *w)
 {
     bool among = point <= 16;
     __m128i last = digits_of_16(text + bytes - 16), earlier = digits_of_16(text + bytes - 17);
     last = _mm_blendv_epi8(last, earlier, digits_16(up_to_point + point));
     __m128i first = plain_digits(text, bytes - 16 - among, among ? 0 : point - 16);
     uint64_t head = (uint32_t)_mm_extract_epi32(digits_fours(first), 3);
-    return head > 921 ? UINT64_MAX : head * 10000000000000000 + digits_join(digits_fours(last));
+    *w = head * 10000000000000000 + digits_join(digits_fours(last));
+    return head < 922;
 }
 
 /* Reads up to `room` numbers that are plain, of which so much text is there and more than a comma
@@ -110,7 +118,8 @@ NEVER_INLINE static size_t read_plain_floats(const char **text, const char *end,
 {
     const char *p = *text;
     size_t count = 0, blank = 0; /* 1: it comes behind each comma */
-    for (; count < room && end - p >= GUESS_BYTES; count++) {
+    char before = ',';           /* the byte before each number */
+    while (count < room && end - p >= GUESS_BYTES) {
         size_t comma = (size_t)__builtin_ctzll(digits_commas(p) | (uint64_t)1 << COMMAS_MASKED);
         uint32_t others = ~digits_mask(p), negative = others & 1;
         const char *first = p + negative, *next = p + comma + 1 + blank;
@@ -123,24 +132,26 @@ NEVER_INLINE static size_t read_plain_floats(const char **text, const char *end,
             (others & (others - 1)) != 0 || (((unsigned)first[whole] - ',') & ~2u) != 0 ||
             (*p ^ '-') & -(int)negative || (whole > 1 && *first == '0'))
             break; /* '.' is ',' + 2 */
-        uint64_t w = bytes <= 16 ? digits_join(digits_fours(plain_digits(first, bytes, point)))
-                                 : long_digits(first, bytes, point);
+        uint64_t w;
         uint32_t pattern;
-        if (!by_division(w, point - (point > 0), &pattern))
+        if (bytes <= 16)
+            w = digits_join(digits_fours(plain_digits(first, bytes, point)));
+        else if (!join_long(first, bytes, point, &w))
+            break;
+        if (!round_again((double)(int64_t)w / power_of_point[point], 2, &pattern))
             break;
         pattern |= negative << 31;
-        memcpy(&out[count], &pattern, sizeof pattern);
-        *text = p + comma;
+        memcpy(&out[count++], &pattern, sizeof pattern);
+        *text = next - 1 - blank;
         p = next;
-        if (p[-1] == (blank ? ' ' : ',') && *p > ' ')
+        if (p[-1] == before && *p > ' ')
             continue;
         p -= blank;
         blank = *p == ' ';
+        before = blank ? ' ' : ',';
         p += blank;
-        if (*p <= ' ') {
-            count++;
+        if (*p <= ' ')
             break;
-        }
     }
     return count;
 }

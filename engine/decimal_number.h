@@ -316,14 +316,6 @@ static inline bool by_double(const struct number *n, uint32_t *pattern)
     return round_again(x, 0, pattern);
 }
 
-/* Of w / 10^fraction, fraction <= 22, by way of a double that is rounded twice, for w may have more
- * than 53 bits. false also if w is 2^63 or more. */
-static inline bool by_division(uint64_t w, size_t fraction, uint32_t *pattern)
-{
-    double x = (double)(int64_t)w / exact_f64[fraction];
-    return round_again(x, 2, pattern) && (int64_t)w >= 0;
-}
-
 /* By the upper half of the table's power: the number's leading 64 bits are p, or up to 2 more.
  * false: that leaves the rounding open, or the float is not a normal one. */
 static inline bool by_half_power(const struct number *n, uint32_t *pattern)
