@@ -8,6 +8,7 @@
 #include "api/json_scan.h"
 #include "engine/decimal.h"
 #include "engine/digits.h"
+#include "engine/kernels.h"
 
 const char *json_nonfinite(const char *text, const char *end, double *out)
 {
@@ -201,22 +202,17 @@ static int64_t read_scalars(const char *p, const char *end, read_fn *read, void 
     }
 }
 
-/* A literal's elements, as the scanner read them. false: not all are there, or one is infinite: the
- * text says whether it is meant so. */
+/* A literal's elements, as the scanner read them. false: not all are there, or one is not finite:
+ * the text says whether it is meant so. */
 static bool copy_floats(const struct json *j, const struct json_span *s, float *out)
 {
     size_t elements = 1;
-    bool fits = true;
     for (int d = 0; d < s->rank; d++)
         elements *= (size_t)s->dim[d];
     if (s->floats != elements || elements == 0)
         return elements == 0;
-    const float *from = j->float32 + s->first;
-    for (size_t i = 0; i < elements; i++) {
-        fits &= !isinf(from[i]);
-        out[i] = from[i];
-    }
-    return fits;
+    memcpy(out, j->float32 + s->first, elements * sizeof *out);
+    return isfinite(kernels_best()->largest(DTYPE_FLOAT32, out, elements));
 }
 
 enum err_kind json_tensor_read(const struct json *j, const cJSON *item, enum dtype dtype, void *out,

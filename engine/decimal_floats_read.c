@@ -61,9 +61,11 @@ NEVER_INLINE static size_t read_any_floats(const char **text, const char *end, f
 
 #ifdef DIGITS_MANY
 
-/* A sign, digits, a point and digits, and a comma: so many bytes at most between sign and comma. */
+/* A sign, digits, a point and digits, and a comma or a bracket: so many bytes at most between the
+ * sign and that. */
 #define PLAIN_BYTES 21
-#define PLAIN_WHOLE 16 /* digits before the point */
+#define PLAIN_WHOLE 16                  /* digits before the point */
+#define PLAIN_READ  (DIGITS_MASKED + 2) /* bytes from a number on that are looked at */
 
 /* Of 16 bytes, where the point is the n-th from the end, those that are no point move behind it; a
  * zero stands in front then. n = 0: there is none. */
@@ -110,40 +112,51 @@ static inline bool join_long(const char *text, size_t bytes, size_t point, uint6
     return head < 922;
 }
 
-/* Reads up to `room` numbers that are plain, of which so much text is there and more than a comma
- * follows; *text moves behind the last one. Nothing here waits for the number before, and no
- * branch depends on how many digits there are, but for more than 16. */
+/* Bit i: p[i] is a comma or a bracket, one of which ends a plain number. 32 bytes are there. */
+static inline uint32_t plain_ends(const char *p)
+{
+    __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    __m256i commas = _mm256_cmpeq_epi8(x, _mm256_set1_epi8(','));
+    __m256i brackets = _mm256_cmpeq_epi8(x, _mm256_set1_epi8(']'));
+    return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(commas, brackets));
+}
+
+/* Reads up to `room` numbers that are plain; *text moves behind the last one. Nothing here waits
+ * for the number before but for its place, which is where the first comma is. No branch depends on
+ * how many digits there are, but for more than 16. */
 NEVER_INLINE static size_t read_plain_floats(const char **text, const char *end, float *out,
                                              size_t room)
 {
     const char *p = *text;
     size_t count = 0, blank = 0; /* 1: it comes behind each comma */
     char before = ',';           /* the byte before each number */
-    while (count < room && end - p >= GUESS_BYTES) {
-        size_t comma = (size_t)__builtin_ctzll(digits_commas(p) | (uint64_t)1 << COMMAS_MASKED);
+    while (count < room && end - p >= PLAIN_READ) {
+        const char *stop = p + __builtin_ctzll(plain_ends(p) | (uint64_t)1 << 32);
         uint32_t others = ~digits_mask(p), negative = others & 1;
-        const char *first = p + negative, *next = p + comma + 1 + blank;
-        size_t bytes = comma - negative;
+        const char *first = p + negative;
+        size_t bytes = (size_t)(stop - first);
         others >>= negative;
         size_t whole = (size_t)__builtin_ctzll(others | (uint64_t)1 << DIGITS_MASKED);
         size_t point = bytes - whole; /* from the end; 0: there is none */
         others &= ((uint32_t)1 << (bytes & 31)) - 1;
-        if (bytes > PLAIN_BYTES || whole - 1 >= PLAIN_WHOLE || point == 1 ||
-            (others & (others - 1)) != 0 || (((unsigned)first[whole] - ',') & ~2u) != 0 ||
-            (*p ^ '-') & -(int)negative || (whole > 1 && *first == '0'))
-            break; /* '.' is ',' + 2 */
+        if (bytes > PLAIN_BYTES || whole == 0 || point == 1 || (others & (others - 1)) != 0 ||
+            (first[whole] != '.' && point != 0) || ((*p ^ '-') & -(int)negative) != 0 ||
+            ((*first - '1') & (1 - (int)whole)) < 0) /* a zero in front of others */
+            break;
         uint64_t w;
         uint32_t pattern;
         if (bytes <= 16)
             w = digits_join(digits_fours(plain_digits(first, bytes, point)));
-        else if (!join_long(first, bytes, point, &w))
+        else if (whole > PLAIN_WHOLE || !join_long(first, bytes, point, &w))
             break;
         if (!round_again((double)(int64_t)w / power_of_point[point], 2, &pattern))
             break;
         pattern |= negative << 31;
         memcpy(&out[count++], &pattern, sizeof pattern);
-        *text = next - 1 - blank;
-        p = next;
+        *text = stop;
+        if (*stop != ',')
+            break;
+        p = stop + 1 + blank;
         if (p[-1] == before && *p > ' ')
             continue;
         p -= blank;
