@@ -63,9 +63,10 @@ NEVER_INLINE static size_t read_any_floats(const char **text, const char *end, f
 
 /* A sign, digits, a point and digits, and a comma or a bracket: so many bytes at most between the
  * sign and that. */
-#define PLAIN_BYTES 21
-#define PLAIN_WHOLE 16                  /* digits before the point */
-#define PLAIN_READ  (DIGITS_MASKED + 2) /* bytes from a number on that are looked at */
+#define PLAIN_BYTES     21
+#define PLAIN_WHOLE     16                  /* digits before the point */
+#define PLAIN_ROUNDINGS 4                   /* of a double, by a unit of its last place at most */
+#define PLAIN_READ      (DIGITS_MASKED + 2) /* bytes from a number on that are looked at */
 
 /* Of 16 bytes, where the point is the n-th from the end, those that are no point move behind it; a
  * zero stands in front then. n = 0: there is none. */
@@ -85,11 +86,11 @@ static const unsigned char without_point[][16] = {
 static const unsigned char up_to_point[16 + PLAIN_BYTES] = {
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
 
-/* Powers of ten by the point's place from the end. */
-static const double power_of_point[] = {1e0,  1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,
-                                        1e7,  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14,
-                                        1e15, 1e16, 1e17, 1e18, 1e19, 1e20};
-_Static_assert(sizeof power_of_point / sizeof(double) == PLAIN_BYTES + 1, "a row for each place");
+/* 10^-digits behind the point, by its place from the end. */
+static const double scale_of_point[] = {1e0,   1e0,   1e-1,  1e-2,  1e-3,  1e-4,  1e-5,  1e-6,
+                                        1e-7,  1e-8,  1e-9,  1e-10, 1e-11, 1e-12, 1e-13, 1e-14,
+                                        1e-15, 1e-16, 1e-17, 1e-18, 1e-19, 1e-20};
+_Static_assert(sizeof scale_of_point / sizeof(double) == PLAIN_BYTES + 1, "a row for each place");
 
 /* The digits of a text of up to 16 bytes, behind zeros. point: its place from the end, or 0. */
 static inline __m128i plain_digits(const char *text, size_t bytes, size_t point)
@@ -98,18 +99,25 @@ static inline __m128i plain_digits(const char *text, size_t bytes, size_t point)
     return _mm_shuffle_epi8(x, digits_16(without_point[point]));
 }
 
-/* The number that more than 16 bytes make without the point. Its last 16 digits are the last 16
- * bytes, or, if the point is among these, partly those from one byte before. false: it may be 2^63
- * or more. */
-static inline bool join_long(const char *text, size_t bytes, size_t point, uint64_t *w)
+/* The number that four fours make, rounded once. */
+static inline double join_fours(__m128i fours)
+{
+    __m128i eights =
+        _mm_madd_epi16(_mm_packus_epi32(fours, fours), _mm_set1_epi32(1 << 16 | 10000));
+    __m128d halves = _mm_cvtepi32_pd(eights);
+    return _mm_cvtsd_f64(_mm_fmadd_sd(halves, _mm_set_sd(1e8), _mm_unpackhi_pd(halves, halves)));
+}
+
+/* The number that more than 16 bytes make without the point, rounded twice. Its last 16 digits are
+ * the last 16 bytes, or, if the point is among these, partly those from one byte before. */
+static inline double join_long(const char *text, size_t bytes, size_t point)
 {
     bool among = point <= 16;
     __m128i last = digits_of_16(text + bytes - 16), earlier = digits_of_16(text + bytes - 17);
     last = _mm_blendv_epi8(last, earlier, digits_16(up_to_point + point));
     __m128i first = plain_digits(text, bytes - 16 - among, among ? 0 : point - 16);
-    uint64_t head = (uint32_t)_mm_extract_epi32(digits_fours(first), 3);
-    *w = head * 10000000000000000 + digits_join(digits_fours(last));
-    return head < 922;
+    double head = _mm_extract_epi32(digits_fours(first), 3);
+    return head * 1e16 + join_fours(digits_fours(last));
 }
 
 /* Bit i: p[i] is a comma or a bracket, one of which ends a plain number. 32 bytes are there. */
@@ -121,51 +129,56 @@ static inline uint32_t plain_ends(const char *p)
     return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(commas, brackets));
 }
 
+/* The place of the first one in a mask, or one that is beyond all plain numbers. */
+static inline size_t first_place(uint32_t mask)
+{
+    return (size_t)__builtin_ctz(mask | 0x80000000);
+}
+
 /* Reads up to `room` numbers that are plain; *text moves behind the last one. Nothing here waits
  * for the number before but for its place, which is where the first comma is. No branch depends on
  * how many digits there are, but for more than 16. */
 NEVER_INLINE static size_t read_plain_floats(const char **text, const char *end, float *out,
                                              size_t room)
 {
-    const char *p = *text;
+    const char *p = *text, *behind = p, *last = end - PLAIN_READ;
     size_t count = 0, blank = 0; /* 1: it comes behind each comma */
-    char before = ',';           /* the byte before each number */
-    while (count < room && end - p >= PLAIN_READ) {
-        const char *stop = p + __builtin_ctzll(plain_ends(p) | (uint64_t)1 << 32);
+    while (count < room && p <= last) {
+        const char *stop = p + first_place(plain_ends(p));
         uint32_t others = ~digits_mask(p), negative = others & 1;
         const char *first = p + negative;
         size_t bytes = (size_t)(stop - first);
         others >>= negative;
-        size_t whole = (size_t)__builtin_ctzll(others | (uint64_t)1 << DIGITS_MASKED);
+        size_t whole = first_place(others);
         size_t point = bytes - whole; /* from the end; 0: there is none */
-        others &= ((uint32_t)1 << (bytes & 31)) - 1;
+        others = _bzhi_u32(others, (unsigned)bytes);
         if (bytes > PLAIN_BYTES || whole == 0 || point == 1 || (others & (others - 1)) != 0 ||
             (first[whole] != '.' && point != 0) || ((*p ^ '-') & -(int)negative) != 0 ||
-            ((*first - '1') & (1 - (int)whole)) < 0) /* a zero in front of others */
-            break;
-        uint64_t w;
+            ((*first - '1') & (1 - (int)whole)) < 0) { /* a zero in front of others */
+            if (*p != ' ' || blank || count == 0)
+                break;
+            blank = 1;
+            p++;
+            continue;
+        }
+        double x;
         uint32_t pattern;
         if (bytes <= 16)
-            w = digits_join(digits_fours(plain_digits(first, bytes, point)));
-        else if (whole > PLAIN_WHOLE || !join_long(first, bytes, point, &w))
+            x = join_fours(digits_fours(plain_digits(first, bytes, point)));
+        else if (whole <= PLAIN_WHOLE)
+            x = join_long(first, bytes, point);
+        else
             break;
-        if (!round_again((double)(int64_t)w / power_of_point[point], 2, &pattern))
+        if (!round_again(x * scale_of_point[point], PLAIN_ROUNDINGS, &pattern))
             break;
         pattern |= negative << 31;
         memcpy(&out[count++], &pattern, sizeof pattern);
-        *text = stop;
-        if (*stop != ',')
-            break;
+        behind = stop;
         p = stop + 1 + blank;
-        if (p[-1] == before && *p > ' ')
-            continue;
-        p -= blank;
-        blank = *p == ' ';
-        before = blank ? ' ' : ',';
-        p += blank;
-        if (*p <= ' ')
+        if (*stop != ',' || (blank && p[-1] != ' '))
             break;
     }
+    *text = behind;
     return count;
 }
 
@@ -176,7 +189,8 @@ size_t ISA_FN(read_floats)(const char **text, const char *end, float *out, size_
 {
     size_t count = 0, unusual = 1;
     for (const char *p = *text; p && count < room; p = next_number(p, end)) {
-        size_t some = read_plain_floats(&p, end, out + count, room - count);
+        size_t some =
+            end - p >= PLAIN_READ ? read_plain_floats(&p, end, out + count, room - count) : 0;
         if (some > 0) {
             unusual = 1;
         } else {
