@@ -18,10 +18,11 @@
 /* Of each number: what is multiplied, and what comes of it (decimal_put_f32). */
 struct block {
     _Alignas(32) uint64_t factor[BLOCK];
+    _Alignas(32) uint64_t word[BLOCK];
+    _Alignas(32) uint64_t ninth[BLOCK];
+    _Alignas(32) uint64_t raised[BLOCK]; /* the power, by so many digits that were left out */
     uint32_t c[BLOCK], shift[BLOCK];
     int power[BLOCK];
-    uint64_t word[BLOCK], ninth[BLOCK];
-    uint64_t shorter[BLOCK]; /* by so many digits than the power says */
 };
 
 static inline uint32_t pattern_of(float x)
@@ -135,11 +136,11 @@ static inline void make_digits(struct block *b, size_t i)
     __m256i has_nine = _mm256_cmpgt_epi32(digits, all(99999999));
     __m256i tens = tenth(digits);
     __m256i ninth = _mm256_sub_epi64(digits, _mm256_mul_epu32(tens, all(10)));
-    shorter = _mm256_sub_epi32(shorter, has_nine);
+    __m256i raised = _mm256_sub_epi32(shorter, has_nine);
     digits = _mm256_blendv_epi8(digits, tens, has_nine);
     _mm256_store_si256((__m256i *)(void *)(b->word + i), spread(digits));
     _mm256_store_si256((__m256i *)(void *)(b->ninth + i), _mm256_and_si256(ninth, has_nine));
-    _mm256_store_si256((__m256i *)(void *)(b->shorter + i), shorter);
+    _mm256_store_si256((__m256i *)(void *)(b->raised + i), raised);
 }
 
 /* The third pass, with a comma behind each. */
@@ -150,7 +151,7 @@ static char *put_block(char *out, const struct block *b, const float *x, size_t 
         if (is_usual(pattern)) {
             *out = '-';
             out = decimal_put_f32(out + (pattern >> 31), b->word[i], (char)('0' + b->ninth[i]),
-                                  b->power[i] + (int)b->shorter[i]);
+                                  b->power[i] + (int)b->raised[i]);
         } else {
             out += decimal_write_f32(x[i], out);
         }
