@@ -102,9 +102,7 @@ static inline __m128i plain_digits(const char *text, size_t bytes, size_t point)
 /* The number that four fours make, rounded once. */
 static inline double join_fours(__m128i fours)
 {
-    __m128i eights =
-        _mm_madd_epi16(_mm_packus_epi32(fours, fours), _mm_set1_epi32(1 << 16 | 10000));
-    __m128d halves = _mm_cvtepi32_pd(eights);
+    __m128d halves = _mm_cvtepi32_pd(digits_eights(fours));
     return _mm_cvtsd_f64(_mm_fmadd_sd(halves, _mm_set_sd(1e8), _mm_unpackhi_pd(halves, halves)));
 }
 

@@ -130,19 +130,18 @@ static inline __m128i digits_fours(__m128i x)
     return _mm_madd_epi16(x, _mm_set1_epi32(1 << 16 | 100));
 }
 
-/* Fours joined to one number. */
-static inline uint64_t digits_join(__m128i fours)
+/* Fours to eights: two numbers of 32 bits. */
+static inline __m128i digits_eights(__m128i fours)
 {
-    fours = _mm_packus_epi32(fours, fours);
-    fours = _mm_madd_epi16(fours, _mm_set1_epi32(1 << 16 | 10000));
-    uint64_t halves = (uint64_t)_mm_cvtsi128_si64(fours);
-    return (halves & 0xFFFFFFFF) * 100000000 + (halves >> 32);
+    return _mm_madd_epi16(_mm_packus_epi32(fours, fours), _mm_set1_epi32(1 << 16 | 10000));
 }
 
 /* The value of the first n digits of 16 bytes of text. */
 static inline uint64_t digits_value_of_many(const char *text, unsigned n)
 {
-    return digits_join(digits_fours(digits_behind_zeros(text, n)));
+    __m128i eights = digits_eights(digits_fours(digits_behind_zeros(text, n)));
+    uint64_t halves = (uint64_t)_mm_cvtsi128_si64(eights);
+    return (halves & 0xFFFFFFFF) * 100000000 + (halves >> 32);
 }
 #endif
 

@@ -1,5 +1,6 @@
-/* Any text: what is read is what glibc reads. The first eight bytes as a number: what is written
- * comes back. */
+/* Any text: what is read is what glibc reads, and a row is read as its numbers are, one by one. The
+ * first eight bytes as a number: what is written comes back; all of them as numbers: together they
+ * are written as one by one. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -62,6 +63,55 @@ static void check_f32(const uint8_t *data)
     check_text(text, bytes);
 }
 
+#define ROW_MOST 64
+
+/* The place of the number behind the one that ends at p; NULL: none follows. */
+static const char *read_next(const char *p, const char *end, float *x, const char **behind)
+{
+    if (p == end || *p != ',')
+        return NULL;
+    for (p++; p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'); p++)
+        ;
+    *behind = decimal_read_f32(p, end, x);
+    return *behind ? p : NULL;
+}
+
+static void check_row(const char *text, size_t bytes)
+{
+    float row[ROW_MOST], x;
+    const char *at = text, *end = text + bytes, *behind = decimal_read_f32(text, end, &x);
+    size_t count = decimal_read_floats(&at, end, row, ROW_MOST);
+    expect((count > 0) == (behind != NULL));
+    if (count == 0)
+        behind = text;
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            expect(read_next(behind, end, &x, &behind) != NULL);
+        expect(memcmp(&x, &row[i], sizeof x) == 0);
+    }
+    expect(at == behind);
+    expect(count == 0 || count == ROW_MOST || !read_next(behind, end, &x, &behind));
+}
+
+static void check_together(const uint8_t *data, size_t bytes)
+{
+    char text[ROW_MOST * (DECIMAL_F32_BYTES + 1)], one[DECIMAL_F32_BYTES];
+    float row[ROW_MOST] = {0};
+    size_t n = bytes / sizeof *row < ROW_MOST ? bytes / sizeof *row : ROW_MOST, length, used = 0;
+    if (n > 0)
+        memcpy(row, data, n * sizeof *row);
+    size_t count = decimal_write_floats(row, n, text, &length);
+    expect(count == n || !isfinite(row[count]));
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            expect(text[used++] == ',');
+        size_t part = decimal_write_f32(row[i], one);
+        expect(used + part <= length && memcmp(text + used, one, part) == 0);
+        used += part;
+    }
+    expect(used == length);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     static bool ready;
@@ -69,6 +119,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         decimal_init();
     ready = true;
     check_text((const char *)data, bytes);
+    check_row((const char *)data, bytes);
+    check_together(data, bytes);
     if (bytes >= 8) {
         check_f64(data);
         check_f32(data);
