@@ -271,10 +271,10 @@ static void put_element(struct json_out *w, enum dtype dtype, const void *data, 
     }
 }
 
-/* n elements that stand so far apart. */
 #define FLOATS_AT_ONCE 256
 
-static void put_floats(struct json_out *w, const float *x, int64_t stride, int64_t n)
+/* n elements, `stride` apart, from the `first` one on. */
+static void put_floats(struct json_out *w, const float *x, int64_t first, int64_t stride, int64_t n)
 {
     float row[FLOATS_AT_ONCE];
     while (n > 0) {
@@ -282,14 +282,14 @@ static void put_floats(struct json_out *w, const float *x, int64_t stride, int64
         if (!reserve(w, some * (DECIMAL_F32_BYTES + 1)))
             return;
         for (size_t i = 0; i < some; i++)
-            row[i] = x[(int64_t)i * stride];
+            row[i] = x[first + (int64_t)i * stride];
         size_t finite = decimal_write_floats(row, some, w->text + w->bytes, &bytes);
         w->bytes += bytes;
         if (finite < some && finite > 0)
             put_char(w, ',');
         if (finite < some)
             put_nonfinite(w, (double)row[finite++]);
-        x += (int64_t)finite * stride;
+        first += (int64_t)finite * stride;
         n -= (int64_t)finite;
         if (n > 0)
             put_char(w, ',');
@@ -306,7 +306,7 @@ static void put_tensor(struct json_out *w, enum dtype dtype, const void *data, i
     }
     put_char(w, '[');
     if (rank == 1 && dtype == DTYPE_FLOAT32)
-        put_floats(w, (const float *)data + first, *stride, *dim);
+        put_floats(w, data, first, *stride, *dim);
     else
         for (int64_t i = 0; i < *dim && !w->failed; i++) {
             if (i)

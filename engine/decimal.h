@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Makes the table of powers; call it once before any other thread runs. */
+/* Makes the tables; call it once before any other thread runs. */
 void decimal_init(void);
 
 /* Reads the longest number at text: JSON's grammar, -?(0|[1-9][0-9]*)(.[0-9]+)?([eE][+-]?[0-9]+)?

@@ -62,14 +62,13 @@ NEVER_INLINE static size_t read_any_floats(const char **text, const char *end, f
 #ifdef DIGITS_MANY
 
 /* A sign, digits, a point and digits, and a comma or a bracket: so many bytes at most between the
- * sign and that. */
+ * sign and that. What the digits make is rounded so often, by a unit of a double's last place at
+ * most: the last 16, their sum with those before, the power of ten, the product. */
 #define PLAIN_BYTES     21
-#define PLAIN_WHOLE     16                  /* digits before the point */
-#define PLAIN_ROUNDINGS 4                   /* of a double, by a unit of its last place at most */
-#define PLAIN_READ      (DIGITS_MASKED + 2) /* bytes from a number on that are looked at */
+#define PLAIN_ROUNDINGS 4
 
-/* Of 16 bytes, where the point is the n-th from the end, those that are no point move behind it; a
- * zero stands in front then. n = 0: there is none. */
+/* Of 16 bytes, where the point is the n-th from the end, those before it move over it, and a zero
+ * comes in front. n = 0: there is none. */
 #define MOVED(n, j) (((n) == 0 || (j) > 16 - (n) ? (j) : (j)-1) & 255)
 #define MOVED_ROW(n)                                                                               \
     {                                                                                              \
@@ -87,16 +86,16 @@ static const unsigned char up_to_point[16 + PLAIN_BYTES] = {
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
 
 /* 10^-digits behind the point, by its place from the end. */
-static const double scale_of_point[] = {1e0,   1e0,   1e-1,  1e-2,  1e-3,  1e-4,  1e-5,  1e-6,
-                                        1e-7,  1e-8,  1e-9,  1e-10, 1e-11, 1e-12, 1e-13, 1e-14,
-                                        1e-15, 1e-16, 1e-17, 1e-18, 1e-19, 1e-20};
-_Static_assert(sizeof scale_of_point / sizeof(double) == PLAIN_BYTES + 1, "a row for each place");
+static const double scale_of_point[] = {1e0,   1e0,   1e-1,  1e-2,  1e-3,  1e-4,  1e-5,
+                                        1e-6,  1e-7,  1e-8,  1e-9,  1e-10, 1e-11, 1e-12,
+                                        1e-13, 1e-14, 1e-15, 1e-16, 1e-17, 1e-18, 1e-19};
+_Static_assert(sizeof scale_of_point / sizeof(double) == PLAIN_BYTES, "a digit stands before it");
 
 /* The digits of a text of up to 16 bytes, behind zeros. point: its place from the end, or 0. */
 static inline __m128i plain_digits(const char *text, size_t bytes, size_t point)
 {
     __m128i x = digits_behind_zeros(text, bytes);
-    return _mm_shuffle_epi8(x, digits_16(without_point[point]));
+    return _mm_shuffle_epi8(x, digits_load_16(without_point[point]));
 }
 
 /* The number that four fours make, rounded once. */
@@ -106,13 +105,14 @@ static inline double join_fours(__m128i fours)
     return _mm_cvtsd_f64(_mm_fmadd_sd(halves, _mm_set_sd(1e8), _mm_unpackhi_pd(halves, halves)));
 }
 
-/* The number that more than 16 bytes make without the point, rounded twice. Its last 16 digits are
- * the last 16 bytes, or, if the point is among these, partly those from one byte before. */
+/* The number that more than 16 bytes make without the point, rounded twice: the first term is
+ * exact, as 9999 * 5^16 < 2^53. Its last 16 digits are the last 16 bytes, or, if the point is among
+ * these, partly those from one byte before. */
 static inline double join_long(const char *text, size_t bytes, size_t point)
 {
     bool among = point <= 16;
     __m128i last = digits_of_16(text + bytes - 16), earlier = digits_of_16(text + bytes - 17);
-    last = _mm_blendv_epi8(last, earlier, digits_16(up_to_point + point));
+    last = _mm_blendv_epi8(last, earlier, digits_load_16(up_to_point + point));
     __m128i first = plain_digits(text, bytes - 16 - among, among ? 0 : point - 16);
     double head = _mm_extract_epi32(digits_fours(first), 3);
     return head * 1e16 + join_fours(digits_fours(last));
@@ -133,13 +133,24 @@ static inline size_t first_place(uint32_t mask)
     return (size_t)__builtin_ctz(mask | 0x80000000);
 }
 
-/* Reads up to `room` numbers that are plain; *text moves behind the last one. Nothing here waits
- * for the number before but for its place, which is where the first comma is. No branch depends on
- * how many digits there are, but for more than 16. */
+/* What ends before `bytes`, and has its first byte that is no digit at `whole`, and so many of them
+ * (a bit each): is it a number with or without a point? */
+static inline bool is_plain(const char *first, size_t bytes, size_t whole, uint32_t others)
+{
+    size_t point = bytes - whole;
+    bool many = (others & (others - 1)) != 0, zero = ((*first - '1') & (1 - (int)whole)) < 0;
+    return bytes <= PLAIN_BYTES && whole > 0 && point != 1 && !many && !zero &&
+           (first[whole] == '.' || point == 0);
+}
+
+/* Reads up to `room` numbers that are plain, of a text of DIGITS_MASKED bytes or more; *text moves
+ * behind the last one. Nothing here waits for the number before but for its place, which is where
+ * the first comma or bracket is. No branch depends on how many digits there are, but for more than
+ * 16. */
 NEVER_INLINE static size_t read_plain_floats(const char **text, const char *end, float *out,
                                              size_t room)
 {
-    const char *p = *text, *behind = p, *last = end - PLAIN_READ;
+    const char *p = *text, *behind = p, *last = end - DIGITS_MASKED;
     size_t count = 0, blank = 0; /* 1: it comes behind each comma */
     while (count < room && p <= last) {
         const char *stop = p + first_place(plain_ends(p));
@@ -150,9 +161,7 @@ NEVER_INLINE static size_t read_plain_floats(const char **text, const char *end,
         size_t whole = first_place(others);
         size_t point = bytes - whole; /* from the end; 0: there is none */
         others = _bzhi_u32(others, (unsigned)bytes);
-        if (bytes > PLAIN_BYTES || whole == 0 || point == 1 || (others & (others - 1)) != 0 ||
-            (first[whole] != '.' && point != 0) || ((*p ^ '-') & -(int)negative) != 0 ||
-            ((*first - '1') & (1 - (int)whole)) < 0) { /* a zero in front of others */
+        if (!is_plain(first, bytes, whole, others) || ((*p ^ '-') & -(int)negative) != 0) {
             if (*p != ' ' || blank || count == 0)
                 break;
             blank = 1;
@@ -163,7 +172,7 @@ NEVER_INLINE static size_t read_plain_floats(const char **text, const char *end,
         uint32_t pattern;
         if (bytes <= 16)
             x = join_fours(digits_fours(plain_digits(first, bytes, point)));
-        else if (whole <= PLAIN_WHOLE)
+        else if (point != 0)
             x = join_long(first, bytes, point);
         else
             break;
@@ -180,7 +189,7 @@ NEVER_INLINE static size_t read_plain_floats(const char **text, const char *end,
     return count;
 }
 
-/* Unusual numbers mostly follow one another. */
+/* Unusual numbers mostly follow one another: so many are read before a plain one is tried again. */
 #define UNUSUAL_MOST 16
 
 size_t ISA_FN(read_floats)(const char **text, const char *end, float *out, size_t room)
@@ -188,7 +197,7 @@ size_t ISA_FN(read_floats)(const char **text, const char *end, float *out, size_
     size_t count = 0, unusual = 1;
     for (const char *p = *text; p && count < room; p = next_number(p, end)) {
         size_t some =
-            end - p >= PLAIN_READ ? read_plain_floats(&p, end, out + count, room - count) : 0;
+            end - p >= DIGITS_MASKED ? read_plain_floats(&p, end, out + count, room - count) : 0;
         if (some > 0) {
             unusual = 1;
         } else {

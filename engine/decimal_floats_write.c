@@ -4,7 +4,6 @@
  * the digits of four numbers at a time, and where they go. */
 #include <math.h>
 
-#include "engine/attr.h"
 #include "engine/decimal.h"
 #include "engine/decimal_shortest.h"
 #include "engine/sweep.h"

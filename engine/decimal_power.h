@@ -18,10 +18,10 @@ struct power {
     uint64_t high, low;
 };
 
-/* Makes of it what the writer has in tables of its own. */
-void decimal_write_init(void);
-
 extern struct power decimal_powers[POWER_MAX - POWER_MIN + 1];
+
+/* Makes the writer's table, decimal_rows (decimal_shortest.h), of these. */
+void decimal_write_init(void);
 
 static inline struct power power_get(int q)
 {

@@ -23,7 +23,6 @@ struct decimal_row {
 extern struct decimal_row decimal_rows[256];
 
 /* Up to how many digits before the point there is no exponent, and how many zeros behind it. */
-#define PLAIN_F64   16
 #define PLAIN_F32   9
 #define PLAIN_ZEROS 4
 

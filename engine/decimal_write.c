@@ -119,6 +119,9 @@ static struct decimal strip_zeros(struct decimal d)
     return d;
 }
 
+/* Up to so many digits before the point there is no exponent. */
+#define PLAIN_F64 16
+
 /* Lays d (not 0) out. */
 static char *put_f64(char *out, struct decimal d)
 {

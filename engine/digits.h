@@ -102,8 +102,8 @@ static inline uint64_t digits_value_of(uint64_t word, unsigned n)
 
 #ifdef __AVX2__
 #define DIGITS_MANY
-/* 16 bytes. */
-static inline __m128i digits_16(const void *p)
+/* 16 bytes of anything. */
+static inline __m128i digits_load_16(const void *p)
 {
     return _mm_loadu_si128((const __m128i *)p);
 }
@@ -111,7 +111,7 @@ static inline __m128i digits_16(const void *p)
 /* 16 digits of text as numbers. */
 static inline __m128i digits_of_16(const char *text)
 {
-    return _mm_sub_epi8(digits_16(text), _mm_set1_epi8('0'));
+    return _mm_sub_epi8(digits_load_16(text), _mm_set1_epi8('0'));
 }
 
 /* The first n, 0 to 16, of these, moved behind zeros. */
@@ -120,7 +120,7 @@ static inline __m128i digits_behind_zeros(const char *text, size_t n)
     static const unsigned char places[32] = {128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128,
                                              128, 128, 128, 128, 128, 0,   1,   2,   3,   4,   5,
                                              6,   7,   8,   9,   10,  11,  12,  13,  14,  15};
-    return _mm_shuffle_epi8(digits_of_16(text), digits_16(places + n));
+    return _mm_shuffle_epi8(digits_of_16(text), digits_load_16(places + n));
 }
 
 /* Neighbours joined to pairs, pairs to fours: four numbers of 32 bits. */

@@ -132,8 +132,8 @@ _Static_assert(NARROW_ROWS == 12 && NARROW_ROWS <= 2 * TILE_ROWS, "each has its 
 _Static_assert(WIDE_ROWS <= IN_PLACE_ROWS, "pack_rows makes no panels of WIDE vectors");
 
 /* With few k's each row of b has a register, or two for as many vectors, and rows of c pass by: so
- * many vectors of sums at a time. Of a c that has to be fetched these are FAR_ROWS, for all
- * columns, before the next ones come, while what is AHEAD_BYTES to the right is fetched. */
+ * many vectors of sums at a time. Of a c that has to be fetched these are FAR_ROWS, for all columns
+ * of a block, before the next ones come, while what is AHEAD_BYTES to the right is fetched. */
 #define SHALLOW_SUMS 4
 #define FAR_ROWS     32
 #define AHEAD_BYTES  128

@@ -310,6 +310,7 @@ static void few_terms_are_the_chain(void **state)
         check_product(DTYPE_FLOAT32, 530, 530, 5, layouts[l]);
         check_product(DTYPE_FLOAT32, 147, 2048, 14, layouts[l]);
         check_product(DTYPE_FLOAT64, 300, 550, 3, layouts[l]);
+        check_product(DTYPE_FLOAT32, 993, 280, 3, layouts[l]); /* the last block has a row */
     }
 }
 
