@@ -191,7 +191,7 @@ parity: ## compare with PyTorch, op by op and program by program; PARITY=long fo
 	@tests/parity/parity.py $(if $(filter long,$(PARITY)),--long) $(B)/gradd build/parity
 
 bench: ## measure beside PyTorch, FastAPI, Node, libmicrohttpd, OpenBLAS, BLIS and cJSON; the figures stay in build/bench/
-bench-quick: ## most of it in less than two minutes, with fewer rounds and smaller ranges
+bench-quick: ## most of it in about two minutes, with fewer rounds and smaller ranges
 bench bench-quick:
 	@docker/install.sh build bench
 	$(build) VARIANT=release build/release/gradd benches

@@ -133,8 +133,8 @@ static inline size_t first_place(uint32_t mask)
     return (size_t)__builtin_ctz(mask | 0x80000000);
 }
 
-/* What ends before `bytes`, and has its first byte that is no digit at `whole`, and so many of them
- * (a bit each): is it a number with or without a point? */
+/* Are so many bytes a number without sign and exponent? whole: the place of the first one, or of
+ * what ends them, that is no digit; others: those of them that are none, a bit each. */
 static inline bool is_plain(const char *first, size_t bytes, size_t whole, uint32_t others)
 {
     size_t point = bytes - whole;

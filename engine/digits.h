@@ -1,8 +1,8 @@
 /* engine/digits.h - many decimal digits at a time: eight in one 64-bit word, 16 in a vector, 32 as
  * a mask.
  *
- * For who reads numbers (decimal_number.h, api/json_scan.c), and who writes them (decimal_write.c).
- * Pure.
+ * For who reads numbers (decimal_number.h, decimal_floats_read.c, api/json_scan.c), and who writes
+ * them (decimal_shortest.h, decimal_write.c). Pure.
  */
 #ifndef ENGINE_DIGITS_H
 #define ENGINE_DIGITS_H
