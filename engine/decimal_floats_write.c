@@ -84,7 +84,8 @@ static inline __m256i multiply(__m256i x, __m256i factor)
     return _mm256_or_si256(_mm256_srli_epi64(sum, 32), _mm256_andnot_si256(none, all(1)));
 }
 
-/* find_shortest of four: *shorter is 1 where it has a digit less, else 0. */
+/* find_shortest of four: *shorter is 1 where it has a digit less, else 0. All numbers here are
+ * below 2^31, and so their lower halves are compared. */
 static inline __m256i find_digits(__m256i lower, __m256i value, __m256i upper, __m256i *shorter)
 {
     __m256i s = _mm256_srli_epi64(value, 2), tens = tenth(s), one = all(1);
